@@ -1,0 +1,67 @@
+"""The Celery application of a bus: every way to send a task passes its validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.result import AsyncResult
+
+from menos_bus.errors import UnknownTask
+from menos_bus.messages.topology import INTERNAL_QUEUE, queue_name
+from menos_bus.outcomes.ledger import Ledger
+from menos_bus.tasks.contract import PUBLIC_TASKS, owner_of
+from menos_bus.tasks.envelope import Call, foreign_call, validate_call
+from menos_bus.tasks.register import Registry
+
+
+class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
+    """Celery with the bus's registry and ledger; otherwise Celery stays Celery."""
+
+    amqp_cls = "menos_bus.messages.publish:LedgerAMQP"
+    task_cls = "menos_bus.task:BusTask"
+
+    registry: Registry
+    ledger: Ledger
+
+    def send_task(
+        self,
+        name: str,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> AsyncResult:
+        """Check, record and publish a call; ``apply_async`` and every canvas end here too.
+
+        Raises:
+            CallError: nothing was queued; the subclass says why.
+        """
+        if name.startswith("celery."):
+            options["queue"] = INTERNAL_QUEUE
+            return super().send_task(name, args, kwargs, task_id=task_id, **options)
+        call, queue = self._check(name, args or (), kwargs or {})
+        headers = dict(options.pop("headers", None) or {})
+        if call.priority:
+            headers["menos_priority"] = True
+        options["queue"] = queue_name(queue, priority=bool(headers.get("menos_priority")))
+        return super().send_task(
+            name,
+            (),
+            call.kwargs,
+            task_id=task_id or call.task_id,
+            headers=headers,
+            **options,
+        )
+
+    def _check(self, name: str, args: Any, kwargs: Any) -> tuple[Call, str]:
+        if name in self.registry:
+            spec = self.registry[name]
+            return validate_call(spec, args, kwargs), spec.queue
+        queue = owner_of(name)
+        if queue is None:
+            raise UnknownTask(
+                f"unknown task {name!r}: not installed here, and not one of the public names "
+                f"({', '.join(sorted(PUBLIC_TASKS))})"
+            )
+        return foreign_call(name, args, kwargs), queue

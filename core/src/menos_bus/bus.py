@@ -1,0 +1,101 @@
+"""``Bus``: one Celery application and one set of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from menos_bus.errors import PluginError, UnknownTaskId
+from menos_bus.plugins.hooks import Hooks
+from menos_bus.plugins.loader import Plugin, State, load_plugins
+from menos_bus.settings import BusSettings
+from menos_bus.tasks.register import Registry
+
+if TYPE_CHECKING:
+    from menos_bus.app import BusApp
+    from menos_bus.outcomes.outcome import Outcome
+
+
+class Bus:
+    """The registry of tasks and everything that runs on it.
+
+    Making one loads the plugins, and no more: Celery comes with :attr:`app`, when something is
+    to be sent, served or looked up.
+
+    Args:
+        settings: by default read from the environment.
+        modules: plugin modules to load instead of the installed ones (for tests).
+
+    Raises:
+        SettingsError: a core setting is wrong.
+    """
+
+    def __init__(
+        self, settings: BusSettings | None = None, modules: Iterable[ModuleType] | None = None
+    ) -> None:
+        self.settings = settings or BusSettings.load()
+        self.hooks = Hooks()
+        self.registry = Registry()
+        self.plugins: list[Plugin] = load_plugins(
+            self.hooks, self.registry, self.settings.plugins, modules
+        )
+
+    @property
+    def loaded(self) -> list[Plugin]:
+        """The plugins that work, and whose queues may be consumed."""
+        return [plugin for plugin in self.plugins if plugin.state is State.LOADED]
+
+    @cached_property
+    def app(self) -> BusApp:
+        """The Celery application, with every task of the loaded plugins registered."""
+        from menos_bus.configure import make_app
+
+        app = make_app(self.settings, self.registry, self.hooks)
+        for plugin in self.loaded:
+            try:
+                self.hooks.configure_app(plugin.name, app)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's fault stays its own
+                plugin.state = State.FAILED
+                plugin.reason = f"configure_app failed: {type(error).__name__}: {error}"
+                self.hooks.remove(plugin.name)
+        return app
+
+    def submit(
+        self,
+        name: str,
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> str:
+        """Submit a call.
+
+        Args:
+            name: the task's name.
+            args: positional arguments.
+            kwargs: keyword arguments, the reserved ones among them.
+            options: ``task_id``, ``countdown``, ``eta``, ``expires``.
+
+        Returns:
+            The task id. The call is recorded and published when this returns.
+
+        Raises:
+            CallError: nothing was queued; the subclass says why.
+        """
+        return str(self.app.send_task(name, args, kwargs or {}, **options).id)
+
+    def outcome(self, task_id: str) -> Outcome:
+        """What is known of a call now.
+
+        Raises:
+            UnknownTaskId: it was never accepted, or its record has expired.
+        """
+        from menos_bus.outcomes.outcome import Outcome
+
+        if self.app.ledger.find(task_id) is None:
+            raise UnknownTaskId(
+                f"no call with the id {task_id!r} is known: it was never accepted, or its result "
+                f"has expired (they are kept {self.settings.result_expires / 3600:g} h)"
+            )
+        return Outcome.from_meta(task_id, self.app.backend.get_task_meta(task_id, cache=False))

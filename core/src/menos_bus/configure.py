@@ -1,0 +1,100 @@
+"""The Celery configuration of both profiles, in one place."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from menos_bus.app import BusApp
+from menos_bus.messages import topology
+from menos_bus.outcomes.ledger import Ledger
+from menos_bus.outcomes.sqlite import SQLiteLedger
+from menos_bus.plugins.hooks import Hooks
+from menos_bus.settings import BusSettings
+from menos_bus.task import BusTask
+from menos_bus.tasks.register import Registry, TaskSpec
+from menos_bus.tasks.retry import RetryPolicy
+
+_BOTH: Final[dict[str, Any]] = {
+    # JSON only: a pickle from outside would run whatever it says.
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "enable_utc": True,
+    "timezone": "UTC",
+    "task_default_queue": topology.INTERNAL_QUEUE,
+    "task_create_missing_queues": False,
+    "task_track_started": True,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_send_sent_event": True,
+    "worker_send_task_events": True,
+    "worker_prefetch_multiplier": 1,
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+    "broker_connection_retry_on_startup": True,
+    "result_backend_always_retry": True,
+}
+_EMBEDDED: Final[dict[str, Any]] = {
+    "broker_url": "memory://",
+    # Seconds between two looks at the queues; what a call waits for its worker.
+    "broker_transport_options": {"polling_interval": 0.005},
+    "result_backend": "menos_bus.outcomes.backend:LedgerBackend",
+}
+_FLEET: Final[dict[str, Any]] = {
+    "broker_transport_options": {
+        "confirm_publish": True,
+        "read_timeout": 10,
+        "write_timeout": 10,
+    },
+    # A publish that cannot be confirmed fails within seconds instead of hanging the caller.
+    "task_publish_retry": False,
+    "result_compression": "gzip",
+    "task_soft_time_limit": 300,
+    "task_time_limit": 600,
+    "worker_max_tasks_per_child": 1000,
+    "worker_detect_quorum_queues": True,
+}
+
+
+def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
+    """A Celery application with all tasks of a registry."""
+    app = BusApp("menos_bus", set_as_current=False)
+    app.registry = registry
+    app.ledger = _ledger(settings)
+    app.conf.update(_BOTH, result_expires=settings.result_expires)
+    app.conf.worker_concurrency = settings.concurrency
+    plugins = sorted({task.plugin for task in registry.values()})
+    app.conf.task_queues = topology.queues(plugins, embedded=settings.embedded)
+    if settings.embedded:
+        app.conf.update(_EMBEDDED)
+    else:
+        app.conf.update(
+            _FLEET, broker_url=settings.broker_url, result_backend=settings.result_backend
+        )
+    for spec in registry.values():
+        _add_task(app, spec, hooks)
+    return app
+
+
+def _ledger(settings: BusSettings) -> Ledger:
+    if settings.embedded:
+        return SQLiteLedger(settings.home)
+    from menos_bus.outcomes.redis import RedisLedger
+
+    assert settings.result_backend is not None
+    return RedisLedger(settings.result_backend, settings.result_expires)
+
+
+def _add_task(app: BusApp, spec: TaskSpec, hooks: Hooks) -> None:
+    options = {name: value for name, value in spec.options.items() if name != "bind"}
+    policy = RetryPolicy.pop_from(options)
+    attributes = {
+        **options,
+        "name": spec.name,
+        "spec": spec,
+        "policy": policy,
+        "hooks": hooks,
+        "__doc__": spec.function.__doc__,
+        "__module__": spec.function.__module__,
+    }
+    app.register_task(type(spec.function.__name__, (BusTask,), attributes)())

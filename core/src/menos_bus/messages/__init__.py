@@ -1,0 +1,1 @@
+"""What travels: the queues, and how a message is accepted and published."""

@@ -1,0 +1,1 @@
+"""What became of each call: the record of its acceptance, its state and its result."""

@@ -1,0 +1,251 @@
+"""Which plugins are installed, and what became of each: six states, each with its reason.
+
+A plugin is an entry point of the group ``menos_bus`` whose value is a module. They are taken in
+the order of ``MENOS_PLUGINS`` or, without it, by name; each step can only take a plugin out, never
+the program:
+
+1. the allow list, before anything is imported
+2. two distributions with one plugin name
+3. the range that the plugin's own ``Requires-Dist: menos-bus`` gives
+4. import
+5. hook names and arguments
+6. settings, then tasks
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, Final
+
+import pluggy
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from pydantic import ValidationError
+
+from menos_bus.errors import PluginError
+from menos_bus.plugins.hooks import Hooks
+from menos_bus.plugins.hookspecs import ENTRY_POINT_GROUP
+from menos_bus.tasks.register import Registrar, Registry
+from menos_bus.version import VERSION
+
+SLOW_IMPORT: Final = 0.5
+"""Seconds of import after which a plugin is told to move heavy imports into its tasks."""
+
+
+class State(StrEnum):
+    """What became of a plugin."""
+
+    LOADED = "loaded"
+    DISABLED = "disabled"
+    MISSING = "missing"
+    CONFLICT = "conflict"
+    INCOMPATIBLE = "incompatible"
+    FAILED = "failed"
+
+
+@dataclass
+class Plugin:
+    """One plugin and what became of it.
+
+    Attributes:
+        name: its entry point's name, which is also its queue.
+        state: one of six.
+        reason: why it is in that state; a remark for a loaded one, empty if there is none.
+        distribution: the package that brings it.
+        version: that package's version.
+        tasks: the names of its tasks.
+        hooks: the names of the hooks that it implements.
+        import_seconds: how long its import took.
+        settings: the settings classes that it declared.
+    """
+
+    name: str
+    state: State = State.LOADED
+    reason: str = ""
+    distribution: str = ""
+    version: str = ""
+    tasks: list[str] = field(default_factory=list)
+    hooks: list[str] = field(default_factory=list)
+    import_seconds: float = 0.0
+    settings: list[type] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``menos-bus plugins --json`` prints of a plugin."""
+        return {
+            "name": self.name,
+            "state": self.state.value,
+            "reason": self.reason,
+            "distribution": self.distribution,
+            "version": self.version,
+            "queue": self.name if self.state is State.LOADED else None,
+            "tasks": self.tasks,
+            "hooks": self.hooks,
+            "import_seconds": round(self.import_seconds, 3),
+        }
+
+
+class _TakenOut(Exception):
+    def __init__(self, state: State, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+        self.reason = reason
+
+
+def load_plugins(
+    hooks: Hooks,
+    registry: Registry,
+    allowed: Sequence[str] | None = None,
+    modules: Iterable[ModuleType] | None = None,
+) -> list[Plugin]:
+    """Load all plugins into ``hooks`` and ``registry``.
+
+    Args:
+        hooks: gets the implementations of the loaded ones.
+        registry: gets their tasks.
+        allowed: the plugins to load, in this order; ``None`` for all, by name.
+        modules: load these modules instead of what is installed (for tests).
+
+    Returns:
+        Every plugin that is installed or was asked for, loaded or not. Never raises for a plugin.
+    """
+    if modules is not None:
+        return [
+            _load(Plugin(module.__name__.split(".")[0].removeprefix("menos_")), module, hooks, registry)
+            for module in modules
+        ]
+    installed: dict[str, list[EntryPoint]] = defaultdict(list)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        # One distribution can be listed twice, by an editable install and its build folder.
+        if all(_source(point) != _source(other) for other in installed[point.name]):
+            installed[point.name].append(point)
+    order = sorted(installed)
+    if allowed is not None:
+        order = [*dict.fromkeys(allowed), *(name for name in order if name not in allowed)]
+    plugins = []
+    for name in order:
+        plugin = Plugin(name)
+        try:
+            point = _choose(plugin, installed.get(name, []), allowed)
+        except _TakenOut as out:
+            plugin.state, plugin.reason = out.state, out.reason
+        else:
+            _load(plugin, point, hooks, registry)
+        plugins.append(plugin)
+    return plugins
+
+
+def _choose(plugin: Plugin, points: list[EntryPoint], allowed: Sequence[str] | None) -> EntryPoint:
+    if not points:
+        raise _TakenOut(
+            State.MISSING,
+            f"MENOS_PLUGINS names it, but it is not installed: pip install menos-{plugin.name}",
+        )
+    dist = points[0].dist
+    plugin.distribution, plugin.version = (dist.name, dist.version) if dist else ("", "")
+    if allowed is not None and plugin.name not in allowed:
+        raise _TakenOut(State.DISABLED, "MENOS_PLUGINS does not name it")
+    if len(points) > 1:
+        names = " and ".join(sorted(_source(point)[0] for point in points))
+        raise _TakenOut(State.CONFLICT, f"{names} both bring a plugin of this name: remove one")
+    if dist is not None:
+        _check_compatible(dist)
+    return points[0]
+
+
+def _source(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name if point.dist else "?", point.value)
+
+
+def _check_compatible(dist: Distribution) -> None:
+    for text in dist.requires or []:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if canonicalize_name(requirement.name) != "menos-bus":
+            continue
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if not requirement.specifier.contains(VERSION, prereleases=True):
+            raise _TakenOut(
+                State.INCOMPATIBLE,
+                f"{dist.name} {dist.version} needs menos-bus{requirement.specifier}, "
+                f"this is {VERSION}: install versions that fit together",
+            )
+
+
+def _load(
+    plugin: Plugin, source: EntryPoint | ModuleType, hooks: Hooks, registry: Registry
+) -> Plugin:
+    try:
+        module = source if isinstance(source, ModuleType) else _import(plugin, source)
+        hooks.add(plugin.name, module)
+        plugin.hooks = hooks.implemented_by(plugin.name)
+        hooks.register_settings(plugin.name, lambda cls: _add_settings(plugin, cls))
+        registrar = Registrar(plugin.name)
+        hooks.register_tasks(plugin.name, registrar)
+        _add_tasks(plugin, registrar, registry)
+    except _TakenOut as out:
+        plugin.state, plugin.reason = out.state, out.reason
+        hooks.remove(plugin.name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises, the others go on
+        plugin.state, plugin.reason = State.FAILED, _say(error)
+        hooks.remove(plugin.name)
+    return plugin
+
+
+def _import(plugin: Plugin, point: EntryPoint) -> ModuleType:
+    started = time.perf_counter()
+    try:
+        module = importlib.import_module(point.module)
+    except (Exception, SystemExit) as error:
+        raise _TakenOut(State.FAILED, f"import of {point.module} failed: {_say(error)}") from error
+    finally:
+        plugin.import_seconds = time.perf_counter() - started
+    if plugin.import_seconds > SLOW_IMPORT:
+        plugin.reason = (
+            f"its import took {plugin.import_seconds:.1f} s and slows every command down: "
+            "import heavy libraries inside the tasks"
+        )
+    return module
+
+
+def _add_settings(plugin: Plugin, settings: type) -> None:
+    wanted = f"MENOS_{plugin.name.upper().replace('-', '_')}_"
+    prefix = getattr(settings, "model_config", {}).get("env_prefix", "")
+    if not prefix.startswith(wanted):
+        raise PluginError(f"settings {settings.__name__}: env_prefix must be {wanted!r}")
+    try:
+        settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{prefix}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        raise PluginError(f"settings: {problems}") from error
+    plugin.settings.append(settings)
+
+
+def _add_tasks(plugin: Plugin, registrar: Registrar, registry: Registry) -> None:
+    try:
+        registry.add(registrar.tasks)
+    except PluginError as error:
+        raise _TakenOut(State.CONFLICT, error.message) from error
+    plugin.tasks = [task.name for task in registrar.tasks]
+
+
+def _say(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return error.message
+    if isinstance(error, pluggy.PluginValidationError):
+        return str(error.args[0] if error.args else error)
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r})"
+    return f"{type(error).__name__}: {error}"

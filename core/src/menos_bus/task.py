@@ -1,0 +1,97 @@
+"""How a task runs: its arguments are checked, its failure classified, its outcome told."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar, NoReturn
+
+from celery import Task, states
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
+
+from menos_bus.errors import TaskFailed
+from menos_bus.plugins.hooks import Hooks, Wait
+from menos_bus.tasks.envelope import split_reserved
+from menos_bus.tasks.register import TaskSpec
+from menos_bus.tasks.retry import Failure, RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+
+class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
+    """The Celery task class of every registered function."""
+
+    abstract = True
+    # The bus checks arguments itself, with the reserved ones that Celery knows nothing of.
+    typing = False
+    # When to stop is the policy's to say.
+    max_retries = None
+    # A failure that was classified is told once, by its outcome; see _fail for the others.
+    throws = (TaskFailed,)
+
+    spec: ClassVar[TaskSpec]
+    policy: ClassVar[RetryPolicy]
+    hooks: ClassVar[Hooks]
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Check the arguments, pass the quota gate and call the plugin's function."""
+        signature = self.spec.signature
+        try:
+            _, arguments = split_reserved(signature.bind(args, kwargs))
+            if signature.takes_priority and "priority" in kwargs:
+                arguments["priority"] = kwargs["priority"]
+            values = signature.validate(arguments)
+            self._pass_gate()
+            call = [self] if self.spec.options.get("bind") else []
+            return signature.dump(self.spec.function(*call, **values))
+        except (Ignore, Reject, Retry):
+            raise
+        except SoftTimeLimitExceeded:
+            limit = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
+            self._fail(Failure("time_limit", f"ran longer than {limit} s", retryable=False))
+        except Exception as error:
+            self._fail(self.policy.classify(error), error)
+
+    @property
+    def priority_call(self) -> bool:
+        """Whether the running call was made with ``priority=True``."""
+        return bool((self.request.headers or {}).get("menos_priority"))
+
+    def _pass_gate(self) -> None:
+        answer = self.hooks.acquire_quota(
+            task=self.name, task_id=self.request.id or "", priority=self.priority_call
+        )
+        if isinstance(answer, Wait) and not self.request.called_directly:
+            # The call itself did not fail, so waiting costs it none of its tries.
+            tries = self.request.retries
+            reason = TaskFailed(answer.reason, "waiting_for_quota", tries)
+            self._send_again(reason, countdown=max(1, round(answer.seconds)), retries=tries)
+
+    def _fail(self, failure: Failure, error: Exception | None = None) -> NoReturn:
+        tries = self.request.retries + 1
+        outcome = TaskFailed(failure.message, failure.code, tries)
+        if not failure.expected:
+            logger.error("%s %s: %s", self.name, self.request.id, failure.message, exc_info=error)
+        wait = self.policy.wait(self.request.retries, failure)
+        if wait is None or self.request.called_directly:
+            raise outcome from error
+        self._send_again(outcome, countdown=wait, retries=tries)
+
+    def _send_again(self, reason: TaskFailed, *, countdown: int, retries: int) -> NoReturn:
+        again = self.signature_from_request(self.request, countdown=countdown, retries=retries)
+        if not self.request.is_eager:
+            try:
+                again.apply_async()
+            except Exception as error:
+                # Not sent again, so it must not count as handled: the broker keeps it.
+                raise Reject(error, requeue=True) from error
+        raise Retry(exc=reason, when=countdown, is_eager=self.request.is_eager, sig=again)
+
+    def after_return(
+        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any
+    ) -> None:
+        """Tell the plugins, once per terminal state, after it is stored."""
+        if status not in states.READY_STATES:
+            return
+        told = {"task": self.name, "task_id": task_id, "state": status}
+        self.hooks.release_quota(**told)
+        self.hooks.task_finished(**told, result=retval if status == states.SUCCESS else None)

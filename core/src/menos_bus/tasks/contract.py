@@ -1,0 +1,31 @@
+"""The task names that existing workflows use, and the queues they travel on.
+
+They are part of the wire format and never change. Two things need them where the plugin itself is
+not installed: routing a call to a host that has it, and keeping another plugin from taking the
+name over.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PUBLIC_TASKS: Final[dict[str, str]] = {
+    "tasks.ingest_youtube": "youtube",
+    "tasks.ingest_youtube_with_callback": "youtube",
+    "tasks.store_content": "content",
+    "tasks.process_content": "content",
+    "tasks.semantic_search": "search",
+}
+"""Task name → the plugin that owns it, which is also its queue."""
+
+
+def owner_of(task: str) -> str | None:
+    """The plugin, and so the queue, that a task name belongs to by its name alone.
+
+    ``tasks.…`` names are looked up in :data:`PUBLIC_TASKS`; any other name is
+    ``<plugin>.<function>``. ``None`` for a ``tasks.…`` name that is not public.
+    """
+    plugin, _, rest = task.partition(".")
+    if plugin == "tasks":
+        return PUBLIC_TASKS.get(task)
+    return plugin if rest else None

@@ -1,0 +1,184 @@
+"""The envelope: what a caller may say, whichever door the call comes through.
+
+The words are the same at every door: ``args``, ``kwargs`` and, for the delivery, ``task_id``,
+``countdown``, ``eta``, ``expires``. Anything else is refused, because an option such as ``queue``
+or ``link`` would send the call where nobody reads it, or run what nobody checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from menos_bus.errors import FieldProblem, InvalidCall
+from menos_bus.tasks.register import TaskSpec
+from menos_bus.tasks.schema import RESERVED, problems_of
+
+WEEK: Final = 7 * 24 * 3600.0
+
+TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+Seconds = Annotated[float, Field(ge=0, le=WEEK, allow_inf_nan=False)]
+
+
+class Envelope(BaseModel):
+    """A call as it arrives at a door, before the task's own parameters are looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    args: list[Any] = Field([], description="Positional arguments of the task.")
+    kwargs: dict[str, Any] = Field(
+        {},
+        description="Keyword arguments of the task; besides, `priority` and `idempotency_key`.",
+    )
+    task_id: TaskId | None = Field(None, description="The id to give the call; else a new one.")
+    countdown: Seconds | None = Field(None, description="Seconds to wait before the task runs.")
+    eta: datetime | None = Field(None, description="When to run the task; instead of `countdown`.")
+    expires: Seconds | datetime | None = Field(
+        None, description="Seconds, or the time, after which the task is not run any more."
+    )
+
+    @classmethod
+    def parse(cls, body: bytes | str) -> Envelope:
+        """Read a JSON body.
+
+        Raises:
+            InvalidCall: not JSON, not an object, or a field that is wrong or not for callers.
+        """
+        try:
+            return cls.model_validate_json(body or b"{}")
+        except ValidationError as error:
+            raise InvalidCall(problems_of(error, parameters=list(cls.model_fields))) from None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The delivery options that were set, as ``Task.apply_async`` takes them.
+
+        Raises:
+            InvalidCall: both ``countdown`` and ``eta`` are set.
+        """
+        if self.countdown is not None and self.eta is not None:
+            raise InvalidCall([FieldProblem("eta", "cannot be combined with countdown")])
+        options = self.model_dump(include={"task_id", "countdown", "eta", "expires"})
+        return {
+            # Celery takes a naive time for local time; at a door a time without a zone is UTC.
+            name: _aware(value) if isinstance(value, datetime) else value
+            for name, value in options.items()
+            if value is not None
+        }
+
+
+@dataclass(frozen=True)
+class Call:
+    """A validated call: the arguments for the function, the reserved ones apart."""
+
+    task: str
+    kwargs: dict[str, Any]
+    priority: bool = False
+    idempotency_key: str | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def task_id(self) -> str | None:
+        """The id that the idempotency key stands for: one key and task, one id.
+
+        It is computed, so every door and host gives the same one.
+        """
+        if self.idempotency_key is None:
+            return None
+        return str(uuid5(NAMESPACE_URL, f"menos-bus:{self.task}:{self.idempotency_key}"))
+
+
+def validate_call(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+    """Check a call against the task's parameters and take the reserved arguments out.
+
+    Returns:
+        The call with its arguments by name, in JSON types, as the message will carry them.
+
+    Raises:
+        InvalidCall: names each field and what is wrong with it.
+    """
+    reserved, arguments = split_reserved(task.signature.bind(args, kwargs))
+    priority = reserved.get("priority", False)
+    if task.signature.takes_priority:
+        arguments["priority"] = priority
+    task.signature.validate(arguments)
+    return Call(task.name, to_jsonable_python(arguments), priority, reserved.get("idempotency_key"))
+
+
+def foreign_call(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+    """A call of a task that another host has: only the reserved arguments can be checked here.
+
+    Raises:
+        InvalidCall: a reserved argument is wrong, or ``args`` are used (names are not known here).
+    """
+    if args:
+        raise InvalidCall(
+            [FieldProblem("args", f"{task} is not installed here: give its arguments by name")]
+        )
+    reserved, arguments = split_reserved(kwargs)
+    priority = reserved.get("priority", False)
+    headers = {"menos_priority": True} if priority else {}
+    return Call(
+        task, to_jsonable_python(arguments), priority, reserved.get("idempotency_key"), headers
+    )
+
+
+def split_reserved(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part the reserved keyword arguments from the task's own.
+
+    Returns:
+        The reserved ones, checked, and the others, untouched.
+
+    Raises:
+        InvalidCall: a reserved argument has a wrong value.
+    """
+    reserved = {}
+    arguments = dict(kwargs)
+    for name, adapter in _RESERVED_TYPES.items():
+        if name not in arguments:
+            continue
+        value = arguments.pop(name)
+        if value is None:
+            continue
+        try:
+            reserved[name] = adapter.validate_python(value)
+        except ValidationError as error:
+            raise InvalidCall(problems_of(error, prefix=name)) from None
+    if "callback_url" in reserved:
+        raise InvalidCall(
+            [
+                FieldProblem(
+                    "callback_url",
+                    "this version sends no callbacks: leave it out and poll the result instead",
+                )
+            ]
+        )
+    return reserved, arguments
+
+
+def digest_of(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """A hash that is the same for two calls of the same task with the same arguments."""
+    canonical = json.dumps([task, list(args), dict(kwargs)], sort_keys=True, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _aware(moment: datetime) -> datetime:
+    from datetime import UTC
+
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_RESERVED_TYPES: Final[dict[str, TypeAdapter[Any]]] = {
+    "callback_url": TypeAdapter(Annotated[str, Field(max_length=2048)]),
+    "idempotency_key": TypeAdapter(Annotated[str, Field(min_length=1, max_length=255)]),
+    "priority": TypeAdapter(StrictBool),
+}
+assert _RESERVED_TYPES.keys() == RESERVED | {"priority"}

@@ -1,0 +1,37 @@
+"""How far a running task is: the ``PROGRESS`` state."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+PROGRESS: Final = "PROGRESS"
+"""The state of a running task that has said how far it is. Its result is
+``{"stage": str, "done": int, "total": int | None}``."""
+
+_INTERVAL: Final = 0.25
+"""Seconds between two writes of one stage: a person sees no more, the result store pays for each."""
+
+
+def progress(stage: str, done: int = 0, total: int | None = None) -> None:
+    """Say how far the running task is.
+
+    A new stage and its end are always written, what lies between at most four times a second.
+    Outside a worker this does nothing, so a task function can be called as plain Python.
+
+    Args:
+        stage: what is going on, in a word or two: ``"embedding"``.
+        done: steps finished.
+        total: steps in all, if known.
+    """
+    from celery import current_task
+
+    task = current_task._get_current_object() if current_task else None
+    if task is None or task.request.called_directly or task.request.is_eager:
+        return
+    last: dict[str, Any] = task.request.__dict__.setdefault("_menos_progress", {})
+    now = time.monotonic()
+    if last.get("stage") == stage and done != total and now - last["at"] < _INTERVAL:
+        return
+    last.update(stage=stage, at=now)
+    task.update_state(state=PROGRESS, meta={"stage": stage, "done": done, "total": total})

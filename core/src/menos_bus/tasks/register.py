@@ -1,0 +1,145 @@
+"""The registry: which tasks exist, which plugin they are from, which queue they travel on."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from menos_bus.errors import PluginError, UnknownTask
+from menos_bus.tasks.contract import PUBLIC_TASKS, owner_of
+from menos_bus.tasks.schema import Signature
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_OWNED: Final = frozenset({"base", "exchange", "queue", "routing_key", "serializer", "shared"})
+"""Celery task options that the core decides for all tasks."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One registered task.
+
+    Attributes:
+        name: the name that calls use, such as ``tasks.semantic_search``.
+        plugin: the plugin that registered it; also its queue.
+        function: the Python function.
+        options: what goes to Celery unchanged (``max_retries``, ``time_limit``, …).
+        signature: its typed parameters and result.
+    """
+
+    name: str
+    plugin: str
+    function: Callable[..., Any]
+    options: Mapping[str, Any]
+    signature: Signature = field(repr=False)
+
+    @property
+    def queue(self) -> str:
+        """The queue that the task's messages travel on."""
+        return self.plugin
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def description(self) -> str:
+        """The function's whole docstring, without indentation."""
+        return inspect.getdoc(self.function) or ""
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``menos-bus tasks --json`` prints of a task."""
+        return {
+            "name": self.name,
+            "plugin": self.plugin,
+            "queue": self.queue,
+            "summary": self.summary,
+            "parameters": self.signature.parameters_schema,
+        }
+
+
+class Registrar:
+    """What a plugin's ``register_tasks`` hook is handed: call it once per task."""
+
+    def __init__(self, plugin: str) -> None:
+        self.plugin = plugin
+        self.tasks: list[TaskSpec] = []
+
+    def __call__(
+        self, function: Callable[..., Any], name: str | None = None, **options: Any
+    ) -> None:
+        """Register a function as a task.
+
+        Args:
+            function: a plain function with type hints; its docstring is the task's help.
+            name: the task's name; ``<plugin>.<function>`` by default.
+            options: Celery task options such as ``max_retries``, ``retry_backoff``,
+                ``autoretry_for``, ``dont_autoretry_for``, ``time_limit``, ``bind``.
+
+        Raises:
+            PluginError: the function, its name or an option cannot be taken; says which and why.
+        """
+        if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+            raise PluginError(f"register({function!r}): a task is a plain (not async) function")
+        name = name or f"{self.plugin}.{function.__name__}"
+        if not _NAME.fullmatch(name):
+            raise PluginError(
+                f"task name {name!r}: must look like 'plugin.function', in lower case"
+            )
+        if owned := _OWNED & options.keys():
+            raise PluginError(f"{name}: the bus sets {', '.join(sorted(owned))} itself")
+        signature = Signature(function, bound=bool(options.get("bind")))
+        self.tasks.append(TaskSpec(name, self.plugin, function, options, signature))
+
+
+class Registry(Mapping[str, TaskSpec]):
+    """All tasks of the loaded plugins, by name."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, TaskSpec] = {}
+
+    def add(self, tasks: list[TaskSpec]) -> None:
+        """Take all tasks of one plugin, or none.
+
+        Raises:
+            PluginError: a name is taken already, or belongs to another plugin; names both.
+        """
+        seen: dict[str, TaskSpec] = {}
+        for task in tasks:
+            if task.name in seen:
+                raise PluginError(f"registers the task {task.name} twice")
+            if (other := self._tasks.get(task.name)) is not None:
+                raise PluginError(f"task {task.name} is already registered by {other.plugin!r}")
+            owner = owner_of(task.name)
+            if task.name in PUBLIC_TASKS and owner != task.plugin:
+                raise PluginError(f"task {task.name} belongs to the plugin {owner!r}")
+            seen[task.name] = task
+        self._tasks.update(seen)
+
+    def __getitem__(self, name: str) -> TaskSpec:
+        """The task of that name.
+
+        Raises:
+            UnknownTask: lists what there is.
+        """
+        try:
+            return self._tasks[name]
+        except KeyError:
+            known = ", ".join(sorted(self._tasks)) or "none: no plugin is loaded"
+            raise UnknownTask(f"unknown task {name!r} (known: {known})") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tasks
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._tasks))
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The task of that name, or ``default``."""
+        return self._tasks.get(name, default)

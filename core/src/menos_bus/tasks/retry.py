@@ -1,0 +1,96 @@
+"""When a failed task is tried again, and when it is not."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from menos_bus.errors import BusError, InvalidCall
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What an exception means: its code, its text, and whether another try can help."""
+
+    code: str
+    message: str
+    retryable: bool
+    after: float | None = None
+    expected: bool = True
+    """False for an exception that no task or library classified: a traceback is worth a log."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """A task's retry options, under Celery's names.
+
+    Attributes:
+        max_retries: tries after the first one; ``None`` for no end.
+        retry_backoff: seconds before the first retry; each further wait doubles.
+        retry_backoff_max: the longest wait in seconds.
+        retry_jitter: whether a wait is drawn between half and the whole of it, so that many
+            failed tasks do not come back at one moment.
+        autoretry_for: exception classes that are retried.
+        dont_autoretry_for: exception classes that are not, though ``autoretry_for`` has them.
+    """
+
+    max_retries: int | None = 3
+    retry_backoff: float = 1.0
+    retry_backoff_max: float = 600.0
+    retry_jitter: bool = True
+    autoretry_for: tuple[type[BaseException], ...] = (Exception,)
+    dont_autoretry_for: tuple[type[BaseException], ...] = ()
+
+    @classmethod
+    def pop_from(cls, options: dict[str, Any]) -> RetryPolicy:
+        """Take the retry options out of a task's options."""
+        names = cls.__dataclass_fields__
+        given = {name: options.pop(name) for name in names if name in options}
+        for name in ("autoretry_for", "dont_autoretry_for"):
+            if name in given:
+                given[name] = tuple(given[name])
+        if given.get("retry_backoff") is True:  # Celery's spelling of "1 second"
+            given["retry_backoff"] = 1.0
+        return cls(**given)
+
+    def classify(self, error: BaseException) -> Failure:
+        """Say what an exception from a task's function means.
+
+        An exception with a ``code`` and a ``retryable`` speaks for itself (see
+        :mod:`menos_bus.errors`); others go by their class.
+        """
+        if isinstance(error, InvalidCall):
+            return Failure(error.code, error.message, retryable=False)
+        message = str(error) or type(error).__name__
+        code = getattr(error, "code", None)
+        retryable = getattr(error, "retryable", None)
+        if isinstance(code, str) and isinstance(retryable, bool):
+            if isinstance(error, BusError):
+                message = error.message
+            return Failure(code, message, retryable, getattr(error, "after", None))
+        wanted = isinstance(error, self.autoretry_for)
+        unwanted = isinstance(error, self.dont_autoretry_for)
+        return Failure(
+            "internal_error",
+            f"{type(error).__name__}: {message}",
+            retryable=wanted and not unwanted,
+            expected=False,
+        )
+
+    def wait(self, retries: int, failure: Failure) -> int | None:
+        """Seconds until the next try, or ``None`` if there is none.
+
+        Args:
+            retries: how many retries there were already.
+            failure: what :meth:`classify` said.
+
+        Whole seconds from 1 up, since Celery's delayed delivery refuses a countdown below 1.
+        """
+        if not failure.retryable or (self.max_retries is not None and retries >= self.max_retries):
+            return None
+        if failure.after is not None:
+            return max(1, round(failure.after))
+        longest = min(self.retry_backoff_max, self.retry_backoff * 2.0 ** min(retries, 32))
+        jitter = random.uniform(0.5, 1.0) if self.retry_jitter else 1.0  # noqa: S311 - no secret
+        return max(1, round(longest * jitter))

@@ -1,0 +1,180 @@
+"""From a function's type hints to validation and JSON Schema: one source for every door."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_python
+
+from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
+
+RESERVED: Final = frozenset({"callback_url", "idempotency_key"})
+"""Keyword arguments that every task takes and that the core keeps for itself.
+
+The third reserved one, ``priority``, may be declared by a function, which then gets its value.
+"""
+
+MAX_STRING: Final = 100_000
+"""Characters that a string parameter may have unless its annotation sets ``max_length``."""
+
+
+class _BoundedSchema(GenerateJsonSchema):
+    """JSON Schema that shows the default bound of strings, which pydantic keeps in the config."""
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        schema.setdefault("max_length", MAX_STRING)
+        return super().str_schema(schema)
+
+
+class Signature:
+    """The typed parameters and the return type of one task function.
+
+    Args:
+        function: the task's function; its parameters need no hints, but get no checks without.
+        bound: whether the first parameter is the Celery task itself (``bind=True``).
+
+    Raises:
+        PluginError: the signature has something that a message cannot carry.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, bound: bool = False) -> None:
+        self.function = function
+        try:
+            hints = get_type_hints(function, include_extras=True)
+        except Exception as error:
+            raise PluginError(f"the type hints of {function.__qualname__} fail: {error}") from error
+        parameters = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
+        self.names = [parameter.name for parameter in parameters]
+        fields: dict[str, Any] = {}
+        for parameter in parameters:
+            _refuse_unsendable(function, parameter)
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (hints.get(parameter.name, Any), default)
+        self._returns = hints.get("return", Any)
+        config = ConfigDict(
+            extra="forbid",
+            str_max_length=MAX_STRING,
+            arbitrary_types_allowed=False,
+            protected_namespaces=(),
+        )
+        # Fields are named by position, with the parameter's name as alias, so that a parameter
+        # may have a name that pydantic's models use themselves ("copy", "json", "schema").
+        try:
+            self._model: type[BaseModel] = create_model(
+                function.__name__,
+                __config__=config,
+                **{f"p{i}": _aliased(*fields[name], name) for i, name in enumerate(self.names)},
+            )
+        except (PydanticUserError, TypeError) as error:
+            raise PluginError(
+                f"a parameter type of {function.__qualname__} cannot come from JSON: {error}"
+            ) from error
+
+    @property
+    def takes_priority(self) -> bool:
+        """Whether the function declares the reserved ``priority`` itself."""
+        return "priority" in self.names
+
+    @cached_property
+    def parameters_schema(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of the keyword arguments."""
+        return self._model.model_json_schema(schema_generator=_BoundedSchema)
+
+    @cached_property
+    def _result(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self._returns)
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Give each positional argument its name.
+
+        Returns:
+            The arguments by name, as they came.
+
+        Raises:
+            InvalidCall: too many arguments, or one that is given twice.
+        """
+        if len(args) > len(self.names):
+            takes = f"takes at most {len(self.names)} positional arguments, got {len(args)}"
+            raise InvalidCall([FieldProblem("args", takes)])
+        bound = dict(zip(self.names, args, strict=False))
+        if twice := bound.keys() & kwargs.keys():
+            raise InvalidCall(
+                [FieldProblem(name, "given in both args and kwargs") for name in sorted(twice)]
+            )
+        return bound | dict(kwargs)
+
+    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Check arguments by name and convert them to what the hints say.
+
+        Returns:
+            Every parameter with its Python value, defaults included.
+
+        Raises:
+            InvalidCall: names every field that is missing, unknown, too long or of a wrong type.
+        """
+        try:
+            model = self._model.model_validate(dict(arguments))
+        except ValidationError as error:
+            raise InvalidCall(problems_of(error, parameters=self.names)) from None
+        return {name: getattr(model, f"p{i}") for i, name in enumerate(self.names)}
+
+    def dump(self, result: Any) -> Any:
+        """Turn a return value into plain JSON types.
+
+        Raises:
+            Permanent: the value cannot be written as JSON (code ``result_not_json``).
+        """
+        try:
+            if self._returns in (Any, inspect.Signature.empty):
+                return to_jsonable_python(result)
+            return self._result.dump_python(result, mode="json", warnings="none")
+        except PydanticSerializationError as error:
+            raise Permanent(
+                f"the task returned something that is not JSON: {error}", code="result_not_json"
+            ) from error
+
+
+def problems_of(
+    error: ValidationError, *, prefix: str = "", parameters: Sequence[str] | None = None
+) -> list[FieldProblem]:
+    """Say in words what pydantic found: one :class:`FieldProblem` per error.
+
+    Args:
+        error: what validation raised.
+        prefix: the path of the thing that was validated.
+        parameters: the fields that exist, named in the message about one that does not.
+    """
+    problems = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(str(part) for part in item["loc"])
+        field = ".".join(filter(None, (prefix, path))) or "body"
+        reason = item["msg"]
+        if item["type"] == "extra_forbidden":
+            known = f" (known: {', '.join(parameters)})" if parameters else ""
+            reason = f"unknown field{known}"
+        elif item["type"] == "missing":
+            reason = "required"
+        problems.append(FieldProblem(field, reason[:1].lower() + reason[1:]))
+    return problems
+
+
+def _aliased(annotation: Any, default: Any, alias: str) -> tuple[Any, Any]:
+    return annotation, Field(default, alias=alias)
+
+
+def _refuse_unsendable(function: Callable[..., Any], parameter: inspect.Parameter) -> None:
+    where = f"{function.__qualname__}({parameter.name})"
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise PluginError(
+            f"{where}: *args and **kwargs cannot be checked; declare a list or a dict parameter"
+        )
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise PluginError(f"{where}: positional-only; messages carry arguments by name")
+    if parameter.name in RESERVED:
+        raise PluginError(f"{where}: reserved for the bus; rename the parameter")
