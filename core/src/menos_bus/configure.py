@@ -35,7 +35,7 @@ _BOTH: Final[dict[str, Any]] = {
     "result_backend_always_retry": True,
 }
 _EMBEDDED: Final[dict[str, Any]] = {
-    "broker_url": "memory://",
+    "broker_url": "memory://localhost//",
     # Seconds between two looks at the queues; what a call waits for its worker.
     "broker_transport_options": {"polling_interval": 0.005},
     "result_backend": "menos_bus.outcomes.backend:LedgerBackend",

@@ -1,0 +1,1 @@
+"""The ``menos-bus`` command: one file per group of subcommands."""

@@ -1,0 +1,71 @@
+"""What ``menos-bus up`` shows when the bus is ready: where it is, how to get in, what to paste."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import click
+
+from menos_bus.bus import Bus
+from menos_bus.doors.embedded import Address
+from menos_bus.plugins.loader import State
+
+
+def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
+    """Print the URL, the credentials, the plugins and a call that works when pasted."""
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "url": address.url,
+                    "user": address.user,
+                    "password": address.password,
+                    "pid": address.pid,
+                    "tasks": list(bus.registry),
+                }
+            )
+        )
+        return
+    bold = {"bold": True}
+    click.secho("menos-bus is up", fg="green", **bold)
+    click.echo(f"  Flower    {address.url}")
+    click.echo(f"  user      {address.user}")
+    click.echo(f"  password  {address.password}")
+    click.echo(f"  data      {bus.settings.home.resolve()}")
+    for plugin in bus.plugins:
+        mark, colour = ("✓", "green") if plugin.state is State.LOADED else ("✗", "red")
+        said = ", ".join(plugin.tasks) if plugin.state is State.LOADED else str(plugin.state)
+        reason = f": {plugin.reason}" if plugin.reason else ""
+        click.echo(f"  {click.style(mark, fg=colour)} {plugin.name:<8} {said}{reason}")
+    if not bus.plugins:
+        click.echo("  no plugins yet: pip install menos-content menos-search, then start again")
+    example = _example(bus)
+    if example:
+        name, body = example
+        login = shlex.quote(f"{address.user}:{address.password}")
+        click.secho("\nSubmit a task, and read its result:", **bold)
+        click.echo(
+            f"  curl -u {login} {address.url}/api/task/async-apply/{name} "
+            f"-d {shlex.quote(json.dumps(body))}"
+        )
+        click.echo(f"  curl -u {login} {address.url}/api/task/result/TASK_ID")
+        click.secho("or, in another terminal:", **bold)
+        values = " ".join(shlex.quote(str(value)) for value in body["args"])
+        options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())
+        click.echo(f"  menos-bus call {name} {values} {options}".rstrip())
+    click.echo("\nCtrl-C stops the bus; nothing that was accepted is lost.")
+
+
+def _example(bus: Bus) -> tuple[str, dict[str, Any]] | None:
+    if "tasks.semantic_search" in bus.registry:
+        return "tasks.semantic_search", {"args": ["machine learning"], "kwargs": {"limit": 5}}
+    for spec in bus.registry.values():
+        schema = spec.signature.parameters_schema
+        required = [schema["properties"][name] for name in schema.get("required", [])]
+        if all(field.get("type") == "string" for field in required):
+            return spec.name, {"args": ["hello"] * len(required)}
+    return None
+
+

@@ -1,0 +1,235 @@
+"""``call`` and ``result``: submit a task and follow it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from menos_bus.bus import Bus
+from menos_bus.cli.output import json_option, print_json, says_errors
+from menos_bus.errors import FieldProblem, InvalidCall, UnknownTaskId
+from menos_bus.tasks.register import TaskSpec
+
+if TYPE_CHECKING:
+    from menos_bus.outcomes.outcome import Outcome
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("task", required=False)
+@click.argument("rest", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+@says_errors
+def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
+    """Submit a task, wait for it and print its result as JSON.
+
+    menos-bus call TASK [VALUE]... [--PARAMETER VALUE]...
+
+    A value @FILE is the text of a file, @- that of standard input; lists and objects are written
+    as JSON. `menos-bus call TASK --help` shows the task's parameters.
+    """
+    if task is None or task in ("-h", "--help"):
+        click.echo(ctx.get_help())
+        ctx.exit(0 if task else 2)
+    bus = Bus()
+    command = _command(bus, bus.registry[task])
+    command.main(args=list(rest), prog_name=f"menos-bus call {task}")
+
+
+@click.command()
+@click.argument("task_id")
+@click.option("--wait", "seconds", type=float, help="Wait up to so many seconds for the end.")
+@json_option
+@says_errors
+def result(task_id: str, seconds: float | None, as_json: bool) -> None:
+    """Show what is known of a call: its state, progress, result or error."""
+    bus = Bus()
+    if bus.settings.embedded and not bus.settings.home.exists():
+        raise UnknownTaskId(f"no call is known here: {bus.settings.home} does not exist")
+    outcome = _follow(bus, task_id, seconds or 0.0)
+    if as_json:
+        print_json(outcome.as_json())
+        return
+    click.secho(outcome.state, bold=True)
+    if outcome.progress:
+        click.echo(_progress_line(outcome.progress))
+    if outcome.error:
+        click.echo(_error_line(outcome.error))
+    if outcome.state == "SUCCESS":
+        print_json(outcome.result)
+
+
+def _command(bus: Bus, spec: TaskSpec) -> click.Command:
+    """A click command with one option per parameter of a task."""
+    properties = spec.signature.parameters_schema.get("properties", {})
+    required = spec.signature.parameters_schema.get("required", [])
+    params: list[click.Parameter] = [
+        click.Argument(["values"], nargs=-1, required=False, metavar="[VALUE]...")
+    ]
+    for name, schema in properties.items():
+        if name == "priority":
+            continue
+        params.append(
+            click.Option(
+                [f"--{name.replace('_', '-')}", f"task_{name}"],
+                multiple=_is(schema, "array"),
+                help=_describe(schema, required=name in required),
+                metavar=_metavar(schema),
+            )
+        )
+    params += [
+        click.Option(["--priority"], is_flag=True, help="Go ahead of other calls."),
+        click.Option(["--idempotency-key"], help="The same key gives the same call."),
+        click.Option(["--no-wait"], is_flag=True, help="Print the task id and do not wait."),
+        click.Option(["--wait", "seconds"], type=float, help="Wait at most so many seconds."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print state and result as JSON."),
+    ]
+
+    @says_errors
+    def run(values: tuple[str, ...], seconds: float | None, as_json: bool, **given: Any) -> None:
+        from menos_bus.doors.client import submit
+
+        names = list(properties)
+        args = [
+            _read(name, value, properties[name])
+            for name, value in zip(names, values, strict=False)
+        ] + list(values[len(names) :])
+        kwargs = {
+            name: _read_option(name, given[f"task_{name}"], properties[name])
+            for name in names
+            if given.get(f"task_{name}") not in (None, ())
+        }
+        if given["priority"]:
+            kwargs["priority"] = True
+        if given["idempotency_key"] is not None:
+            kwargs["idempotency_key"] = given["idempotency_key"]
+        task_id = submit(bus, spec.name, args, kwargs)
+        if given["no_wait"]:
+            print_json({"task_id": task_id}) if as_json else click.echo(task_id)
+            return
+        _finish(_follow(bus, task_id, seconds), as_json=as_json)
+
+    return click.Command(spec.name, callback=run, params=params, help=spec.description)
+
+
+def _finish(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        print_json(outcome.as_json())
+    elif outcome.state == "SUCCESS":
+        print_json(outcome.result)
+    if outcome.error and not as_json:
+        click.secho(f"{outcome.state}: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(_error_line(outcome.error), err=True)
+    if not outcome.ready:
+        click.echo(
+            f"{outcome.state}: not finished yet; `menos-bus result {outcome.task_id}` shows it",
+            err=True,
+        )
+    if outcome.state != "SUCCESS":
+        sys.exit(1)
+
+
+def _follow(bus: Bus, task_id: str, seconds: float | None) -> Outcome:
+    from menos_bus.doors.client import wait
+
+    with _progress_bar() as show:
+        return wait(bus, task_id, seconds, show)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[Outcome], None]]:
+    """A bar on standard error while a person looks; silence in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda outcome: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("waiting", total=None)
+
+        def show(outcome: Outcome) -> None:
+            if outcome.progress:
+                bars.update(
+                    bar,
+                    description=outcome.progress["stage"],
+                    completed=outcome.progress["done"],
+                    total=outcome.progress["total"],
+                )
+            else:
+                bars.update(bar, description=outcome.state.lower())
+
+        yield show
+
+
+def _progress_line(progress: dict[str, Any]) -> str:
+    total = f" of {progress['total']}" if progress["total"] is not None else ""
+    return f"{progress['stage']}: {progress['done']}{total}"
+
+
+def _error_line(error: dict[str, Any]) -> str:
+    tries = f"{error['tries']} {'try' if error['tries'] == 1 else 'tries'}"
+    return f"{error['message']} ({error['code']}, after {tries})"
+
+
+def _read_option(name: str, given: str | tuple[str, ...], schema: dict[str, Any]) -> Any:
+    if isinstance(given, str):
+        return _read(name, given, schema)
+    if len(given) == 1 and given[0].lstrip().startswith("["):
+        return _read(name, given[0], schema)
+    return [_text(name, value) for value in given]
+
+
+def _read(name: str, value: str, schema: dict[str, Any]) -> Any:
+    """What a word of the command line means for a parameter."""
+    text = _text(name, value)
+    if _is(schema, "string"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        # The bus's own check says what is wrong with it, as at every door.
+        return [text] if _is(schema, "array") else text
+
+
+def _text(name: str, value: str) -> str:
+    if not value.startswith("@"):
+        return value
+    if value.startswith("@@"):
+        return value[1:]
+    try:
+        if value == "@-":
+            return sys.stdin.buffer.read().decode()
+        return Path(value[1:]).read_bytes().decode()
+    except UnicodeDecodeError:
+        raise InvalidCall([FieldProblem(name, f"{value[1:]} is not UTF-8 text")]) from None
+    except OSError as error:
+        reason = f"cannot read {value[1:]}: {error.strerror}"
+        raise InvalidCall([FieldProblem(name, reason)]) from None
+
+
+def _is(schema: dict[str, Any], kind: str) -> bool:
+    options = schema.get("anyOf", [schema])
+    return any(option.get("type") == kind for option in options)
+
+
+def _metavar(schema: dict[str, Any]) -> str:
+    kinds = [option.get("type", "json") for option in schema.get("anyOf", [schema])]
+    return "|".join(kind for kind in kinds if kind != "null").upper()
+
+
+def _describe(schema: dict[str, Any], *, required: bool) -> str:
+    said = schema.get("description", "")
+    if required:
+        return f"{said}  [required]".strip()
+    if schema.get("default") is not None:
+        return f"{said}  [default: {json.dumps(schema['default'])}]".strip()
+    return said

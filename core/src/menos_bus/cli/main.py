@@ -1,0 +1,43 @@
+"""``menos-bus``: the group of all commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+import click
+
+_COMMANDS: Final = {
+    "up": "run",
+    "worker": "run",
+    "flower": "run",
+    "call": "call",
+    "result": "call",
+    "plugins": "inspect",
+    "tasks": "inspect",
+    "queues": "inspect",
+    "doctor": "inspect",
+    "version": "inspect",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"menos_bus.cli.{_COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run, call and inspect a bus of tasks.
+
+    Settings are environment variables MENOS_…; without any, the bus is one process on this
+    machine and keeps its data in .menos.
+    """

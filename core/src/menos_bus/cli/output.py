@@ -1,0 +1,60 @@
+"""How commands print: tables for people, ``--json`` for programs, errors with exit code 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from menos_bus.errors import BusError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_json(value: Any) -> None:
+    """Write a value as indented JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write rows as a table, as wide as the terminal; lines are folded, never cut."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    # Into a file or pipe nothing needs to be folded.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def fail(error: BusError, *, as_json: bool = False, code: int = 2) -> NoReturn:
+    """Say what is wrong, on standard error, and exit."""
+    if as_json:
+        print_json({"error": {"code": error.code, "message": error.message}})
+    click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(error.message, err=True)
+    sys.exit(code)
+
+
+def says_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn a :class:`BusError` into a message and exit code 2, never a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except BusError as error:
+            fail(error, as_json=bool(kwargs.get("as_json")))
+
+    return run

@@ -1,0 +1,143 @@
+"""``menos-bus doctor``: everything that can be wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Final
+
+from menos_bus.bus import Bus
+from menos_bus.errors import BusError, SettingsError
+from menos_bus.plugins.hookspecs import Check
+from menos_bus.plugins.loader import Plugin, State
+from menos_bus.settings import BusSettings
+
+_LITTLE_SPACE: Final = 500 * 1024**2
+_FIXES: Final = {
+    State.MISSING: "install it, or take it out of MENOS_PLUGINS",
+    State.CONFLICT: "uninstall one of the two, or name the one you want first in MENOS_PLUGINS",
+    State.INCOMPATIBLE: "upgrade menos-bus or the plugin",
+    State.FAILED: "mend or uninstall it; MENOS_PLUGINS can leave it out meanwhile",
+}
+_OTHER_SETTINGS: Final = ("MENOS_VAULT_",)
+"""Prefixes of packages that are no plugins."""
+
+
+def diagnose() -> Iterator[Check]:
+    """Look at everything, one :class:`Check` after the other; never raises."""
+    try:
+        settings = BusSettings.load()
+    except SettingsError as error:
+        yield Check("settings", False, error.message, "mend the variable, or unset it")
+        return
+    bus = Bus(settings)
+    yield _settings(bus)
+    yield from _data_folder(settings)
+    if not bus.plugins:
+        yield Check(
+            "plugins", False, "none is installed", "pip install menos-content menos-search"
+        )
+    yield from map(_plugin, bus.plugins)
+    yield from _embedded(bus) if settings.embedded else _fleet(bus)
+
+
+def _settings(bus: Bus) -> Check:
+    known = {f"MENOS_{name.upper()}" for name in BusSettings.model_fields}
+    prefixes = [f"MENOS_{p.name.upper().replace('-', '_')}_" for p in bus.plugins]
+    prefixes.extend(_OTHER_SETTINGS)
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.startswith("MENOS_") and name not in known and not name.startswith(tuple(prefixes))
+    )
+    if unknown:
+        return Check(
+            "settings",
+            False,
+            f"nothing reads {', '.join(unknown)}",
+            "check the spelling: docs/settings.md lists all settings",
+        )
+    profile = "embedded: one process, no servers" if bus.settings.embedded else "fleet"
+    return Check("settings", True, profile)
+
+
+def _data_folder(settings: BusSettings) -> Iterator[Check]:
+    home = settings.home.resolve()
+    parent = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not os.access(parent, os.W_OK):
+        yield Check(
+            "data folder", False, f"{parent} is not writable", "chown it, or set MENOS_HOME"
+        )
+        return
+    free = shutil.disk_usage(parent).free
+    if free < _LITTLE_SPACE:
+        yield Check(
+            "data folder",
+            False,
+            f"{free // 1024**2} MiB left on the disk of {home}",
+            "free some space: writes will fail",
+        )
+        return
+    yield Check("data folder", True, f"{home} ({free // 1024**3} GiB free)")
+
+
+def _plugin(plugin: Plugin) -> Check:
+    name = f"plugin {plugin.name}"
+    if plugin.state in (State.LOADED, State.DISABLED):
+        said = plugin.reason or f"{len(plugin.tasks)} tasks on queue {plugin.name!r}"
+        return Check(name, True, f"{plugin.state}, {said}")
+    return Check(name, False, f"{plugin.state}: {plugin.reason}", _FIXES[plugin.state])
+
+
+def _embedded(bus: Bus) -> Iterator[Check]:
+    try:
+        import flower  # noqa: F401
+    except ImportError:
+        yield Check("flower", False, "not installed", "pip install 'menos-bus[flower]'")
+        return
+    from menos_bus.doors.client import request
+    from menos_bus.doors.embedded import find_running
+
+    try:
+        address = find_running(bus.settings.home)
+        if address is None:
+            yield Check("bus", True, "not running; `menos-bus up` starts it")
+            yield from bus.hooks.check_health()
+            return
+        checks = request(address, "GET", "/api/health")["checks"]
+    except BusError as error:
+        yield Check(
+            "bus", False, error.message, "stop the process with Ctrl-C and run `menos-bus up`"
+        )
+        return
+    yield Check("bus", True, f"running at {address.url} (process {address.pid})")
+    yield from (Check(**check) for check in checks)
+
+
+def _fleet(bus: Bus) -> Iterator[Check]:
+    from kombu.exceptions import OperationalError
+
+    try:
+        with bus.app.connection_for_write(connect_timeout=5) as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+            yield Check("broker", True, f"{connection.as_uri()} answers")
+    except (OperationalError, OSError) as error:
+        yield Check(
+            "broker",
+            False,
+            f"{bus.app.connection_for_write().as_uri()} does not answer: {error}",
+            "start it, or correct MENOS_BROKER_URL",
+        )
+    try:
+        bus.app.ledger.find("doctor")
+        yield Check("results", True, "the result store answers")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+        yield Check(
+            "results",
+            False,
+            f"the result store does not answer: {error}",
+            "start it, or correct MENOS_RESULT_BACKEND",
+        )
+    yield from bus.hooks.check_health()
+

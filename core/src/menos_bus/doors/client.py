@@ -1,0 +1,115 @@
+"""How the command line reaches a bus: an embedded one through its HTTP door, a fleet's broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from menos_bus.bus import Bus
+from menos_bus.doors.embedded import Address, find_running
+from menos_bus.errors import (
+    BusUnavailable,
+    CallConflict,
+    CallError,
+    FieldProblem,
+    InvalidCall,
+    UnknownTask,
+)
+from menos_bus.outcomes.outcome import Outcome
+from menos_bus.tasks.envelope import validate_call
+
+_ERRORS: Final[dict[str, type[CallError]]] = {
+    error.code: error for error in (UnknownTask, CallConflict, BusUnavailable)
+}
+_POLL: Final = (0.05, 0.5)
+"""Seconds between two looks at a result: the first wait, and the longest."""
+
+
+def submit(bus: Bus, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+    """Submit a call to the bus that the settings lead to.
+
+    Returns:
+        The task id.
+
+    Raises:
+        CallError: nothing was queued; the subclass says why.
+    """
+    if name in bus.registry:
+        # Here already, so that a mistake is named even where no bus is running.
+        validate_call(bus.registry[name], args, kwargs)
+    if not bus.settings.embedded:
+        return bus.submit(name, args, kwargs)
+    answer = request(
+        running(bus),
+        "POST",
+        f"/api/task/async-apply/{quote(name, safe='')}",
+        {"args": list(args), "kwargs": kwargs},
+    )
+    return str(answer["task-id"])
+
+
+def running(bus: Bus) -> Address:
+    """The embedded bus that runs on the data folder.
+
+    Raises:
+        BusUnavailable: none does; says how to start one.
+    """
+    address = find_running(bus.settings.home)
+    if address is None:
+        raise BusUnavailable(
+            f"no bus is running on the data folder {bus.settings.home.resolve()}: start one with "
+            "`menos-bus up` in another terminal, or set MENOS_HOME to the folder of one that runs"
+        )
+    return address
+
+
+def request(address: Address, method: str, path: str, body: Any = None) -> Any:
+    """One request at the HTTP door of a running embedded bus.
+
+    Raises:
+        CallError: what the door answered, or that it did not.
+    """
+    try:
+        response = httpx.request(
+            method,
+            address.url + path,
+            json=body,
+            auth=(address.user, address.password),
+            timeout=30,
+            trust_env=False,
+        )
+    except httpx.HTTPError as error:
+        raise BusUnavailable(f"the bus at {address.url} does not answer: {error}") from error
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = {}
+    if response.is_success:
+        return answer
+    error = answer.get("error") or {"code": "unavailable", "message": f"{response.status_code}"}
+    if "fields" in error:
+        raise InvalidCall([FieldProblem(**field) for field in error["fields"]])
+    raise _ERRORS.get(error["code"], CallError)(error["message"])
+
+
+def wait(
+    bus: Bus, task_id: str, seconds: float | None, on_change: Callable[[Outcome], None]
+) -> Outcome:
+    """Follow a call until its terminal state, or for so many seconds.
+
+    Raises:
+        UnknownTaskId: no such call is known.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    pause, longest = _POLL
+    while True:
+        outcome = bus.outcome(task_id)
+        on_change(outcome)
+        if outcome.ready or (deadline is not None and time.monotonic() >= deadline):
+            return outcome
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)

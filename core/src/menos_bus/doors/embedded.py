@@ -1,0 +1,250 @@
+"""Everything in one process: worker, broker in memory, Flower. What ``menos-bus up`` runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import celery.worker.state
+from celery import states
+from celery.platforms import SecurityWarning
+from celery.signals import worker_ready
+from filelock import FileLock, Timeout
+
+from menos_bus.bus import Bus
+from menos_bus.doors.credentials import credentials
+from menos_bus.errors import BusUnavailable, SettingsError, TaskFailed
+from menos_bus.messages.topology import plugin_of
+from menos_bus.outcomes.sqlite import SQLiteLedger
+
+logger = logging.getLogger(__name__)
+
+LOCK: Final = "bus.lock"
+RUNNING: Final = "bus.json"
+_START_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a running embedded bus is, and how to get in."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    pid: int = 0
+
+
+class AlreadyRunning(SettingsError):
+    """Another process serves this data folder."""
+
+    code = "already_running"
+
+
+class EmbeddedBus:
+    """The one process that serves a data folder.
+
+    Args:
+        bus: a bus with embedded settings.
+
+    Raises:
+        AlreadyRunning: another process serves the folder.
+        SettingsError: the port is taken, or the credentials cannot be read.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self._lock = _lock(bus.settings.home)
+        try:
+            self.login = credentials(bus.settings)
+            # Not before the lock: the first one to import Flower's options is the only one.
+            from menos_bus.doors.flower import make_flower
+
+            self._flower = make_flower(bus, self.login)
+            self.address = self._listen()
+        except BaseException:
+            self._lock.release()
+            raise
+        ledger = bus.app.ledger
+        assert isinstance(ledger, SQLiteLedger)
+        self._ledger = ledger
+        self._worker: threading.Thread | None = None
+        self._worker_ready = threading.Event()
+        self._signals = 0
+
+    def _listen(self) -> Address:
+        settings = self.bus.settings
+        try:
+            port = self._flower.start_http_server()
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {settings.flower_host}:{settings.flower_port} "
+                f"({error.strerror or error}): set MENOS_FLOWER_PORT to another port, or to 0 for "
+                "a free one"
+            ) from error
+        host = f"[{settings.flower_host}]" if ":" in settings.flower_host else settings.flower_host
+        return Address(f"http://{host}:{port}", self.login.user, self.login.password, os.getpid())
+
+    def run(self, on_ready: Callable[[Address], None]) -> None:
+        """Serve until SIGINT or SIGTERM.
+
+        What runs then may finish within ``MENOS_SHUTDOWN_GRACE``; what does not finish, and what
+        waits, is run at the next start. A second signal ends the process at once.
+
+        Args:
+            on_ready: called when calls are taken and served.
+        """
+        loop = self._flower.io_loop
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: loop.add_callback_from_signal(self._stop))
+        self._ledger.expire(self.bus.settings.result_expires)
+        self._recover()
+        self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._worker.start()
+
+        # Flower asks the workers once, when it starts.
+        self._worker_ready.wait(_START_SECONDS)
+        loop.add_callback(self._announce, on_ready)
+        self._schedule_expiry()
+        try:
+            self._flower.start()
+        finally:
+            finished = self._stop_worker()
+            self._ledger.requeue_running()
+            (self.bus.settings.home / RUNNING).unlink(missing_ok=True)
+            self._lock.release()
+            if not finished:
+                # The threads of tasks that did not finish would keep the process alive.
+                logging.shutdown()
+                os._exit(0)
+
+    def _announce(self, on_ready: Callable[[Address], None]) -> None:
+        _write_running(self.bus.settings.home, self.address)
+        on_ready(self.address)
+
+    def _work(self) -> None:
+        names = [queue.name for queue in self.bus.app.conf.task_queues]
+        loaded = {plugin.name for plugin in self.bus.loaded} | {"celery"}
+        worker_ready.connect(self._on_worker_ready, weak=False)
+        # Being root matters where strangers reach the broker; this one is in the process.
+        warnings.filterwarnings("ignore", category=SecurityWarning)
+        worker = self.bus.app.Worker(
+            pool="threads",
+            concurrency=self.bus.settings.concurrency,
+            # Of a plugin that failed nothing may be consumed: its messages would be rejected.
+            queues=[name for name in names if plugin_of(name) in loaded],
+            hostname="embedded@%h",
+            without_gossip=True,
+            without_mingle=True,
+            loglevel=self.bus.settings.log_level,
+            quiet=True,
+        )
+        try:
+            worker.start()
+        except SystemExit:
+            pass
+        except BaseException:
+            logger.exception("the worker ended")
+        finally:
+            # Without its worker the bus would take calls that nobody serves.
+            self._worker_ready.set()
+            self._flower.io_loop.add_callback(self._flower.stop)
+
+    def _on_worker_ready(self, **_: Any) -> None:
+        self._worker_ready.set()
+
+    def _stop(self) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            self._ledger.requeue_running()
+            os._exit(130)
+        logger.info("stopping: running tasks may finish")
+        self._flower.stop()
+
+    def _stop_worker(self) -> bool:
+        celery.worker.state.should_stop = os.EX_OK
+        if self._worker is not None:
+            self._worker.join(self.bus.settings.shutdown_grace)
+            return not self._worker.is_alive()
+        return True
+
+    def _recover(self) -> None:
+        amqp = self.bus.app.amqp
+        limit = self.bus.settings.delivery_limit
+        with self.bus.app.producer_or_acquire() as producer:
+            for entry, cut_off in self._ledger.unfinished():
+                if cut_off >= limit:
+                    self.bus.app.backend.store_result(
+                        entry.task_id,
+                        TaskFailed(
+                            f"its process died {cut_off} times while it ran, so it is not run "
+                            "again (MENOS_DELIVERY_LIMIT)",
+                            "crash_loop",
+                            cut_off,
+                        ),
+                        states.FAILURE,
+                    )
+                else:
+                    amqp.send_recorded(producer, entry)
+
+    def _schedule_expiry(self) -> None:
+        from tornado.ioloop import PeriodicCallback
+
+        PeriodicCallback(
+            lambda: self._ledger.expire(self.bus.settings.result_expires), 3600 * 1000
+        ).start()
+
+
+def find_running(home: Path) -> Address | None:
+    """The embedded bus that serves a data folder now, or ``None``."""
+    path = home / RUNNING
+    if not path.exists():
+        return None
+    lock = FileLock(home / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        try:
+            return Address(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise BusUnavailable(f"{path} cannot be read: {error}") from error
+    lock.release()
+    return None
+
+
+def _lock(home: Path) -> FileLock:
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        running = find_running(home)
+        where = f" at {running.url} (process {running.pid})" if running else ""
+        raise AlreadyRunning(
+            f"a bus is already running{where} on the data folder {home.resolve()}: use it, stop "
+            "it, or set MENOS_HOME to another folder"
+        ) from None
+    return lock
+
+
+def _write_running(home: Path, address: Address) -> None:
+    path = home / RUNNING
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(
+            {
+                "url": address.url,
+                "user": address.user,
+                "password": address.password,
+                "pid": address.pid,
+            },
+            file,
+        )
