@@ -7,7 +7,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from menos_bus.errors import PluginError, UnknownTaskId
+from menos_bus.errors import UnknownTaskId
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.loader import Plugin, State, load_plugins
 from menos_bus.settings import BusSettings

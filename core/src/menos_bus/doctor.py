@@ -35,9 +35,7 @@ def diagnose() -> Iterator[Check]:
     yield _settings(bus)
     yield from _data_folder(settings)
     if not bus.plugins:
-        yield Check(
-            "plugins", False, "none is installed", "pip install menos-content menos-search"
-        )
+        yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
     yield from map(_plugin, bus.plugins)
     yield from _embedded(bus) if settings.embedded else _fleet(bus)
 
@@ -140,4 +138,3 @@ def _fleet(bus: Bus) -> Iterator[Check]:
             "start it, or correct MENOS_RESULT_BACKEND",
         )
     yield from bus.hooks.check_health()
-

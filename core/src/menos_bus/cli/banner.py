@@ -67,5 +67,3 @@ def _example(bus: Bus) -> tuple[str, dict[str, Any]] | None:
         if all(field.get("type") == "string" for field in required):
             return spec.name, {"args": ["hello"] * len(required)}
     return None
-
-

@@ -99,8 +99,7 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
 
         names = list(properties)
         args = [
-            _read(name, value, properties[name])
-            for name, value in zip(names, values, strict=False)
+            _read(name, value, properties[name]) for name, value in zip(names, values, strict=False)
         ] + list(values[len(names) :])
         kwargs = {
             name: _read_option(name, given[f"task_{name}"], properties[name])

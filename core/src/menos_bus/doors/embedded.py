@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import threading
 import warnings
 from collections.abc import Callable
@@ -140,7 +141,7 @@ class EmbeddedBus:
             concurrency=self.bus.settings.concurrency,
             # Of a plugin that failed nothing may be consumed: its messages would be rejected.
             queues=[name for name in names if plugin_of(name) in loaded],
-            hostname="embedded@%h",
+            hostname=f"embedded@{socket.gethostname()}",
             without_gossip=True,
             without_mingle=True,
             loglevel=self.bus.settings.log_level,

@@ -37,7 +37,9 @@ def run_worker(bus: Bus, only: Sequence[str] = ()) -> int:
         )
     served = list(only) or loaded
     if not served:
-        raise SettingsError("no plugin is loaded, so there is nothing to serve: `menos-bus plugins`")
+        raise SettingsError(
+            "no plugin is loaded, so there is nothing to serve: `menos-bus plugins`"
+        )
     with app.connection_for_write() as connection:
         for queue in dead_letter_queues(served):
             queue.bind(connection.default_channel).declare()

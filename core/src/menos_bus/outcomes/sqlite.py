@@ -170,7 +170,7 @@ class SQLiteLedger:
         with self._write() as db:
             db.execute(
                 "INSERT INTO calls (task_id, task, queue, digest, state, meta, accepted_at,"
-                " updated_at) VALUES (?, ?, '', '', ?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE"  # noqa: S608
+                " updated_at) VALUES (?, ?, '', '', ?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE"
                 f" SET state = excluded.state, meta = excluded.meta, updated_at = ?{message}"
                 f" WHERE calls.state NOT IN ({_READY_MARKS})",
                 (task_id, task, state, json.dumps(meta), now, now, now, *_READY),

@@ -76,7 +76,7 @@ class Hooks:
         for plugin in self._names:
             try:
                 answer = self._one(plugin, "acquire_quota", **told)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the task must not run
+            except Exception as error:
                 logger.exception("acquire_quota of plugin %r failed", plugin)
                 return Wait(UNDECIDED_WAIT, f"acquire_quota of plugin {plugin!r} failed: {error}")
             if isinstance(answer, (Proceed, Wait)):

@@ -117,7 +117,12 @@ def load_plugins(
     """
     if modules is not None:
         return [
-            _load(Plugin(module.__name__.split(".")[0].removeprefix("menos_")), module, hooks, registry)
+            _load(
+                Plugin(module.__name__.split(".")[0].removeprefix("menos_")),
+                module,
+                hooks,
+                registry,
+            )
             for module in modules
         ]
     installed: dict[str, list[EntryPoint]] = defaultdict(list)

@@ -1,0 +1,88 @@
+"""Fixtures of the tests across packages: a clean environment, plugins, a running bus."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from running import MENOS_BUS, PROBE, RunningBus
+
+
+@pytest.fixture
+def clean_env(tmp_path: Path) -> dict[str, str]:
+    """The environment without any MENOS_ setting, and with a data folder of its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
+    env["MENOS_HOME"] = str(tmp_path / "home")
+    env["MENOS_FLOWER_PORT"] = "0"
+    return env
+
+
+@pytest.fixture
+def install(tmp_path: Path, clean_env: dict[str, str]) -> Callable[..., Path]:
+    """Install a plugin made of one module, for processes with ``clean_env`` only.
+
+    A folder with the module and its ``dist-info`` is what pip would have left.
+    """
+
+    def install(
+        name: str,
+        source: str,
+        *,
+        version: str = "1.0",
+        requires: str = "menos-bus>=0.1,<0.2",
+        distribution: str | None = None,
+    ) -> Path:
+        distribution = distribution or f"menos-{name}"
+        module = distribution.replace("-", "_")
+        site = tmp_path / "site" / distribution
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (site / f"{module}.py").write_text(source)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+            f"Requires-Dist: {requires}\n"
+        )
+        (info / "entry_points.txt").write_text(f"[menos_bus]\n{name} = {module}\n")
+        known = clean_env.get("PYTHONPATH")
+        clean_env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), known]))
+        return site
+
+    return install
+
+
+@pytest.fixture
+def probe(install: Callable[..., Path]) -> None:
+    """A plugin whose tasks show what the bus does with them."""
+    install("probe", PROBE)
+
+
+@pytest.fixture
+def start(clean_env: dict[str, str]) -> Iterator[Callable[..., RunningBus]]:
+    """Start ``menos-bus up`` on the test's data folder; stopped when the test ends."""
+    running: list[RunningBus] = []
+
+    def start(**settings: str) -> RunningBus:
+        env = {**clean_env, **settings}
+        process = subprocess.Popen(
+            [MENOS_BUS, "up", "--json"], env=env, stdout=subprocess.PIPE, text=True
+        )
+        bus = RunningBus(Path(env["MENOS_HOME"]), env, process)
+        running.append(bus)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            pytest.fail(f"menos-bus up ended with {process.wait(10)}")
+        told = json.loads(line)
+        bus.url, bus.user, bus.password = told["url"], told["user"], told["password"]
+        return bus
+
+    yield start
+    for bus in running:
+        if bus.process.poll() is None:
+            bus.kill()
+        if bus.process.stdout is not None:
+            bus.process.stdout.close()

@@ -1,0 +1,140 @@
+"""A real bus as a process, and the ways to reach it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MENOS_BUS = Path(sys.executable).with_name("menos-bus")
+
+
+def poll(condition: Callable[[], Any], seconds: float = 30, what: str = "the condition") -> Any:
+    """Wait until ``condition`` is true, and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} was not met within {seconds} s")
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class RunningBus:
+    """A ``menos-bus up`` process and its door."""
+
+    home: Path
+    env: dict[str, str]
+    process: subprocess.Popen[str] = field(repr=False)
+    url: str = ""
+    user: str = ""
+    password: str = ""
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        options.setdefault("auth", (self.user, self.password))
+        return httpx.request(method, self.url + path, timeout=60, trust_env=False, **options)
+
+    def submit(self, task: str, *args: Any, **kwargs: Any) -> str:
+        answer = self.request(
+            "POST",
+            f"/api/task/async-apply/{task}",
+            content=json.dumps({"args": args, "kwargs": kwargs}),
+        )
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["task-id"])
+
+    def outcome(self, task_id: str, *, timeout: float = 0) -> dict[str, Any]:
+        answer = self.request("GET", f"/api/task/result/{task_id}?timeout={timeout}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def result(self, task: str, *args: Any, **kwargs: Any) -> Any:
+        outcome = self.outcome(self.submit(task, *args, **kwargs), timeout=120)
+        assert outcome["state"] == "SUCCESS", outcome
+        return outcome["result"]
+
+    def cli(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return run_cli(*words, env=self.env, stdin=stdin)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+def run_cli(
+    *words: str, env: dict[str, str], stdin: str | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``menos-bus`` as a command."""
+    return subprocess.run(
+        [MENOS_BUS, *words],
+        env=env,
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+PROBE = '''
+import os, time
+from pathlib import Path
+from menos_bus import Permanent, Retryable, hookimpl, progress
+
+@hookimpl
+def register_tasks(register):
+    for function in (echo, work, steps, refuse, broken, die):
+        register(function)
+    register(flaky, max_retries=2)
+
+def echo(text: str, times: int = 1) -> str:
+    """Say it again."""
+    return text * times
+
+def work(marker: str, until: str) -> str:
+    """Note each start in a file, then run until another file exists."""
+    with open(marker, "a") as file:
+        file.write("started\\n")
+    while not Path(until).exists():
+        time.sleep(0.02)
+    return "worked"
+
+def steps(until: str) -> int:
+    """Say how far it is, then wait for a file."""
+    progress("counting", 3, 7)
+    while not Path(until).exists():
+        time.sleep(0.02)
+    return 7
+
+def refuse() -> None:
+    raise Permanent("that will never do", code="never")
+
+def broken() -> None:
+    raise KeyError("oops")
+
+def flaky(marker: str) -> None:
+    with open(marker, "a") as file:
+        file.write("tried\\n")
+    raise Retryable("not yet", code="busy", after=1)
+
+def die(marker: str) -> None:
+    """Take the whole process down, as a crashing library does."""
+    with open(marker, "a") as file:
+        file.write("died\\n")
+    os.kill(os.getpid(), 9)
+'''

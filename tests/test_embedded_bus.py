@@ -1,0 +1,215 @@
+"""The embedded bus as a process: what it promises when it starts, stops and is killed."""
+
+from __future__ import annotations
+
+import signal
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+from running import poll, run_cli
+
+pytestmark = pytest.mark.usefixtures("probe")
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_call_is_served_and_its_result_read_over_http(start):
+    bus = start()
+
+    task_id = bus.submit("probe.echo", "ha", times=2)
+
+    assert bus.outcome(task_id, timeout=20) == {
+        "task-id": task_id,
+        "state": "SUCCESS",
+        "result": "haha",
+    }
+
+
+def test_it_listens_on_loopback_only_and_asks_for_the_password(start):
+    bus = start()
+
+    assert bus.url.startswith("http://127.0.0.1:")
+    for path in ("/", "/metrics", "/healthcheck", "/api/task/types", "/api/workers"):
+        assert bus.request("GET", path, auth=None).status_code == 401, path
+        assert bus.request("GET", path, auth=("menos", "wrong")).status_code == 401, path
+        assert bus.request("GET", path).status_code == 200, path
+
+
+def test_the_password_is_kept_in_a_file_for_its_owner_only(start):
+    first = start()
+    files = [first.home / "credentials.json", first.home / "bus.json"]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+    first.stop()
+
+    second = start()
+
+    assert second.password == first.password
+
+
+def test_a_second_bus_on_the_same_folder_says_so_and_exits_2(start):
+    bus = start()
+
+    second = bus.cli("up")
+
+    assert second.returncode == 2
+    assert "already running" in second.stderr
+    assert bus.url in second.stderr
+
+
+def test_a_port_in_use_is_named_with_its_setting(start, tmp_path):
+    bus = start()
+
+    port = bus.url.rpartition(":")[2]
+    other = {**bus.env, "MENOS_HOME": str(tmp_path / "other"), "MENOS_FLOWER_PORT": port}
+    second = run_cli("up", env=other)
+
+    assert second.returncode == 2
+    assert "MENOS_FLOWER_PORT" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_ctrl_c_lets_a_running_task_finish(start, tmp_path):
+    bus = start()
+    marker, until = tmp_path / "marker", tmp_path / "until"
+    task_id = bus.submit("probe.work", str(marker), str(until))
+    poll(lambda: lines(marker), what="the start of the task")
+
+    bus.process.send_signal(signal.SIGINT)
+    poll(lambda: not _answers(bus.url), what="the door's end")
+    until.touch()
+
+    assert bus.process.wait(30) == 0
+    assert start().outcome(task_id)["state"] == "SUCCESS"
+    assert lines(marker) == ["started"]
+
+
+def test_what_does_not_finish_in_time_runs_again_at_the_next_start(start, tmp_path):
+    bus = start(MENOS_SHUTDOWN_GRACE="1")
+    marker, until = tmp_path / "marker", tmp_path / "until"
+    task_id = bus.submit("probe.work", str(marker), str(until))
+    poll(lambda: lines(marker), what="the start of the task")
+
+    assert bus.stop() == 0
+    until.touch()
+
+    again = start()
+    assert again.outcome(task_id, timeout=30)["state"] == "SUCCESS"
+    assert lines(marker) == ["started", "started"]
+
+
+def test_after_kill_9_every_accepted_call_runs_and_finished_ones_do_not(start, tmp_path):
+    bus = start(MENOS_CONCURRENCY="2")
+    until = tmp_path / "until"
+    done = bus.submit("probe.echo", "before")
+    assert bus.outcome(done, timeout=20)["state"] == "SUCCESS"
+    running = [tmp_path / f"running{i}" for i in range(2)]
+    queued = [tmp_path / f"queued{i}" for i in range(5)]
+    ids = [bus.submit("probe.work", str(marker), str(until)) for marker in running]
+    poll(lambda: all(lines(marker) for marker in running), what="both starts")
+    ids += [bus.submit("probe.work", str(marker), str(until)) for marker in queued]
+    later = bus.submit("probe.echo", "later")
+
+    bus.kill()
+    until.touch()
+    again = start(MENOS_CONCURRENCY="2")
+
+    for task_id in (*ids, later):
+        assert again.outcome(task_id, timeout=30)["state"] == "SUCCESS"
+    assert [len(lines(marker)) for marker in running] == [2, 2]
+    assert [len(lines(marker)) for marker in queued] == [1] * 5
+    assert again.outcome(done)["result"] == "before"
+
+
+def test_a_task_that_kills_the_process_is_given_up_after_the_limit(start, tmp_path, clean_env):
+    marker = tmp_path / "marker"
+    task_id = start(MENOS_DELIVERY_LIMIT="2").submit("probe.die", str(marker))
+    poll(lambda: len(lines(marker)) == 1, what="the first death")
+    # This one may die before it can say that it is ready, so nothing is read from it.
+    second = run_cli("up", "--json", env={**clean_env, "MENOS_DELIVERY_LIMIT": "2"})
+    assert second.returncode == -signal.SIGKILL
+
+    third = start(MENOS_DELIVERY_LIMIT="2")
+
+    outcome = third.outcome(task_id, timeout=20)
+    assert outcome["state"] == "FAILURE"
+    assert outcome["error"]["code"] == "crash_loop"
+    assert third.result("probe.echo", "alive") == "alive"
+    assert len(lines(marker)) == 2
+
+
+def test_a_retry_waits_keeps_its_id_and_ends_as_a_failure_with_code_and_tries(start, tmp_path):
+    bus = start()
+    marker = tmp_path / "marker"
+
+    task_id = bus.submit("probe.flaky", str(marker))
+
+    outcome = bus.outcome(task_id, timeout=30)
+    assert outcome["state"] == "FAILURE"
+    assert outcome["error"] == {"code": "busy", "message": "not yet", "tries": 3}
+    assert len(lines(marker)) == 3
+
+
+def test_a_waiting_retry_survives_kill_9_with_its_tries(start, tmp_path):
+    bus = start()
+    marker = tmp_path / "marker"
+    task_id = bus.submit("probe.flaky", str(marker))
+    poll(lambda: bus.outcome(task_id)["state"] == "RETRY", what="the first retry")
+
+    bus.kill()
+    again = start()
+
+    assert again.outcome(task_id, timeout=30)["error"]["tries"] == 3
+    assert len(lines(marker)) == 3
+
+
+def test_progress_can_be_read_while_a_task_runs(start, tmp_path):
+    bus = start()
+    until = tmp_path / "until"
+    task_id = bus.submit("probe.steps", str(until))
+
+    outcome = poll(
+        lambda: (o := bus.outcome(task_id))["state"] == "PROGRESS" and o, what="PROGRESS"
+    )
+    shown = bus.cli("result", task_id)
+    until.touch()
+
+    assert outcome["progress"] == {"stage": "counting", "done": 3, "total": 7}
+    assert "PROGRESS" in shown.stdout
+    assert "counting: 3 of 7" in shown.stdout
+    assert bus.outcome(task_id, timeout=20)["result"] == 7
+
+
+def test_one_idempotency_key_is_one_execution_from_every_door(start, tmp_path):
+    bus = start()
+    marker, until = tmp_path / "marker", tmp_path / "until"
+    until.touch()
+    call = ("probe.work", str(marker), str(until))
+
+    over_http = [bus.submit(*call, idempotency_key="k1") for _ in range(5)]
+    over_cli = bus.cli("call", *call, "--idempotency-key", "k1", "--no-wait").stdout.strip()
+
+    assert {*over_http, over_cli} == {over_http[0]}
+    assert bus.outcome(over_http[0], timeout=20)["state"] == "SUCCESS"
+    assert lines(marker) == ["started"]
+
+
+def test_an_unexpected_exception_is_told_without_a_traceback(start):
+    bus = start()
+
+    outcome = bus.outcome(bus.submit("probe.refuse"), timeout=20)
+
+    assert outcome["error"] == {"code": "never", "message": "that will never do", "tries": 1}
+    assert outcome["result"] == "that will never do"
+    assert "traceback" not in outcome
+
+
+def _answers(url: str) -> bool:
+    try:
+        httpx.get(url, timeout=1, trust_env=False)
+    except httpx.TransportError:
+        return False
+    return True
