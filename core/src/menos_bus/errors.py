@@ -81,6 +81,14 @@ class CallConflict(CallError):
     code = "conflict"
     status = 409
 
+    @classmethod
+    def of(cls, task_id: str) -> CallConflict:
+        """The conflict about this id."""
+        return cls(
+            f"{task_id}: this task id or idempotency key was used before for another call; take a "
+            "new one, or repeat the call with the same arguments"
+        )
+
 
 class BusUnavailable(CallError):
     """The bus or its broker cannot take calls now. Nothing was queued: try again."""

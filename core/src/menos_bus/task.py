@@ -9,7 +9,8 @@ from celery import Task, states
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from menos_bus.errors import TaskFailed
-from menos_bus.plugins.hooks import Hooks, Wait
+from menos_bus.plugins.hooks import Hooks
+from menos_bus.plugins.hookspecs import Wait
 from menos_bus.tasks.envelope import split_reserved
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.retry import Failure, RetryPolicy
@@ -48,7 +49,7 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
         except SoftTimeLimitExceeded:
             limit = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
             self._fail(Failure("time_limit", f"ran longer than {limit} s", retryable=False))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every failure of a task is classified
             self._fail(self.policy.classify(error), error)
 
     @property

@@ -28,8 +28,7 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
             )
         )
         return
-    bold = {"bold": True}
-    click.secho("menos-bus is up", fg="green", **bold)
+    click.secho("menos-bus is up", fg="green", bold=True)
     click.echo(f"  Flower    {address.url}")
     click.echo(f"  user      {address.user}")
     click.echo(f"  password  {address.password}")
@@ -45,13 +44,13 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
     if example:
         name, body = example
         login = shlex.quote(f"{address.user}:{address.password}")
-        click.secho("\nSubmit a task, and read its result:", **bold)
+        click.secho("\nSubmit a task, and read its result:", bold=True)
         click.echo(
             f"  curl -u {login} {address.url}/api/task/async-apply/{name} "
             f"-d {shlex.quote(json.dumps(body))}"
         )
         click.echo(f"  curl -u {login} {address.url}/api/task/result/TASK_ID")
-        click.secho("or, in another terminal:", **bold)
+        click.secho("or, in another terminal:", bold=True)
         values = " ".join(shlex.quote(str(value)) for value in body["args"])
         options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())
         click.echo(f"  menos-bus call {name} {values} {options}".rstrip())

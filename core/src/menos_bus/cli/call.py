@@ -226,7 +226,7 @@ def _metavar(schema: dict[str, Any]) -> str:
 
 
 def _describe(schema: dict[str, Any], *, required: bool) -> str:
-    said = schema.get("description", "")
+    said = str(schema.get("description", ""))
     if required:
         return f"{said}  [required]".strip()
     if schema.get("default") is not None:

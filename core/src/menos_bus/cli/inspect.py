@@ -76,7 +76,7 @@ def queues(as_json: bool) -> None:
     else:
         print_table(
             ("queue", "waiting", "running"),
-            [(q["name"], str(q["messages"]), str(q["running"])) for q in depths],
+            [(q["name"], str(q["messages"]), str(q.get("running", "-"))) for q in depths],
         )
 
 

@@ -90,10 +90,10 @@ def request(address: Address, method: str, path: str, body: Any = None) -> Any:
         answer = {}
     if response.is_success:
         return answer
-    error = answer.get("error") or {"code": "unavailable", "message": f"{response.status_code}"}
-    if "fields" in error:
-        raise InvalidCall([FieldProblem(**field) for field in error["fields"]])
-    raise _ERRORS.get(error["code"], CallError)(error["message"])
+    told = answer.get("error") or {"code": "unavailable", "message": f"{response.status_code}"}
+    if "fields" in told:
+        raise InvalidCall([FieldProblem(**field) for field in told["fields"]])
+    raise _ERRORS.get(told["code"], CallError)(told["message"])
 
 
 def wait(

@@ -98,7 +98,7 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
             raise InvalidCall([FieldProblem("timeout", "must be a number of seconds")]) from None
 
     def write_outcome(self, outcome: Outcome) -> None:
-        """Flower's words (``task-id``, ``state``, ``result``) and ours (``error``, ``progress``)."""
+        """Answer in Flower's words (``task-id``, ``state``, ``result``) and in ours."""
         shown = outcome.as_json()
         if outcome.error is not None and outcome.ready:
             # Where Flower's own callers look for what went wrong.

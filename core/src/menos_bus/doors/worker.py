@@ -42,7 +42,7 @@ def run_worker(bus: Bus, only: Sequence[str] = ()) -> int:
         )
     with app.connection_for_write() as connection:
         for queue in dead_letter_queues(served):
-            queue.bind(connection.default_channel).declare()
+            queue(connection.default_channel).declare()
     names = [
         queue.name
         for queue in app.conf.task_queues

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 
 INTERNAL_QUEUE: Final = "celery"
 """Where Celery's own tasks travel, such as the one that completes a chord."""

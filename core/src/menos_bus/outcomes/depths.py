@@ -1,25 +1,44 @@
-"""How full the queues are, from the ledger, so that it works with every broker."""
+"""How full the queues are."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from menos_bus.outcomes.sqlite import SQLiteLedger
+
 _WAITING: Final = frozenset({"PENDING", "RETRY"})
 
 
 def queue_depths(app: Any) -> list[dict[str, Any]]:
-    """Per queue: ``name``, ``messages`` (waiting, retries among them) and ``running``.
+    """Per queue: ``name``, ``messages`` (waiting) and, where it is known, ``running``.
+
+    Embedded they come from the ledger, retries among the waiting; a broker is asked itself.
 
     Args:
         app: the bus's Celery application.
     """
-    depths = app.ledger.depths()
-    names = sorted({queue.name for queue in app.conf.task_queues} | depths.keys())
-    return [
-        {
-            "name": name,
-            "messages": sum(n for state, n in depths.get(name, {}).items() if state in _WAITING),
-            "running": sum(n for state, n in depths.get(name, {}).items() if state not in _WAITING),
-        }
-        for name in names
-    ]
+    names = [queue.name for queue in app.conf.task_queues]
+    if isinstance(app.ledger, SQLiteLedger):
+        depths = app.ledger.depths()
+        return [
+            {
+                "name": name,
+                "messages": _count(depths.get(name, {}), waiting=True),
+                "running": _count(depths.get(name, {}), waiting=False),
+            }
+            for name in sorted({*names, *depths})
+        ]
+    return [{"name": name, "messages": _ask_broker(app, name)} for name in sorted(names)]
+
+
+def _count(states: dict[str, int], *, waiting: bool) -> int:
+    return sum(number for state, number in states.items() if (state in _WAITING) == waiting)
+
+
+def _ask_broker(app: Any, queue: str) -> int:
+    with app.connection_for_write(connect_timeout=5) as connection:
+        try:
+            declared = connection.default_channel.queue_declare(queue, passive=True)
+        except connection.channel_errors:  # not declared by any worker yet
+            return 0
+        return int(declared.message_count)

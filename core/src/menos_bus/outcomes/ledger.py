@@ -63,6 +63,3 @@ class Ledger(Protocol):
 
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None`` if it was never accepted or has expired."""
-
-    def depths(self) -> dict[str, dict[str, int]]:
-        """Queue → state → number of calls that are not terminal yet."""

@@ -119,10 +119,7 @@ class SQLiteLedger:
                 "SELECT digest FROM calls WHERE task_id = ?", (entry.task_id,)
             ).fetchone()
         if digest != entry.digest:
-            raise CallConflict(
-                f"{entry.task_id}: this task id or idempotency key was used before for another "
-                "call; take a new one, or repeat the call with the same arguments"
-            )
+            raise CallConflict.of(entry.task_id)
         return Accepted.REPEATED
 
     def accept_again(self, entry: Entry) -> None:
@@ -169,7 +166,7 @@ class SQLiteLedger:
         message = ", message = NULL" if state == states.SUCCESS else ""
         with self._write() as db:
             db.execute(
-                "INSERT INTO calls (task_id, task, queue, digest, state, meta, accepted_at,"
+                "INSERT INTO calls (task_id, task, queue, digest, state, meta, accepted_at,"  # noqa: S608
                 " updated_at) VALUES (?, ?, '', '', ?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE"
                 f" SET state = excluded.state, meta = excluded.meta, updated_at = ?{message}"
                 f" WHERE calls.state NOT IN ({_READY_MARKS})",

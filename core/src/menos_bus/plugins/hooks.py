@@ -97,8 +97,7 @@ class Hooks:
         """Collect every plugin's checks; one that raises becomes a failed check."""
         for plugin in self._names:
             try:
-                for answer in self._one(plugin, "check_health") or ():
-                    yield answer
+                yield from self._one(plugin, "check_health") or ()
             except (Exception, SystemExit) as error:  # noqa: BLE001 - reported below
                 yield Check(
                     plugin,

@@ -10,7 +10,7 @@ PROGRESS: Final = "PROGRESS"
 ``{"stage": str, "done": int, "total": int | None}``."""
 
 _INTERVAL: Final = 0.25
-"""Seconds between two writes of one stage: a person sees no more, the result store pays for each."""
+"""Seconds between two writes of one stage: a person sees no more, and each one costs."""
 
 
 def progress(stage: str, done: int = 0, total: int | None = None) -> None:

@@ -66,10 +66,13 @@ class Signature:
         # Fields are named by position, with the parameter's name as alias, so that a parameter
         # may have a name that pydantic's models use themselves ("copy", "json", "schema").
         try:
-            self._model: type[BaseModel] = create_model(
+            self._model: type[BaseModel] = create_model(  # type: ignore[call-overload]
                 function.__name__,
                 __config__=config,
-                **{f"p{i}": _aliased(*fields[name], name) for i, name in enumerate(self.names)},
+                **{
+                    f"p{i}": (hint, Field(default, alias=name))
+                    for i, (name, (hint, default)) in enumerate(fields.items())
+                },
             )
         except (PydanticUserError, TypeError) as error:
             raise PluginError(
@@ -162,10 +165,6 @@ def problems_of(
             reason = "required"
         problems.append(FieldProblem(field, reason[:1].lower() + reason[1:]))
     return problems
-
-
-def _aliased(annotation: Any, default: Any, alias: str) -> tuple[Any, Any]:
-    return annotation, Field(default, alias=alias)
 
 
 def _refuse_unsendable(function: Callable[..., Any], parameter: inspect.Parameter) -> None:
