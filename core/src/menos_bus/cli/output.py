@@ -41,7 +41,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def fail(error: BusError, *, as_json: bool = False, code: int = 2) -> NoReturn:
     """Say what is wrong, on standard error, and exit."""
     if as_json:
-        print_json({"error": {"code": error.code, "message": error.message}})
+        # On one line, so that a reader of `up --json` needs just one read.
+        click.echo(json.dumps({"error": {"code": error.code, "message": error.message}}))
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
     sys.exit(code)

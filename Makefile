@@ -1,0 +1,47 @@
+# Two commands for a machine with Python ≥ 3.11, git and make: `make demo` and `make test`.
+# All set-up goes into .hatch/ (the build tool) and .venv/ (the packages of this repository).
+
+PYTHON ?= python3
+SOURCE ?=
+QUESTIONS ?=
+HATCH  := .hatch/bin/hatch
+
+# Written once at installation, so that no command compiles the libraries again.
+export UV_COMPILE_BYTECODE = 1
+
+.PHONY: help demo up test lint types check build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(HATCH) ## start the bus, store and embed documents, ask questions (SOURCE="files folders URL")
+	@QUESTIONS="$(QUESTIONS)" $(HATCH) run demo $(SOURCE)
+
+up: $(HATCH) ## run the bus until Ctrl-C, and print how to call it
+	@$(HATCH) run up
+
+test: $(HATCH) ## run all tests (ARGS="-k name")
+	@$(HATCH) run test $(ARGS)
+
+lint: $(HATCH) ## check style and the direction of imports
+	@$(HATCH) run lint
+
+types: $(HATCH) ## check types
+	@$(HATCH) run types
+
+check: lint types test ## everything that CI checks
+
+build: $(HATCH) ## build a wheel of every package into dist/
+	@$(HATCH) run wheels dist
+
+clean: ## remove what make has installed (not the data in .menos)
+	rm -rf .hatch .venv dist
+
+$(HATCH):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "menos-bus needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Setting up (once; a minute or two) …"
+	@$(PYTHON) -m venv .hatch || \
+	  { rm -rf .hatch; echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 1; }
+	@.hatch/bin/python -m pip install --quiet --disable-pip-version-check 'hatch>=1.18,<2' 'uv>=0.5' || \
+	  { rm -rf .hatch; exit 1; }
