@@ -73,7 +73,9 @@ def test_one_idempotency_key_is_one_execution(fleet_env, worker, tmp_path):
         json.loads(run_cli(*call, "--idempotency-key", str(tmp_path), env=fleet_env).stdout)
         for _ in range(2)
     )
-    other = run_cli("call", "probe.work", "x", "y", "--idempotency-key", str(tmp_path), env=fleet_env)
+    other = run_cli(
+        "call", "probe.work", "x", "y", "--idempotency-key", str(tmp_path), env=fleet_env
+    )
 
     assert first == second
     assert (tmp_path / "m").read_text() == "started\n"
@@ -139,4 +141,3 @@ def _up(door: httpx.Client) -> bool:
         return door.get("/healthcheck").status_code == 200
     except httpx.TransportError:
         return False
-

@@ -1,0 +1,16 @@
+# One image for every role; PLUGINS chooses what this host serves.
+FROM python:3.11-slim
+ARG PLUGINS="youtube content search"
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 MENOS_HOME=/data/menos MENOS_VAULT_CACHE=/data/cache
+WORKDIR /src
+COPY core core
+COPY vault vault
+COPY plugins plugins
+RUN pip install './core[flower]' ./vault $(for plugin in $PLUGINS; do echo "./plugins/$plugin"; done) \
+ && useradd --create-home --uid 1000 menos \
+ && mkdir -p /data && chown menos /data
+USER menos
+WORKDIR /data
+VOLUME /data
+ENTRYPOINT ["menos-bus"]
+CMD ["worker"]
