@@ -98,9 +98,10 @@ from menos_bus import Permanent, Retryable, hookimpl, progress
 
 @hookimpl
 def register_tasks(register):
-    for function in (echo, work, steps, refuse, broken, die):
+    for function in (echo, work, steps, note, refuse, die):
         register(function)
     register(flaky, max_retries=2)
+    register(broken, max_retries=1)
 
 def echo(text: str, times: int = 1) -> str:
     """Say it again."""
@@ -120,6 +121,11 @@ def steps(until: str) -> int:
     while not Path(until).exists():
         time.sleep(0.02)
     return 7
+
+def note(file: str, word: str) -> None:
+    """Write a word into a file."""
+    with open(file, "a") as opened:
+        opened.write(word + "\\n")
 
 def refuse() -> None:
     raise Permanent("that will never do", code="never")

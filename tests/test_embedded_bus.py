@@ -213,3 +213,48 @@ def _answers(url: str) -> bool:
     except httpx.TransportError:
         return False
     return True
+
+
+def test_calls_of_a_plugin_that_is_gone_wait_until_it_is_back(start, tmp_path):
+    bus = start()
+    marker, until = tmp_path / "marker", tmp_path / "until"
+    task_id = bus.submit("probe.work", str(marker), str(until))
+    bus.kill()
+
+    without = start(MENOS_PLUGINS="")
+    assert without.outcome(task_id)["state"] == "PENDING"
+    without.stop()
+    until.touch()
+
+    assert start().outcome(task_id, timeout=30)["state"] == "SUCCESS"
+
+
+def test_a_priority_call_goes_ahead_of_the_others(start, tmp_path):
+    bus = start(MENOS_CONCURRENCY="1")
+    marker, until = tmp_path / "marker", tmp_path / "until"
+    bus.submit("probe.work", str(marker), str(until))
+    poll(lambda: lines(marker), what="the start of the task")
+    order = tmp_path / "order"
+    usual = [bus.submit("probe.note", str(order), f"usual{i}") for i in range(6)]
+    urgent = bus.submit("probe.note", str(order), "urgent", priority=True)
+
+    until.touch()
+
+    for task_id in (*usual, urgent):
+        assert bus.outcome(task_id, timeout=30)["state"] == "SUCCESS"
+    # What the worker had fetched already may come before it.
+    assert lines(order).index("urgent") <= 2
+
+
+def test_a_failure_without_a_code_is_told_without_a_traceback(start):
+    bus = start()
+
+    outcome = bus.outcome(bus.submit("probe.broken"), timeout=30)
+
+    assert outcome["state"] == "FAILURE"
+    assert outcome["error"] == {
+        "code": "internal_error",
+        "message": "KeyError: 'oops'",
+        "tries": 2,
+    }
+    assert "Traceback" not in str(outcome)

@@ -6,11 +6,11 @@ from typing import Any
 
 from celery import Celery
 from celery.result import AsyncResult
+from kombu.entity import Queue
 
-from menos_bus.errors import UnknownTask
-from menos_bus.messages.topology import INTERNAL_QUEUE, queue_name
+from menos_bus.messages.topology import INTERNAL_QUEUE, queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
-from menos_bus.tasks.contract import PUBLIC_TASKS, owner_of
+from menos_bus.tasks.contract import owner_of
 from menos_bus.tasks.envelope import Call, foreign_call, validate_call
 from menos_bus.tasks.register import Registry
 
@@ -23,6 +23,7 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
 
     registry: Registry
     ledger: Ledger
+    embedded: bool
 
     def send_task(
         self,
@@ -40,11 +41,11 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         if name.startswith("celery."):
             options["queue"] = INTERNAL_QUEUE
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
-        call, queue = self._check(name, args or (), kwargs or {})
+        call, plugin = self._check(name, args or (), kwargs or {})
         headers = dict(options.pop("headers", None) or {})
         if call.priority:
             headers["menos_priority"] = True
-        options["queue"] = queue_name(queue, priority=bool(headers.get("menos_priority")))
+        options["queue"] = self._queue(plugin, priority=bool(headers.get("menos_priority")))
         return super().send_task(
             name,
             (),
@@ -55,13 +56,18 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         )
 
     def _check(self, name: str, args: Any, kwargs: Any) -> tuple[Call, str]:
-        if name in self.registry:
+        plugin = owner_of(name)
+        # Embedded there is no other host that could have a task that is not installed here.
+        if name in self.registry or plugin is None or self.embedded:
             spec = self.registry[name]
-            return validate_call(spec, args, kwargs), spec.queue
-        queue = owner_of(name)
-        if queue is None:
-            raise UnknownTask(
-                f"unknown task {name!r}: not installed here, and not one of the public names "
-                f"({', '.join(sorted(PUBLIC_TASKS))})"
-            )
-        return foreign_call(name, args, kwargs), queue
+            return validate_call(spec, args, kwargs), spec.plugin
+        return foreign_call(name, args, kwargs), plugin
+
+    def _queue(self, plugin: str, *, priority: bool) -> Queue:
+        name = queue_name(plugin, priority=priority)
+        if name not in self.amqp.queues:
+            # Declared as its own host declares it, so that the call waits there for that host.
+            for queue in queues([plugin], embedded=False):
+                self.amqp.queues.add(queue)
+        found: Queue = self.amqp.queues[name]
+        return found

@@ -192,6 +192,14 @@ class EmbeddedBus:
                         ),
                         states.FAILURE,
                     )
+                elif entry.queue not in amqp.queues:
+                    # It waits in the ledger until its plugin loads again.
+                    logger.warning(
+                        "%s %s waits: no plugin that is loaded here has its queue %r",
+                        entry.task,
+                        entry.task_id,
+                        entry.queue,
+                    )
                 else:
                     amqp.send_recorded(producer, entry)
 
@@ -221,7 +229,8 @@ def find_running(home: Path) -> Address | None:
 
 
 def _lock(home: Path) -> FileLock:
-    home.mkdir(parents=True, exist_ok=True)
+    # Texts and results are in it: for its owner only.
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(home / LOCK)
     try:
         lock.acquire(blocking=False)

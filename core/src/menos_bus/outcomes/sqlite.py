@@ -59,7 +59,7 @@ class SQLiteLedger:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = folder / FILE
         self._local = threading.local()
         self._connection.executescript(_SCHEMA)

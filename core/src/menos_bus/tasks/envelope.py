@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -83,7 +83,6 @@ class Call:
     kwargs: dict[str, Any]
     priority: bool = False
     idempotency_key: str | None = None
-    headers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def task_id(self) -> str | None:
@@ -124,10 +123,11 @@ def foreign_call(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> C
             [FieldProblem("args", f"{task} is not installed here: give its arguments by name")]
         )
     reserved, arguments = split_reserved(kwargs)
-    priority = reserved.get("priority", False)
-    headers = {"menos_priority": True} if priority else {}
     return Call(
-        task, to_jsonable_python(arguments), priority, reserved.get("idempotency_key"), headers
+        task,
+        to_jsonable_python(arguments),
+        reserved.get("priority", False),
+        reserved.get("idempotency_key"),
     )
 
 
@@ -171,8 +171,6 @@ def digest_of(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
 
 
 def _aware(moment: datetime) -> datetime:
-    from datetime import UTC
-
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
