@@ -1,0 +1,298 @@
+"""Type hints become validation and JSON Schema."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Optional
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+
+from menos_bus import InvalidCall, Permanent, PluginError
+from menos_bus.tasks.schema import MAX_STRING, Signature
+
+
+class Point(BaseModel):
+    x: int
+    label: str = "here"
+
+
+def problems(function, arguments):
+    with pytest.raises(InvalidCall) as caught:
+        Signature(function).validate(arguments)
+    return {problem.field: problem.reason for problem in caught.value.problems}
+
+
+def greet(who: str, times: int = 1) -> str:
+    return f"hello {who} " * times
+
+
+def test_arguments_come_out_by_name_with_the_defaults():
+    values = Signature(greet).validate({"who": "Ada"})
+
+    assert values == {"who": "Ada", "times": 1}
+
+
+def test_a_number_written_as_text_is_taken_as_a_number():
+    values = Signature(greet).validate({"who": "Ada", "times": "5"})
+
+    assert values["times"] == 5
+
+
+def test_a_missing_argument_is_named_as_required():
+    assert problems(greet, {}) == {"who": "required"}
+
+
+def test_an_unknown_argument_is_named_with_those_that_exist():
+    assert problems(greet, {"who": "Ada", "hwo": 1}) == {"hwo": "unknown field (known: who, times)"}
+
+
+def test_an_argument_of_a_wrong_type_is_named():
+    found = problems(greet, {"who": "Ada", "times": "many"})
+
+    assert found.keys() == {"times"}
+    assert "integer" in found["times"]
+
+
+def test_a_number_is_not_taken_for_text():
+    assert "string" in problems(greet, {"who": 5})["who"]
+
+
+def test_every_problem_of_a_call_is_told_at_once():
+    assert problems(greet, {"times": "many", "more": 1}).keys() == {"who", "times", "more"}
+
+
+def test_a_string_may_have_just_as_many_characters_as_the_default_bound():
+    longest = "x" * MAX_STRING
+
+    assert Signature(greet).validate({"who": longest})["who"] == longest
+    assert "100000" in problems(greet, {"who": longest + "x"})["who"]
+
+
+def test_strings_inside_lists_and_dicts_are_bounded_too():
+    def tag(tags: list[str], notes: dict[str, str]): ...
+
+    found = problems(tag, {"tags": ["x" * (MAX_STRING + 1)], "notes": {"a": "x" * 100_001}})
+
+    assert found.keys() == {"tags.0", "notes.a"}
+
+
+def test_an_annotation_may_set_a_shorter_or_longer_bound():
+    def note(
+        short: Annotated[str, Field(max_length=3)],
+        long: Annotated[str, Field(max_length=200_000)],
+    ): ...
+
+    assert Signature(note).validate({"short": "abc", "long": "x" * 150_000})["short"] == "abc"
+    assert "3" in problems(note, {"short": "abcd", "long": ""})["short"]
+    assert problems(note, {"short": "a", "long": "x" * 200_001}).keys() == {"long"}
+
+
+def test_an_element_of_a_list_is_named_by_its_place():
+    def add(numbers: list[int]): ...
+
+    assert problems(add, {"numbers": [1, "two"]}).keys() == {"numbers.1"}
+    assert problems(add, {"numbers": "12"}).keys() == {"numbers"}
+
+
+def test_an_optional_parameter_takes_null_and_its_type_and_nothing_else():
+    def greet_maybe(who: Optional[str] = None): ...  # noqa: UP045 - both spellings are in use
+
+    signature = Signature(greet_maybe)
+
+    assert signature.validate({}) == {"who": None}
+    assert signature.validate({"who": None}) == {"who": None}
+    assert signature.validate({"who": "Ada"}) == {"who": "Ada"}
+    assert problems(greet_maybe, {"who": []})
+
+
+def test_a_literal_names_what_it_may_be():
+    def paint(colour: Literal["red", "blue"]): ...
+
+    assert Signature(paint).validate({"colour": "red"}) == {"colour": "red"}
+    assert "'red' or 'blue'" in problems(paint, {"colour": "green"})["colour"]
+
+
+def test_a_pydantic_model_arrives_as_that_model():
+    def draw(point: Point): ...
+
+    assert Signature(draw).validate({"point": {"x": 1}}) == {"point": Point(x=1)}
+    assert problems(draw, {"point": {}}) == {"point.x": "required"}
+
+
+def test_a_moment_arrives_as_a_datetime():
+    def wake(at: datetime): ...
+
+    values = Signature(wake).validate({"at": "2026-01-02T03:04:05Z"})
+
+    assert values == {"at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}
+    assert problems(wake, {"at": "tomorrow"}).keys() == {"at"}
+
+
+def test_a_parameter_without_a_hint_takes_anything():
+    def echo(value): ...
+
+    assert Signature(echo).validate({"value": {"a": [1]}}) == {"value": {"a": [1]}}
+
+
+def test_parameters_may_have_names_that_pydantic_uses_itself():
+    def clash(json: str, copy: int, schema: str, model_dump: str, model_config: str = "c"): ...
+
+    given = {"json": "a", "copy": "2", "schema": "b", "model_dump": "d"}
+
+    assert Signature(clash).validate(given) == {**given, "copy": 2, "model_config": "c"}
+
+
+def test_the_inner_name_of_a_field_is_no_parameter():
+    assert problems(greet, {"p0": "Ada"}).keys() == {"who", "p0"}
+
+
+def test_a_parameter_may_be_called_like_an_inner_field():
+    def swapped(p1: str, p0: int): ...
+
+    assert Signature(swapped).validate({"p1": "a", "p0": 1}) == {"p1": "a", "p0": 1}
+
+
+def test_the_schema_says_names_types_defaults_bounds_and_descriptions():
+    def note(
+        title: Annotated[str, Field(max_length=80, description="What it is called.")],
+        text: str,
+        tags: list[str] = [],  # noqa: B006 - pydantic copies it
+    ): ...
+
+    schema = Signature(note).parameters_schema
+
+    assert schema["type"] == "object"
+    assert schema["required"] == ["title", "text"]
+    assert schema["additionalProperties"] is False
+    assert list(schema["properties"]) == ["title", "text", "tags"]
+    assert schema["properties"]["title"]["maxLength"] == 80
+    assert schema["properties"]["title"]["description"] == "What it is called."
+    assert schema["properties"]["text"]["maxLength"] == MAX_STRING
+    assert schema["properties"]["tags"]["default"] == []
+    assert schema["properties"]["tags"]["items"]["type"] == "string"
+
+
+def test_the_task_object_of_a_bound_function_is_no_parameter():
+    def bound(self, who: str): ...
+
+    assert Signature(bound, bound=True).names == ["who"]
+
+
+def test_positional_arguments_get_their_names():
+    assert Signature(greet).bind(["Ada"], {"times": 2}) == {"who": "Ada", "times": 2}
+
+
+def test_an_argument_given_twice_is_named():
+    with pytest.raises(InvalidCall, match="who: given in both args and kwargs"):
+        Signature(greet).bind(["Ada"], {"who": "Eve"})
+
+
+def test_too_many_positional_arguments_are_counted():
+    with pytest.raises(InvalidCall, match="args: takes at most 2 positional arguments, got 3"):
+        Signature(greet).bind(["Ada", 1, 2], {})
+
+
+def variadic(*args): ...
+def keywords(**kwargs): ...
+def positional(value, /): ...
+def callback(callback_url: str): ...
+def key(idempotency_key: str): ...
+def plain_object(value: "Unserialisable"): ...
+def function(value: Callable[[int], int]): ...
+
+
+class Unserialisable:
+    """A class that pydantic cannot make from JSON."""
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [
+        (variadic, r"variadic\(args\).*cannot be checked"),
+        (keywords, r"keywords\(kwargs\).*cannot be checked"),
+        (positional, r"positional\(value\).*by name"),
+        (callback, r"callback\(callback_url\).*reserved"),
+        (key, r"key\(idempotency_key\).*reserved"),
+        (plain_object, "Unserialisable"),
+        (function, "JSON"),
+    ],
+)
+def test_what_a_message_cannot_carry_is_refused_with_the_reason(refused, reason):
+    with pytest.raises(PluginError, match=reason):
+        Signature(refused)
+
+
+def test_a_hint_that_cannot_be_resolved_is_refused():
+    def lost(value: "Nowhere"): ...  # noqa: F821 - that is the point
+
+    with pytest.raises(PluginError, match="Nowhere"):
+        Signature(lost)
+
+
+def test_a_return_type_that_is_not_json_is_refused_before_any_work_is_done():
+    def make() -> Unserialisable: ...
+
+    with pytest.raises(PluginError, match="Unserialisable"):
+        Signature(make)
+
+
+def test_a_returned_model_becomes_plain_json():
+    def draw() -> Point: ...
+
+    assert Signature(draw).dump(Point(x=1)) == {"x": 1, "label": "here"}
+
+
+def test_returned_models_moments_and_sets_without_a_hint_become_plain_json():
+    def anything(): ...
+
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    dumped = Signature(anything).dump({"p": Point(x=1), "at": moment, "set": {1}})
+
+    assert dumped == {"p": {"x": 1, "label": "here"}, "at": "2026-01-02T00:00:00Z", "set": [1]}
+
+
+def test_a_returned_moment_with_a_hint_becomes_text():
+    def when() -> datetime: ...
+
+    assert Signature(when).dump(datetime(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00Z"
+
+
+def circle():
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "make", [object, lambda: b"\xff", circle], ids=["object", "bytes", "circle"]
+)
+def test_a_result_that_is_not_json_is_a_permanent_failure(make):
+    def anything(): ...
+
+    with pytest.raises(Permanent) as caught:
+        Signature(anything).dump(make())
+
+    assert caught.value.code == "result_not_json"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(), json_values, max_size=4))
+def test_no_arguments_whatever_break_the_check(arguments):
+    signature = Signature(greet)
+
+    try:
+        values = signature.validate(arguments)
+    except InvalidCall as error:
+        assert error.problems
+    else:
+        assert isinstance(values["who"], str)
+        assert isinstance(values["times"], int)

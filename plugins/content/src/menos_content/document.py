@@ -1,0 +1,73 @@
+"""What is processed: a content with its text and, for a transcript, its times."""
+
+from __future__ import annotations
+
+import bisect
+import json
+from dataclasses import dataclass
+
+from menos_bus import Permanent
+from menos_vault import Content, ObjectNotFound, Vault
+
+
+@dataclass(frozen=True)
+class Document:
+    """A content as an operation gets it.
+
+    Attributes:
+        content: its record.
+        text: its text.
+        segments: ``(char_offset, start_seconds)`` of each passage of a transcript, by offset;
+            empty for what is not spoken.
+    """
+
+    content: Content
+    text: str
+    segments: list[tuple[int, float]]
+
+    @property
+    def is_markdown(self) -> bool:
+        """Whether the text is Markdown."""
+        return self.content.content_type in ("markdown", "text/markdown")
+
+    def second_at(self, offset: int) -> float | None:
+        """The second at which the passage that holds this character begins, if it is spoken."""
+        if not self.segments:
+            return None
+        place = bisect.bisect_right(self.segments, offset, key=lambda segment: segment[0])
+        return self.segments[max(0, place - 1)][1]
+
+
+def read_document(vault: Vault, content_id: str) -> Document:
+    """Read a content's record, text and times.
+
+    The object ``segments`` is a JSON list of ``[char_offset, start_seconds, duration_seconds]``.
+
+    Raises:
+        ContentNotFound: there is no content with this id.
+        Permanent: it has no text (``no_text``), or its objects are damaged (``bad_segments``).
+    """
+    content = vault.records.get_content(content_id)
+    try:
+        text = vault.objects.get(content.objects["text"]).decode()
+    except (KeyError, ObjectNotFound, UnicodeDecodeError):
+        raise Permanent(
+            f"content {content_id} ({content.title!r}) has no readable text: store it again",
+            code="no_text",
+        ) from None
+    return Document(content, text, _segments(vault, content))
+
+
+def _segments(vault: Vault, content: Content) -> list[tuple[int, float]]:
+    key = content.objects.get("segments")
+    if key is None:
+        return []
+    try:
+        rows = json.loads(vault.objects.get(key))
+        return sorted((int(row[0]), float(row[1])) for row in rows)
+    except (ObjectNotFound, ValueError, TypeError, LookupError) as error:
+        raise Permanent(
+            f"the times of content {content.id} ({content.title!r}) cannot be read from the object "
+            f"{key!r} ({error}): ingest it again",
+            code="bad_segments",
+        ) from None

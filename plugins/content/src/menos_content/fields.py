@@ -1,0 +1,117 @@
+"""The types of the tasks' parameters: what a door checks before anything is queued."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic_core import PydanticCustomError
+
+LONGEST_TEXT: Final = 5_000_000
+"""Characters of a text: some 800,000 words, ten long novels."""
+
+LONGEST_METADATA: Final = 100_000
+"""Characters of a content's metadata, written as JSON."""
+
+
+def _not_blank(text: str) -> str:
+    # White space, byte order marks and control characters are nothing that could be found.
+    if not any(char.isprintable() and not char.isspace() for char in text):
+        raise PydanticCustomError("empty_text", "it is empty: there is nothing to store")
+    return text
+
+
+def _storable(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse at the door what the database could not hold."""
+    for number in _numbers(metadata):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise PydanticCustomError("not_finite", "it has a number that is infinite or NaN")
+        if isinstance(number, int) and not -(2**63) <= number < 2**63:
+            raise PydanticCustomError(
+                "too_large", "it has an integer of more than 64 bits: send it as text"
+            )
+    if len(json.dumps(metadata, ensure_ascii=False)) > LONGEST_METADATA:
+        raise PydanticCustomError(
+            "too_long", f"it has more than {LONGEST_METADATA} characters, written as JSON"
+        )
+    return metadata
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _numbers(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def distinct(items: list[Any]) -> list[Any]:
+    """Each item once, in the order of the first ones."""
+    return list(dict.fromkeys(items))
+
+
+Line = StringConstraints(min_length=1, max_length=500, strip_whitespace=True)
+
+Text = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        description="The whole text; stored as it is.",
+    ),
+    AfterValidator(_not_blank),
+]
+Title = Annotated[str, Line, AfterValidator(_not_blank), Field(description="What it is called.")]
+ResourceKey = Annotated[
+    str,
+    Line,
+    Field(
+        description="What it is in the world, such as `doc:handbook/intro`: the same key is the "
+        "same content. By default it follows from title and text.",
+    ),
+]
+ContentType = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z][a-z0-9_.+/-]{0,63}$",
+        description="`markdown` is split at its headings; everything else counts as plain text.",
+    ),
+]
+Author = Annotated[str, Line, Field(description="Who wrote it.")]
+Url = Annotated[
+    str,
+    Field(
+        max_length=2048,
+        pattern=r"^https?://[^\s]+$",
+        description="Where it can be read, http or https.",
+    ),
+]
+Language = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        max_length=35,
+        description="BCP 47 tag, such as `en` or `pt-BR`.",
+    ),
+]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+Tags = Annotated[
+    list[Tag],
+    Field(max_length=100, description="Words to file it under."),
+    AfterValidator(distinct),
+]
+Metadata = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=100)], JsonValue],
+    Field(max_length=200, description="Anything else that is known of it; kept as it is."),
+    AfterValidator(_storable),
+]
+ContentId = Annotated[
+    str,
+    Field(min_length=1, max_length=64, description="The `content_id` that storing it returned."),
+]

@@ -1,0 +1,33 @@
+"""The hooks of the plugin ``content``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from menos_bus import Check, hookimpl
+from menos_vault import open_vault
+
+from menos_content.settings import ContentSettings
+from menos_content.tasks import process_content, store_content
+
+
+@hookimpl
+def register_settings(register: Callable[[type], None]) -> None:
+    """Declare :class:`ContentSettings`."""
+    register(ContentSettings)
+
+
+@hookimpl
+def register_tasks(register: Callable[..., None]) -> None:
+    """Declare ``tasks.store_content`` and ``tasks.process_content``."""
+    register(store_content, name="tasks.store_content")
+    register(process_content, name="tasks.process_content")
+
+
+@hookimpl
+def check_health() -> Iterable[Check]:
+    """Report the vault's condition, which all plugins share: one check per part of it."""
+    return [
+        Check(f"vault.{found.name}", found.ok, found.message, found.fix)
+        for found in open_vault().health()
+    ]

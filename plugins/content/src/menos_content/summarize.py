@@ -1,0 +1,95 @@
+"""The operation ``summarize``: the sentences that say most of a text, in its own words."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from menos_bus import progress
+from menos_vault import Vault
+
+from menos_content.document import Document
+from menos_content.sentences import sentences
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_SENTENCES: Final = 5
+_CHARACTERS: Final = 1200
+_CANDIDATES: Final = 400
+"""Sentences that are compared. Of a longer text as many are taken, evenly spread, so that the work
+does not grow with it: embedding so many takes a few seconds on two processors."""
+
+_RELEVANCE: Final = 0.7
+"""Weight of likeness to the whole text against unlikeness to what is chosen already (λ)."""
+
+
+def summarize(vault: Vault, document: Document) -> None:
+    """Choose sentences and store them as the content's summary, in the order of the text.
+
+    A text without sentences gets no summary.
+
+    Raises:
+        VaultError: the model or the vault could not do it.
+    """
+    candidates = _spread(sentences(document))
+    if document.is_markdown:
+        from menos_content.markdown import plain
+
+        candidates = [words for words in map(plain, candidates) if words]
+    summary = None
+    if candidates:
+        embeddings = vault.embeddings
+        if not embeddings.ready:
+            embeddings.prepare(partial(progress, "fetching the embedding model"))
+        progress("summarizing", 0, len(candidates))
+        vectors = embeddings.embed_documents(candidates, partial(progress, "summarizing"))
+        chosen = choose(vectors, [len(sentence) for sentence in candidates])
+        summary = " ".join(candidates[place] for place in sorted(chosen))
+    vault.records.update_content(document.content.id, summary=summary)
+
+
+def choose(vectors: NDArray[np.float32], lengths: list[int]) -> list[int]:
+    """Choose sentences by maximal marginal relevance, the most telling first.
+
+    Each step takes the sentence with the largest λ·sim(sentence, centroid) − (1 − λ)·max sim
+    (sentence, one chosen before), where the centroid stands for the text. Source: J. Carbonell and
+    J. Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing
+    Summaries", SIGIR 1998, with the centroid in the place of a query.
+
+    Args:
+        vectors: one unit vector per sentence, shape (n, d).
+        lengths: the sentences' lengths in characters; all chosen ones, with a space between them,
+            have at most 1,200.
+
+    Returns:
+        At most 5 places, in the order of choice.
+    """
+    import numpy as np
+
+    centroid = vectors.mean(axis=0)
+    centroid /= np.linalg.norm(centroid) or 1.0
+    relevance = vectors @ centroid
+    likeness = np.zeros(len(vectors), dtype=np.float32)
+    sizes = np.asarray(lengths)
+    usable = np.ones(len(vectors), dtype=bool)
+    chosen: list[int] = []
+    room = _CHARACTERS
+    while len(chosen) < _SENTENCES:
+        usable &= sizes <= room
+        if not usable.any():
+            break
+        gain = np.where(usable, _RELEVANCE * relevance - (1 - _RELEVANCE) * likeness, -np.inf)
+        place = int(gain.argmax())
+        chosen.append(place)
+        usable[place] = False
+        room -= lengths[place] + 1
+        likeness = np.maximum(likeness, vectors @ vectors[place])
+    return chosen
+
+
+def _spread(found: list[str]) -> list[str]:
+    if len(found) <= _CANDIDATES:
+        return found
+    return [found[place * len(found) // _CANDIDATES] for place in range(_CANDIDATES)]

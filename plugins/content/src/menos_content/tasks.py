@@ -1,0 +1,88 @@
+"""The tasks of the plugin ``content``. Nothing heavy is imported before one runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+from menos_vault import open_vault
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+from menos_content import fields
+from menos_content.operations import Operation, process
+from menos_content.store import default_key, store
+
+if TYPE_CHECKING:
+    from menos_vault.records import ContentFields
+
+
+class Stored(TypedDict):
+    """The result of :func:`store_content`."""
+
+    status: Literal["success"]
+    content_id: str
+    title: str
+
+
+def store_content(
+    text: fields.Text,
+    title: fields.Title,
+    resource_key: fields.ResourceKey | None = None,
+    content_type: fields.ContentType = "text",
+    author: fields.Author | None = None,
+    url: fields.Url | None = None,
+    language: fields.Language | None = None,
+    tags: fields.Tags | None = None,
+    metadata: fields.Metadata | None = None,
+) -> Stored:
+    """Store a text, so that it can be processed and found.
+
+    The text is archived, then the content's record is written. The same ``resource_key`` is the
+    same content: what is given replaces what is stored (``metadata`` key by key), what is left out
+    stays. A changed text takes the summary away and sets the status back to ``stored``; until it
+    is processed again, searches find the passages of the text before.
+
+    Raises:
+        Permanent: another plugin stored a content under this key (``resource_key_taken``).
+        VaultError: the vault could not store it; its code says why.
+    """
+    optional = {
+        "author": author,
+        "url": url,
+        "language": language,
+        "tags": tags,
+        "metadata": metadata,
+    }
+    given = {name: value for name, value in optional.items() if value is not None}
+    content = store(
+        open_vault(),
+        text,
+        title,
+        resource_key or default_key(title, text),
+        content_type,
+        cast("ContentFields", given),
+    )
+    return {"status": "success", "content_id": content.id, "title": content.title}
+
+
+def process_content(
+    content_id: fields.ContentId,
+    operations: Annotated[
+        list[Operation],
+        Field(min_length=1, max_length=20, description="What to do, in this order."),
+        AfterValidator(fields.distinct),
+    ] = ["embed", "summarize"],  # noqa: B006 - each call gets a checked copy
+) -> dict[Operation, Literal["completed"]]:
+    """Make a stored content searchable (``embed``) and summarise it (``summarize``).
+
+    Returns:
+        ``{"embed": "completed", "summarize": "completed"}``: the operations that were asked for.
+
+    Raises:
+        ContentNotFound: there is no content with this id (``content_not_found``).
+        Permanent: the content has no text (``no_text``), or damaged times (``bad_segments``).
+        Retryable: its text was changed meanwhile (``content_changed``).
+        VaultError: the model or the vault could not do it; its code says why.
+    """
+    process(open_vault(), content_id, operations)
+    return dict.fromkeys(operations, "completed")

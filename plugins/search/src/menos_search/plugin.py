@@ -1,0 +1,18 @@
+"""The hooks of the plugin ``search``.
+
+The vault's condition is reported by the plugin ``content``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from menos_bus import hookimpl
+
+from menos_search.tasks import semantic_search
+
+
+@hookimpl
+def register_tasks(register: Callable[..., None]) -> None:
+    """Declare ``tasks.semantic_search``."""
+    register(semantic_search, name="tasks.semantic_search")

@@ -1,0 +1,35 @@
+"""The hooks of the plugin ``youtube``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from menos_bus import Check, hookimpl
+
+from menos_youtube.settings import YoutubeSettings
+from menos_youtube.tasks import ingest_youtube
+
+
+@hookimpl
+def register_settings(register: Callable[[type], None]) -> None:
+    """Declare :class:`YoutubeSettings`."""
+    register(YoutubeSettings)
+
+
+@hookimpl
+def register_tasks(register: Callable[..., None]) -> None:
+    """Declare ``tasks.ingest_youtube``.
+
+    A failed request is tried again after 5, 10 and 20 s; a blocked one says itself when.
+    """
+    register(ingest_youtube, name="tasks.ingest_youtube", max_retries=3, retry_backoff=5)
+
+
+@hookimpl
+def check_health() -> Iterable[Check]:
+    """Say where metadata comes from. Asks nobody over the network: a check must cost no quota."""
+    if YoutubeSettings().api_key is None:
+        message = "no API key: title and author come from the watch page (MENOS_YOUTUBE_API_KEY)"
+    else:
+        message = "an API key is set: metadata comes from the YouTube Data API"
+    return [Check("youtube.metadata", ok=True, message=message)]

@@ -1,0 +1,123 @@
+"""What the plugin declares: hooks, settings, light imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from menos_bus import PluginError, TaskFailed
+from menos_bus.testing import TestBus
+from menos_youtube import metadata, plugin
+from menos_youtube.settings import YoutubeSettings
+from pydantic import ValidationError
+
+HEAVY = {
+    "celery",
+    "httpx",
+    "menos_vault",
+    "numpy",
+    "onnxruntime",
+    "requests",
+    "semantic_text_splitter",
+    "surrealdb",
+    "tokenizers",
+    "youtube_transcript_api",
+}
+
+
+def test_importing_plugin_and_tasks_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, menos_bus; before = set(sys.modules)\n"
+        "import menos_youtube.plugin, menos_youtube.tasks, menos_youtube.settings\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_the_task_s_schema_describes_and_bounds_every_parameter(bus: TestBus) -> None:
+    spec = bus.registry["tasks.ingest_youtube"]
+
+    schema = spec.signature.parameters_schema
+
+    assert spec.queue == "youtube"
+    assert spec.summary.startswith("Store a YouTube video")
+    assert set(schema["properties"]) == {
+        "url", "priority", "transcript", "title", "language", "refresh",
+    }  # fmt: skip
+    assert schema["required"] == ["url"]
+    assert all(field["description"] for field in schema["properties"].values())
+
+
+def test_a_refused_url_is_a_failure_with_a_code(bus: TestBus, youtube: Any) -> None:
+    with pytest.raises(TaskFailed) as caught:
+        bus.call("tasks.ingest_youtube", "https://vimeo.com/1234567")
+
+    assert (caught.value.code, caught.value.tries) == ("invalid_url", 1)
+    assert caught.value.message == "url: 'vimeo.com' is not YouTube"
+    assert youtube.asked == []
+
+
+def test_health_says_whether_there_is_a_key_and_asks_nobody(
+    youtube: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [without] = plugin.check_health()
+    monkeypatch.setenv("MENOS_YOUTUBE_API_KEY", "s3cret")
+    [with_key] = plugin.check_health()
+
+    assert (without.ok, with_key.ok) == (True, True)
+    assert "no API key" in without.message
+    assert "an API key is set" in with_key.message
+    assert "s3cret" not in with_key.message
+    assert youtube.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SITE_URL", "www.youtube.com"), ("API_URL", "ftp://x"), ("TIMEOUT", "0"), ("TIMEOUT", "x")],
+)
+def test_a_wrong_setting_fails_the_plugin_by_the_variable_s_name(
+    youtube: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"MENOS_YOUTUBE_{name}", value)
+
+    with pytest.raises(PluginError, match=f"MENOS_YOUTUBE_{name}"):
+        TestBus(plugin)
+
+
+def test_settings_come_from_a_dotenv_file_and_empty_ones_do_not_count(
+    youtube: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("MENOS_YOUTUBE_API_KEY=from-file\nMENOS_OTHER=1\n")
+    monkeypatch.setenv("MENOS_YOUTUBE_PROXY", "")
+
+    settings = YoutubeSettings()
+
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "from-file"
+    assert "from-file" not in repr(settings)
+    assert settings.proxy is None
+    with pytest.raises(ValidationError):
+        settings.timeout = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b'{"videoDetails": 5, "items": {}}'])
+def test_metadata_of_a_strange_answer_is_empty(raw: bytes) -> None:
+    for read in (metadata.from_data_api, metadata.from_player, metadata.from_oembed):
+        assert read(raw) == metadata.Metadata()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("PT5M16S", 316), ("PT2H", 7200), ("P1DT1S", 86401), ("soon", None)]
+)
+def test_durations_are_seconds(text: str, seconds: int | None) -> None:
+    raw = b'{"items": [{"contentDetails": {"duration": "%s"}}]}' % text.encode()
+
+    assert metadata.from_data_api(raw).details.get("duration_seconds") == seconds

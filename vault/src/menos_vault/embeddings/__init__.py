@@ -1,0 +1,74 @@
+"""Embeddings: texts to vectors.
+
+`Embeddings` is what any model offers; `local.LocalEmbeddings` runs one in this process.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) now and then."""
+
+__all__ = ["Embeddings", "Progress"]
+
+
+class Embeddings(Protocol):
+    """A model that turns texts into vectors. Thread-safe.
+
+    Every method that needs the model prepares it first, so it may raise ModelUnavailable (it could
+    not be fetched) and ModelCorrupt (its files are wrong).
+    """
+
+    @property
+    def model(self) -> str:
+        """Name under which vectors of this model are stored; other weights, other name."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that count, as `count_tokens` counts; what follows is cut off."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model can be used without fetching anything."""
+        ...
+
+    def prepare(self, on_progress: Progress | None = None) -> None:
+        """Fetch, verify and convert the model if that has not been done.
+
+        `on_progress` gets (bytes done, bytes in all) while it is fetched.
+        """
+
+    def count_tokens(self, text: str) -> int:
+        """Count a text's tokens, uncut, without the special ones that the model adds."""
+        ...
+
+    def tokenizer_json(self) -> str:
+        """Return the tokenizer in the format of the `tokenizers` library, uncut and unpadded.
+
+        A splitter that uses it counts as the model does.
+        """
+        ...
+
+    def embed_documents(
+        self, texts: Sequence[str], on_progress: Progress | None = None
+    ) -> "NDArray[np.float32]":
+        """Return vectors of shape (n, d), of length 1, in the order of `texts`.
+
+        `on_progress` gets (texts done, texts in all) after each batch.
+        """
+        ...
+
+    def embed_query(self, text: str) -> "NDArray[np.float32]":
+        """Return the vector of a query, of shape (d,) and length 1."""
+        ...

@@ -1,0 +1,209 @@
+"""Embeddings in this process, by onnxruntime: all-MiniLM-L6-v2, or a model of the user's own."""
+
+import functools
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from menos_vault.embeddings import Progress, fetch
+from menos_vault.embeddings.graph import read_shape
+from menos_vault.embeddings.weights import sha256
+from menos_vault.errors import ModelCorrupt
+from menos_vault.settings import VaultSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones included
+_SPECIAL = 2  # [CLS] in front, [SEP] behind
+_BATCH = 32
+_WINDOW = 1024  # texts that are tokenised at a time, so that memory does not grow with their number
+
+
+class _Runtime(NamedTuple):
+    session: Any
+    cutting: Any  # tokenizer that cuts at _SEQUENCE, for embedding
+    whole: Any  # tokenizer that does not, for counting
+
+
+class LocalEmbeddings:
+    """The local model. See `menos_vault.embeddings.Embeddings`."""
+
+    def __init__(self, settings: VaultSettings) -> None:
+        """Remember which model; it is fetched and loaded at the first need."""
+        self._settings = settings
+        self._lock = threading.RLock()
+        self._runtime: _Runtime | None = None
+
+    @functools.cached_property
+    def model(self) -> str:
+        """`all-MiniLM-L6-v2`, or for other weights the folder's name and the start of their hash.
+
+        Raises ModelCorrupt if `model_path` holds no model.
+        """
+        own = self._settings.model_path
+        if own is None or self._own_hash == fetch.MINILM.weights_sha256:
+            return fetch.MINILM.name
+        return f"{own.name}@{self._own_hash[:8]}"
+
+    @functools.cached_property
+    def dimension(self) -> int:
+        """384, or what `model_path` says."""
+        own = self._settings.model_path
+        return fetch.MINILM.dimension if own is None else read_shape(own).dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """254: 256 less the two special tokens that the model adds to every text."""
+        return _SEQUENCE - _SPECIAL
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model is in the cache (or `model_path` exists)."""
+        if self._runtime is not None:
+            return True
+        own = self._settings.model_path
+        if own is not None:
+            return (own / "model.safetensors").is_file() and (own / "tokenizer.json").is_file()
+        return fetch.is_ready(self._models / fetch.MINILM.name)
+
+    def prepare(self, on_progress: Progress | None = None) -> None:
+        """Fetch the model if need be, and load it."""
+        self._load(on_progress)
+
+    def count_tokens(self, text: str) -> int:
+        """Count with the model's own tokenizer."""
+        return len(self._load().whole.encode(_clean(text), add_special_tokens=False).ids)
+
+    def tokenizer_json(self) -> str:
+        """Return the model's tokenizer."""
+        text: str = self._load().whole.to_str()
+        return text
+
+    def embed_documents(
+        self, texts: Sequence[str], on_progress: Progress | None = None
+    ) -> "NDArray[np.float32]":
+        """Embed in batches of texts of similar length, so that little padding is computed."""
+        import numpy as np
+
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        done = 0
+        for positions, ids in self._batches(texts):
+            vectors[positions] = self._run(ids)
+            done += len(positions)
+            if on_progress is not None:
+                on_progress(done, len(texts))
+        return vectors
+
+    def embed_query(self, text: str) -> "NDArray[np.float32]":
+        """Embed as a document: this model makes no difference."""
+        vector: NDArray[np.float32] = self.embed_documents([text])[0]
+        return vector
+
+    @property
+    def _models(self) -> Path:
+        return self._settings.cache / "models"
+
+    @functools.cached_property
+    def _own_hash(self) -> str:
+        path = self._settings.model_path
+        assert path is not None
+        try:
+            return sha256(path / "model.safetensors")
+        except OSError as error:
+            raise ModelCorrupt(
+                f"MENOS_VAULT_MODEL_PATH is {path}, but model.safetensors in it cannot be read: "
+                f"{error.strerror}; correct the setting, or unset it to fetch the model"
+            ) from error
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[list[int]]]]:
+        """Yield positions in `texts` and token ids, the longest texts of a window first.
+
+        Longest first, so that memory for a batch is at its height at once and not at the end.
+        """
+        for start in range(0, len(texts), _WINDOW):
+            window = [_clean(text) for text in texts[start : start + _WINDOW]]
+            encoded = [item.ids for item in self._load().cutting.encode_batch_fast(window)]
+            order = sorted(range(len(encoded)), key=lambda place: -len(encoded[place]))
+            for first in range(0, len(order), _BATCH):
+                batch = order[first : first + _BATCH]
+                yield [start + place for place in batch], [encoded[place] for place in batch]
+
+    def _run(self, ids: list[list[int]]) -> "NDArray[np.float32]":
+        import numpy as np
+
+        longest = max(len(row) for row in ids)
+        padded = np.zeros((len(ids), longest), dtype=np.int64)
+        mask = np.zeros_like(padded)
+        for place, row in enumerate(ids):
+            padded[place, : len(row)] = row
+            mask[place, : len(row)] = 1
+        [vectors] = self._load().session.run(["vectors"], {"ids": padded, "mask": mask})
+        result: NDArray[np.float32] = vectors
+        return result
+
+    def _load(self, on_progress: Progress | None = None) -> _Runtime:
+        if self._runtime is None:
+            with self._lock:
+                if self._runtime is None:
+                    self._runtime = self._make_runtime(on_progress)
+        return self._runtime
+
+    def _make_runtime(self, on_progress: Progress | None) -> _Runtime:
+        # Threads inside the tokenizer would compete with ours, and warn after each fork.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        timeout = self._settings.download_timeout
+        own = self._settings.model_path
+        if own is None:
+            folder = fetch.fetch_model(
+                fetch.MINILM, self._models, timeout=timeout, on_progress=on_progress
+            )
+            graph = fetch.graph_path(folder)
+        else:
+            folder = own
+            graph = fetch.graph_for(own, self._own_hash, self._models, timeout)
+        try:
+            return _Runtime(
+                _session(graph, self._settings.threads),
+                _tokenizer(folder / "tokenizer.json", cut=True),
+                _tokenizer(folder / "tokenizer.json", cut=False),
+            )
+        except Exception as error:  # both libraries raise plain Exceptions of their own
+            raise ModelCorrupt(
+                f"the model in {graph.parent} cannot be loaded: {error}; delete that folder, it is "
+                "made again"
+            ) from error
+
+
+def _session(graph: Path, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Waiting threads sleep: a bus has other work for the processor.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(
+        str(graph), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _tokenizer(path: Path, *, cut: bool) -> Any:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()  # the file pads everything to 128 tokens
+    if cut:
+        tokenizer.enable_truncation(_SEQUENCE)
+    else:
+        tokenizer.no_truncation()
+    return tokenizer
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, which the tokenizer cannot take."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,84 @@
+"""What the vault stores and answers."""
+
+import hashlib
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+def content_id(resource_key: str) -> str:
+    """Return the id of the content with this key, for example `yt:dQw4w9WgXcQ`.
+
+    The first 32 hexadecimal digits (128 bits) of the key's SHA-256: always the same for the same
+    key, of one length (so ranges of chunk ids sort right), and safe in any database and file name.
+    """
+    return hashlib.sha256(resource_key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Content(BaseModel):
+    """One piece of content: a video, a document, a note."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="content_id(resource_key)")
+    resource_key: str = Field(description="What it is in the world, for example `yt:dQw4w9WgXcQ`.")
+    content_type: str = Field(description="For example `youtube`, `markdown`, `text`.")
+    title: str
+    author: str | None = None
+    url: str | None = None
+    language: str | None = Field(default=None, description="BCP 47 tag, for example `en`.")
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Anything else that the source says about it."
+    )
+    summary: str | None = None
+    objects: dict[str, str] = Field(
+        default_factory=dict,
+        description="Role (`transcript`, `text`, …) → key in the object store.",
+    )
+    status: str | None = Field(default=None, description="How far it is, in the caller's words.")
+    error: str | None = Field(default=None, description="Why it is no further.")
+    created_at: datetime = Field(description="First stored (UTC).")
+    updated_at: datetime = Field(description="Last written (UTC).")
+
+
+class Chunk(BaseModel):
+    """A passage of a content, the unit that is embedded and found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int = Field(ge=0, le=999_999, description="Place in the content, from 0.")
+    text: str
+    start: float | None = Field(default=None, description="Seconds from the start, if spoken.")
+    heading: str | None = Field(default=None, description="Heading under which it stands.")
+
+
+class Hit(BaseModel):
+    """A passage that a search found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    content: Content
+    chunk: Chunk
+    score: float = Field(description="Cosine similarity with the query, -1 to 1.")
+
+
+class Counts(NamedTuple):
+    """How much the vault holds."""
+
+    contents: int
+    chunks: int
+
+
+class Health(NamedTuple):
+    """One finding about the vault's condition."""
+
+    name: str
+    """What was looked at, for example `records`."""
+    ok: bool
+    """Whether it works."""
+    message: str
+    """What was found."""
+    fix: str = ""
+    """What to do when it does not work."""

@@ -1,0 +1,133 @@
+"""Objects as files in a folder: a key is the file's relative path."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from menos_vault.errors import InvalidKey, ObjectNotFound, ObjectsUnavailable
+
+# Half-written files live here, on the same file system, so that a rename is atomic and no listing
+# of real objects ever meets them.
+_TEMPORARY = ".tmp"
+_LONGEST_KEY = 1024  # bytes, as in S3, so that a key fits every store
+_LONGEST_PART = 255  # bytes, what common file systems take
+
+
+class FileObjects:
+    """The object store of the embedded profile. See `menos_vault.objects.Objects`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep objects in `folder`, which is made at the first put."""
+        self._folder = folder
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write to a temporary file, flush it to the disk, rename it, flush the folder."""
+        path = self._path(key)
+        try:
+            temporary_folder = self._folder / _TEMPORARY
+            temporary_folder.mkdir(parents=True, exist_ok=True)
+            self._make_folders(path.parent)
+            handle, temporary = tempfile.mkstemp(dir=temporary_folder)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise self._explain(error, key, "write") from error
+
+    def get(self, key: str) -> bytes:
+        """Read the whole file."""
+        path = self._path(key)
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise ObjectNotFound(key) from None
+        except OSError as error:
+            raise self._explain(error, key, "read") from error
+
+    def exists(self, key: str) -> bool:
+        """Say whether the file is there."""
+        return self._path(key).is_file()
+
+    def delete(self, key: str) -> None:
+        """Remove the file; its folders stay, another writer may be about to use them."""
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise self._explain(error, key, "delete") from error
+
+    def _path(self, key: str) -> Path:
+        """Turn a key into a path, refusing whatever could leave the folder."""
+        parts = key.split("/")
+        reason = ""
+        if not key:
+            reason = "it is empty"
+        elif "\\" in key or any(ord(char) < 32 for char in key):
+            reason = "it has a backslash or a control character"
+        elif any(part in ("", ".", "..") for part in parts):
+            reason = "each part between slashes must be a name, none of them '.' or '..'"
+        elif parts[0] == _TEMPORARY:
+            reason = f"{_TEMPORARY!r} is reserved"
+        elif Path(key).drive or ":" in parts[0]:
+            reason = "it names a drive"
+        else:
+            reason = _too_long(key, parts)
+        if reason:
+            raise InvalidKey(f"object key {key[:200]!r} is refused: {reason}; use e.g. 'youtube/x'")
+        path = self._folder.joinpath(*PurePosixPath(key).parts)
+        # A symbolic link inside the folder could still lead out of it.
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            raise InvalidKey(f"object key {key!r} is refused: it leads out of {self._folder}")
+        return path
+
+    def _make_folders(self, folder: Path) -> None:
+        """Make the folder and those above it, and flush each new entry to the disk."""
+        if folder.is_dir():
+            return
+        if folder != folder.parent:
+            self._make_folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+    def _explain(self, error: OSError, key: str, doing: str) -> InvalidKey | ObjectsUnavailable:
+        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+            return InvalidKey(
+                f"object key {key!r} is refused: a part of it is an object already, "
+                "or it is the folder of other objects"
+            )
+        return ObjectsUnavailable(
+            f"cannot {doing} object {key!r} in {self._folder}: {error.strerror}; "
+            "check the disk's free space and the folder's permissions, then try again"
+        )
+
+
+def _too_long(key: str, parts: list[str]) -> str:
+    try:
+        if len(key.encode()) > _LONGEST_KEY:
+            return f"it is longer than {_LONGEST_KEY} bytes"
+        if any(len(part.encode()) > _LONGEST_PART for part in parts):
+            return f"a part of it is longer than {_LONGEST_PART} bytes"
+    except UnicodeEncodeError:
+        return "it is not valid Unicode"
+    return ""
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, without which a crash may forget a renamed file."""
+    if os.name == "nt":  # Windows cannot open folders; its rename is journaled
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

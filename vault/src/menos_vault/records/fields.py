@@ -1,0 +1,87 @@
+"""Which fields of a content callers may set, and their validation."""
+
+import math
+from typing import Any, TypedDict
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from menos_vault.errors import InvalidContent
+
+
+class ContentFields(TypedDict, total=False):
+    """The optional fields of a content; their meaning is in `menos_vault.Content`."""
+
+    author: str | None
+    url: str | None
+    language: str | None
+    tags: list[str] | None
+    metadata: dict[str, JsonValue] | None
+    summary: str | None
+    objects: dict[str, str] | None
+    status: str | None
+    error: str | None
+
+
+class ContentChanges(ContentFields, total=False):
+    """All fields that a later write may change."""
+
+    content_type: str
+    title: str
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    resource_key: str = ""
+    content_type: str = ""
+    title: str = ""
+    author: str | None = None
+    url: str | None = None
+    language: str | None = None
+    tags: list[str] | None = None
+    metadata: dict[str, JsonValue] | None = None
+    summary: str | None = None
+    objects: dict[str, str] | None = None
+    status: str | None = None
+    error: str | None = None
+
+
+# Fields that are empty rather than absent.
+_EMPTY: dict[str, Any] = {"tags": []}
+
+
+def valid_fields(fields: dict[str, Any], *, keep_none: bool) -> dict[str, Any]:
+    """Validate fields for a write.
+
+    With `keep_none`, None clears a field (`tags` become empty); without, it is left out. Raises
+    InvalidContent that names the field.
+    """
+    try:
+        valid = _Fields.model_validate(fields).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidContent(f"content field {place!r} is refused: {first['msg']}") from None
+    if not keep_none:
+        return {name: value for name, value in valid.items() if value is not None}
+    for name in ("metadata", "objects"):
+        if name in valid and valid[name] is None:
+            # A merge cannot take keys away, so there is no way to say this to the database.
+            raise InvalidContent(f"content field {name!r} is refused: it is merged, never cleared")
+    return {name: _EMPTY.get(name) if value is None else value for name, value in valid.items()}
+
+
+def check_numbers(value: Any, where: str) -> None:
+    """Refuse numbers that JSON or the database cannot hold, at any depth. Raises InvalidContent."""
+    if isinstance(value, dict):
+        for item in value.values():
+            check_numbers(item, where)
+    elif isinstance(value, list):
+        for item in value:
+            check_numbers(item, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InvalidContent(f"content field {where!r} is refused: it contains {value}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidContent(
+            f"content field {where!r} is refused: {value} has more than 64 bits; send it as text"
+        )

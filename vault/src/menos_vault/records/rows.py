@@ -1,0 +1,74 @@
+"""From database rows to models, and back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from menos_vault.models import Chunk, Content
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def content_from_row(row: dict[str, Any]) -> Content:
+    """Make a Content of a row of table `content`."""
+    plain = {name: _to_python(value) for name, value in row.items() if name != "id"}
+    return Content(id=row["id"].id, **plain)
+
+
+def chunk_from_row(row: dict[str, Any]) -> Chunk:
+    """Make a Chunk of a row of table `chunk`."""
+    return Chunk(
+        index=row["index"], text=row["text"], start=row.get("start"), heading=row.get("heading")
+    )
+
+
+def chunk_rows(
+    content_hash: str, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", model: str
+) -> list[dict[str, Any]]:
+    """Make rows of table `chunk`. Numbers become Python floats, the only ones the client takes."""
+    from surrealdb import RecordID
+
+    content = RecordID("content", content_hash)
+    return [
+        {
+            "id": RecordID("chunk", f"{content_hash}_{chunk.index:06d}"),
+            "content": content,
+            "index": chunk.index,
+            "text": chunk.text,
+            "start": chunk.start,
+            "heading": chunk.heading,
+            "model": model,
+            "embedding": vector,
+        }
+        for chunk, vector in zip(chunks, vectors.tolist(), strict=True)
+    ]
+
+
+def nulls(value: Any) -> Any:
+    """Replace None by the database's NULL, at any depth.
+
+    The client sends None as NONE, which means "no such field": a key with None would vanish.
+    """
+    from surrealdb.data.types.null import Null
+
+    if isinstance(value, dict):
+        return {key: nulls(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [nulls(item) for item in value]
+    return Null if value is None else value
+
+
+def _to_python(value: Any) -> Any:
+    from surrealdb.data.types.null import Null
+
+    if value is Null:
+        return None
+    if isinstance(value, dict):
+        return {key: _to_python(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_python(item) for item in value]
+    if isinstance(value, datetime):  # a subclass with nanoseconds, which nobody else knows
+        return datetime.combine(value.date(), value.timetz())
+    return value

@@ -1,0 +1,117 @@
+"""Settings of the vault: environment variables `MENOS_VAULT_…`, all of them optional."""
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # knows containers' and taskset's limits; Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _user_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("menos", appauthor=False)
+
+
+class VaultSettings(BaseSettings):
+    """Where the vault keeps what, and how it computes embeddings.
+
+    Relative paths are made absolute when the settings are read, so that a later change of the
+    working directory moves nothing.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="MENOS_VAULT_",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        # `model_path` is a field of ours and no method of pydantic's.
+        protected_namespaces=(),
+    )
+
+    home: Path = Field(
+        default=Path(".menos"),
+        # Not AliasChoices with "home": that would read the variable HOME.
+        validation_alias="MENOS_HOME",
+        description="Data folder; the environment variable is MENOS_HOME, without VAULT.",
+    )
+    url: str = Field(
+        default="",
+        description="Where the records are: `surrealkv://<folder>` (in this process, one process "
+        "at a time), `mem://` (in this process, gone at its end) or `ws://host:8000`, "
+        "`wss://…` (a server). Default: surrealkv://<home>/vault/records.",
+    )
+    namespace: str = Field(default="menos", description="Namespace in the database.")
+    database: str = Field(default="vault", description="Database in the namespace.")
+    username: str = Field(default="", description="User at a database server; empty: no sign-in.")
+    password: SecretStr = Field(default=SecretStr(""), description="Password at a database server.")
+    timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which a call to the database is given up, retries included.",
+    )
+    objects: Path = Field(
+        default=Path(""),
+        description="Folder of the stored objects. Default: <home>/vault/objects.",
+    )
+    embeddings: Literal["local"] = Field(
+        default="local", description="Who computes embeddings: `local` (all-MiniLM-L6-v2)."
+    )
+    cache: Path = Field(
+        default_factory=_user_cache,
+        description="Folder that keeps the fetched model between projects. "
+        "Default: the user's cache folder for `menos`.",
+    )
+    model_path: Path | None = Field(
+        default=None,
+        description="Folder with a BERT-like sentence model (model.safetensors, tokenizer.json, "
+        "config.json) that is used instead of fetching one.",
+    )
+    threads: int = Field(
+        default_factory=lambda: min(4, _processors()),
+        ge=1,
+        description="Processor threads of one embedding call. Default: at most 4.",
+    )
+    download_timeout: float = Field(
+        default=900.0, gt=0, description="Seconds after which fetching the model is given up."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        schemes = ("surrealkv://", "mem://", "ws://", "wss://")
+        if url and not url.startswith(schemes):
+            raise ValueError(f"must start with one of {', '.join(schemes)}")
+        return url
+
+    @model_validator(mode="after")
+    def _fill_in(self) -> Self:
+        fill = object.__setattr__  # the model is frozen for everybody else
+        fill(self, "home", self.home.expanduser().absolute())
+        if not self.url:
+            fill(self, "url", f"surrealkv://{(self.home / 'vault' / 'records').as_posix()}")
+        elif self.url.startswith("surrealkv://"):
+            folder = Path(self.url.removeprefix("surrealkv://")).expanduser().absolute()
+            fill(self, "url", f"surrealkv://{folder.as_posix()}")
+        objects = self.home / "vault" / "objects" if self.objects == Path("") else self.objects
+        fill(self, "objects", objects.expanduser().absolute())
+        fill(self, "cache", self.cache.expanduser().absolute())
+        if self.model_path is not None:
+            fill(self, "model_path", self.model_path.expanduser().absolute())
+        return self
+
+    @property
+    def records_folder(self) -> Path | None:
+        """Folder of the records, or None when they are in memory or at a server."""
+        if not self.url.startswith("surrealkv://"):
+            return None
+        return Path(self.url.removeprefix("surrealkv://"))

@@ -1,0 +1,210 @@
+"""The vault: one object with records, objects and embeddings, each opened at the first use."""
+
+import atexit
+import os
+import shutil
+import tempfile
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from menos_vault.errors import RecordsLocked, VaultClosed, VaultError
+from menos_vault.models import Health
+from menos_vault.settings import VaultSettings
+
+if TYPE_CHECKING:
+    from menos_vault.embeddings import Embeddings, Progress
+    from menos_vault.objects import Objects
+    from menos_vault.records import Records
+
+_LITTLE_SPACE = 1 << 30  # bytes; the model needs 400 MB while it is unpacked
+
+
+class Vault:
+    """What plugins share. Thread-safe; usable as a context manager, which closes it."""
+
+    def __init__(self, settings: VaultSettings | None = None) -> None:
+        """Take settings, by default those of the environment; nothing is opened yet."""
+        self.settings = settings or VaultSettings()
+        self._lock = threading.RLock()
+        self._closed = False
+        self._records: Records | None = None
+
+    @property
+    def records(self) -> "Records":
+        """Contents, chunks and vectors. Raises VaultClosed."""
+        with self._lock:
+            if self._closed:
+                raise VaultClosed("the vault was closed; open it again")
+            if self._records is None:
+                from menos_vault.records.surreal import SurrealRecords
+
+                self._records = SurrealRecords(self.settings)
+            return self._records
+
+    @cached_property
+    def objects(self) -> "Objects":
+        """Bytes under keys."""
+        from menos_vault.objects.files import FileObjects
+
+        return FileObjects(self.settings.objects)
+
+    @cached_property
+    def embeddings(self) -> "Embeddings":
+        """Texts to vectors."""
+        from menos_vault.embeddings.local import LocalEmbeddings
+
+        return LocalEmbeddings(self.settings)
+
+    def reindex(self, on_progress: "Progress | None" = None) -> int:
+        """Compute all vectors again, with the embedding model of the settings.
+
+        Needed after a change of model; repeatable, so one that was cut short is simply run again.
+        `on_progress` gets (contents done, contents in all). Returns the number of chunks.
+        """
+        records, embeddings = self.records, self.embeddings
+        embeddings.prepare()
+        records.change_model(embeddings.model, embeddings.dimension)
+        total = records.counts().contents
+        done = chunks_done = 0
+        while page := records.list_contents(limit=100, offset=done):
+            for content in page:
+                chunks = records.chunks(content.id)
+                vectors = embeddings.embed_documents([chunk.text for chunk in chunks])
+                records.replace_chunks(content.id, chunks, vectors, model=embeddings.model)
+                done += 1
+                chunks_done += len(chunks)
+                if on_progress is not None:
+                    on_progress(done, max(total, done))
+        return chunks_done
+
+    def health(self) -> list[Health]:
+        """Look at records, objects, embeddings and disk space; never raises, stores nothing."""
+        return [
+            self._records_health(),
+            self._objects_health(),
+            self._embeddings_health(),
+            self._space_health(),
+        ]
+
+    def close(self) -> None:
+        """Finish what is under way and let the records folder go. Twice is fine."""
+        with self._lock:
+            self._closed = True
+            if self._records is not None:
+                self._records.close()
+
+    def __enter__(self) -> Self:
+        """Return the vault itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def _records_health(self) -> Health:
+        from menos_vault.records.surreal import SurrealRecords
+
+        folder = self.settings.records_folder
+        opened = self._records
+        if opened is None and folder is not None and not folder.exists():
+            if os.access(_nearest(folder), os.W_OK):
+                return Health("records", True, f"{folder} will be made at first use")
+            fix = "give permission to write there, or set MENOS_HOME to another folder"
+            return Health("records", False, f"{folder} cannot be made", fix)
+        # One that was opened only for this question is closed again: it would lock the folder.
+        records = opened or SurrealRecords(self.settings)
+        try:
+            records.ping()
+            counts = records.counts()
+        except RecordsLocked as error:
+            # What `doctor` finds in a second terminal while the bus runs: nothing to repair.
+            return Health("records", True, str(error).partition(";")[0])
+        except VaultError as error:
+            message, _, fix = str(error).partition("; ")
+            return Health("records", False, message, fix or "read the message, then try again")
+        finally:
+            if records is not opened:
+                records.close()
+        place = folder or self.settings.url
+        return Health(
+            "records", True, f"{place}: {counts.contents} contents, {counts.chunks} chunks"
+        )
+
+    def _objects_health(self) -> Health:
+        folder = self.settings.objects
+        try:
+            # A new file says more than permission bits: read-only and full disks show as well.
+            with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
+                file.write(b"health")
+                file.flush()
+        except OSError as error:
+            fix = "free some space or give permission, or set MENOS_VAULT_OBJECTS"
+            return Health("objects", False, f"cannot write to {folder}: {error.strerror}", fix)
+        return Health("objects", True, f"{folder} is writable")
+
+    def _embeddings_health(self) -> Health:
+        try:
+            name = self.embeddings.model
+        except VaultError as error:
+            message, _, fix = str(error).partition("; ")
+            return Health("embeddings", False, message, fix)
+        if self.embeddings.ready:
+            return Health("embeddings", True, f"{name} is there")
+        if self.settings.model_path is not None:
+            fix = "it needs model.safetensors, tokenizer.json and config.json"
+            return Health(
+                "embeddings", False, f"{self.settings.model_path} holds no complete model", fix
+            )
+        return Health("embeddings", True, f"{name} will be fetched at first use (84 MB)")
+
+    def _space_health(self) -> Health:
+        places = {_nearest(self.settings.home), _nearest(self.settings.cache)}
+        place = min(places, key=lambda path: shutil.disk_usage(path).free)
+        free = shutil.disk_usage(place).free
+        message = f"{free / 1e9:.1f} GB free at {place}"
+        if free < _LITTLE_SPACE:
+            return Health("disk", False, message, "free at least 1 GB, or set MENOS_HOME elsewhere")
+        return Health("disk", True, message)
+
+
+def _nearest(path: Path) -> Path:
+    """Return the path itself or the nearest folder above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+_shared: tuple[int, Vault] | None = None
+_shared_lock = threading.Lock()
+
+
+def open_vault() -> Vault:
+    """Return the process's vault, with the settings of the environment when first called.
+
+    A forked process gets one of its own, since neither threads nor connections survive a fork.
+    """
+    global _shared
+    with _shared_lock:
+        if _shared is None or _shared[0] != os.getpid():
+            _shared = (os.getpid(), Vault())
+        return _shared[1]
+
+
+def close_vault() -> None:
+    """Close the process's vault, if it has one; the next `open_vault()` makes a new one."""
+    global _shared
+    with _shared_lock:
+        if _shared is not None and _shared[0] == os.getpid():
+            _shared[1].close()
+        _shared = None
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked child: its holder, if any, does not exist there."""
+    global _shared_lock
+    _shared_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+atexit.register(close_vault)
