@@ -7,6 +7,7 @@ from celery import chain, chord, group
 
 from menos_bus import BusUnavailable, CallConflict, InvalidCall, UnknownTask, UnknownTaskId
 from menos_bus.messages import topology
+from menos_bus.outcomes.sqlite import SQLiteLedger
 
 
 def greet(who: str) -> str:
@@ -193,6 +194,56 @@ def test_what_is_recorded_is_json(bus):
 
     assert json.loads(json.dumps(entry.message)) == entry.message
     assert entry.message["headers"]["eta"]
+
+
+# calls of tasks that live elsewhere
+
+
+@pytest.fixture
+def host(make_plugin, make_bus):
+    """A host of a fleet with one plugin, whose servers stand in memory."""
+    made = make_bus(
+        make_plugin("p", greet), broker_url="memory://", result_backend="redis://127.0.0.1:1"
+    )
+    made.app.ledger = SQLiteLedger(made.settings.home)
+    made.app.conf.result_backend = "cache+memory://"
+    return made
+
+
+@pytest.mark.parametrize(
+    ("task", "queue"),
+    [("tasks.process_content", "content"), ("tasks.semantic_search", "search"), ("a.b", "a")],
+)
+@pytest.mark.parametrize("priority", [True, False])
+def test_a_call_of_a_task_on_another_host_goes_to_the_queue_of_its_owner(
+    host, task, queue, priority
+):
+    task_id = host.submit(task, kwargs={"x": 1, "priority": priority})
+
+    entry = host.app.ledger.find(task_id)
+    assert entry.queue == queue + (".priority" if priority else "")
+    assert entry.message["body"][1] == {"x": 1}
+    assert entry.message["headers"].get("menos_priority", False) is priority
+
+
+def test_a_call_of_a_task_on_another_host_is_told_from_another_by_its_arguments(host):
+    first = host.submit("a.b", kwargs={"x": 1, "idempotency_key": "k"})
+
+    assert host.submit("a.b", kwargs={"x": 1, "idempotency_key": "k"}) == first
+    with pytest.raises(CallConflict):
+        host.submit("a.b", kwargs={"x": 2, "idempotency_key": "k"})
+
+
+@pytest.mark.parametrize("name", ["tasks.unheard_of", "nodots"])
+def test_a_name_that_nobody_can_own_is_unknown_in_a_fleet_too(host, name):
+    with pytest.raises(UnknownTask):
+        host.submit(name)
+
+
+def test_without_other_hosts_a_task_that_is_not_installed_is_unknown(bus):
+    with pytest.raises(UnknownTask, match=r"tasks\.process_content"):
+        bus.submit("tasks.process_content", kwargs={"content_id": "x"}, task_id="refused")
+    assert bus.app.ledger.find("refused") is None
 
 
 # topology

@@ -167,19 +167,6 @@ def test_progress_is_no_matter_outside_of_any_task():
     assert progress("reading", 1, 2) is None
 
 
-@pytest.mark.parametrize(
-    ("task", "kwargs"),
-    [("tasks.process_content", {"content_id": "a"}), ("other.task", {"x": 1})],
-)
-def test_a_task_may_send_to_a_plugin_that_lives_on_another_host(make_plugin, task, kwargs):
-    def forward() -> str:
-        return send(task, **kwargs)
-
-    bus = TestBus(make_plugin("p", forward, max_retries=0))
-
-    assert bus.app.ledger.find(bus.call("p.forward")).task == task
-
-
 def test_what_a_task_sends_is_sent_on_the_bus_of_that_task(make_plugin):
     def forward() -> str:
         return send("p.greet", who="Ada")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from menos_bus import progress
-from menos_vault import Vault
-
 from menos_content.chunking import chunk_document
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
+from menos_vault import Vault
 
 
 def embed(vault: Vault, document: Document) -> None:

@@ -20,7 +20,7 @@ LONGEST_METADATA: Final = 100_000
 def _not_blank(text: str) -> str:
     # White space, byte order marks and control characters are nothing that could be found.
     if not any(char.isprintable() and not char.isspace() for char in text):
-        raise PydanticCustomError("empty_text", "it is empty: there is nothing to store")
+        raise PydanticCustomError("empty_text", "it is empty: there is nothing in it to read")
     return text
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from menos_bus import Retryable, TaskError
-from menos_vault import Vault, VaultError
-
 from menos_content.document import Document, read_document
 from menos_content.embed import embed
 from menos_content.summarize import summarize
+from menos_vault import Vault, VaultError
 
 Operation = Literal["embed", "summarize"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from menos_bus import Check, hookimpl
-from menos_vault import open_vault
-
 from menos_content.settings import ContentSettings
 from menos_content.tasks import process_content, store_content
+from menos_vault import open_vault
 
 
 @hookimpl

@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from menos_bus import progress
-from menos_vault import Vault
-
 from menos_content.document import Document
 from menos_content.sentences import sentences
+from menos_vault import Vault
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-from menos_vault import open_vault
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from menos_content import fields
 from menos_content.operations import Operation, process
 from menos_content.store import default_key, store
+from menos_vault import open_vault
 
 if TYPE_CHECKING:
     from menos_vault.records import ContentFields

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from menos_bus import hookimpl
-
 from menos_search.tasks import semantic_search
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, NotRequired
 
-from menos_vault import Hit, open_vault
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
 from menos_search.links import link_to_second
 from menos_search.search import search
+from menos_vault import Hit, open_vault
 
 
 class Result(TypedDict):

@@ -48,8 +48,8 @@ class LoopThread:
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        # The client's native threads hand in results by `call_soon_threadsafe`, which wakes the loop
-        # before it returns. If the interpreter ends while such a thread is still in there, the
+        # The client's native threads hand in results by `call_soon_threadsafe`, which wakes the
+        # loop before it returns. If the interpreter ends while such a thread is still in there, the
         # thread is killed in the middle of native code, and that aborts the whole process.
         deadline = time.monotonic() + _LONGEST_FAREWELL
         while self._is_delivering() and time.monotonic() < deadline:

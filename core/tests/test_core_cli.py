@@ -1,0 +1,287 @@
+"""The command line where no bus runs: what it prints, and its exit codes."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from menos_bus.cli.main import main
+from menos_bus.version import VERSION
+
+
+@pytest.fixture
+def run(site, greeter, monkeypatch):
+    """Run a command with one working plugin, ``hello``."""
+    site.install("hello", greeter, version="2.1")
+    monkeypatch.setenv("MENOS_PLUGINS", "hello")
+
+    def run(*arguments):
+        return CliRunner().invoke(main, arguments)
+
+    return run
+
+
+def test_help_lists_the_commands(run):
+    shown = run("--help")
+
+    assert shown.exit_code == 0
+    for command in ("up", "call", "result", "plugins", "tasks", "doctor", "queues", "version"):
+        assert command in shown.output
+
+
+def test_an_unknown_command_is_an_error(run):
+    assert run("fly").exit_code == 2
+
+
+def test_version_says_those_that_matter(run):
+    assert f"menos-bus {VERSION}" in run("version").stdout
+    assert json.loads(run("version", "--json").stdout).keys() == {"menos-bus", "celery", "python"}
+
+
+def test_plugins_are_listed_for_people(run):
+    shown = run("plugins")
+
+    assert shown.exit_code == 0
+    for word in ("hello", "loaded", "2.1", "hello.greet"):
+        assert word in shown.stdout
+
+
+def test_plugins_are_listed_for_programs_with_those_that_are_missing(run, monkeypatch):
+    monkeypatch.setenv("MENOS_PLUGINS", "hello,nowhere")
+
+    listed = {plugin["name"]: plugin for plugin in json.loads(run("plugins", "--json").stdout)}
+
+    assert listed["hello"]["state"] == "loaded"
+    assert listed["nowhere"]["state"] == "missing"
+    assert listed["nowhere"]["queue"] is None
+
+
+def test_plugins_are_listed_although_one_is_broken(run, site, monkeypatch):
+    site.install("broken", "import sys; sys.exit(1)")
+    monkeypatch.setenv("MENOS_PLUGINS", "broken,hello")
+
+    shown = run("plugins")
+
+    assert shown.exit_code == 0
+    assert "sys.exit(1)" in shown.stdout
+    assert "hello.greet" in shown.stdout
+
+
+def test_a_reason_with_brackets_is_shown_as_it_is(run, site, monkeypatch):
+    site.install("broken", "raise RuntimeError('[red]not markup[/red]')")
+    monkeypatch.setenv("MENOS_PLUGINS", "broken")
+
+    assert "[red]not markup[/red]" in run("plugins").stdout
+
+
+def test_tasks_are_listed_with_what_they_do(run):
+    shown = run("tasks")
+
+    assert "hello.greet" in shown.stdout
+    assert "Greet somebody." in shown.stdout
+
+
+def test_one_task_is_shown_with_its_parameters(run):
+    shown = run("tasks", "hello.greet")
+
+    assert shown.exit_code == 0
+    assert "required" in shown.stdout
+    assert "integer" in shown.stdout
+
+
+def test_tasks_are_listed_for_programs_with_their_schemas(run):
+    [task] = json.loads(run("tasks", "--json").stdout)
+
+    assert task["name"] == "hello.greet"
+    assert task["parameters"]["required"] == ["who"]
+
+
+@pytest.mark.parametrize("command", [("tasks",), ("call",)])
+def test_an_unknown_task_is_answered_with_the_known_ones(run, command):
+    shown = run(*command, "hello.great")
+
+    assert shown.exit_code == 2
+    assert "unknown task 'hello.great' (known: hello.greet)" in shown.stderr
+
+
+def test_an_error_is_told_to_programs_too(run):
+    shown = run("tasks", "hello.great", "--json")
+
+    assert shown.exit_code == 2
+    assert json.loads(shown.stdout)["error"]["code"] == "unknown_task"
+
+
+@pytest.mark.parametrize("command", ["plugins", "tasks", "queues", "up"])
+def test_a_wrong_setting_is_named_without_a_traceback(run, monkeypatch, command):
+    monkeypatch.setenv("MENOS_CONCURRENCY", "many")
+
+    shown = run(command)
+
+    assert shown.exit_code == 2
+    assert "MENOS_CONCURRENCY" in shown.stderr
+    assert shown.exception is None or isinstance(shown.exception, SystemExit)
+
+
+@pytest.mark.parametrize("command", [("queues",), ("result", "abc")])
+def test_a_data_folder_that_is_a_file_is_named_without_a_traceback(
+    run, monkeypatch, tmp_path, command
+):
+    home = tmp_path / "a-file"
+    home.write_text("")
+    monkeypatch.setenv("MENOS_HOME", str(home))
+
+    shown = run(*command)
+
+    assert shown.exit_code == 2
+    assert "a-file" in shown.stderr
+
+
+def test_queues_are_shown_with_what_waits(run):
+    depths = json.loads(run("queues", "--json").stdout)
+
+    assert {"name": "hello", "messages": 0, "running": 0} in depths
+    assert "hello.priority" in run("queues").stdout
+
+
+@pytest.mark.parametrize("command", ["worker", "flower"])
+def test_what_only_a_fleet_has_says_that_it_needs_a_broker(run, command):
+    shown = run(command)
+
+    assert shown.exit_code == 2
+    assert "MENOS_BROKER_URL" in shown.stderr
+    assert "menos-bus up" in shown.stderr
+
+
+def test_up_says_that_a_fleet_is_run_otherwise(run, monkeypatch):
+    monkeypatch.setenv("MENOS_BROKER_URL", "amqp://127.0.0.1:1")
+    monkeypatch.setenv("MENOS_RESULT_BACKEND", "redis://127.0.0.1:1")
+
+    shown = run("up")
+
+    assert shown.exit_code == 2
+    assert "menos-bus worker" in shown.stderr
+
+
+# result
+
+
+def test_an_id_is_unknown_where_nothing_ever_ran(run):
+    shown = run("result", "abc")
+
+    assert shown.exit_code == 2
+    assert ".menos" in shown.stderr
+
+
+def test_an_unknown_id_is_an_error_for_people_and_programs(run):
+    run("queues")  # makes the data folder
+
+    shown = run("result", "abc", "--json")
+
+    assert shown.exit_code == 2
+    assert "'abc'" in shown.stderr
+    assert json.loads(shown.stdout)["error"]["code"] == "unknown_task_id"
+
+
+# doctor
+
+
+def checks(shown):
+    return {check["name"]: check for check in json.loads(shown.stdout)["checks"]}
+
+
+def test_doctor_finds_nothing_where_all_is_fine(run):
+    pytest.importorskip("flower")
+
+    shown = run("doctor")
+
+    assert shown.exit_code == 0, shown.output
+    assert "Everything is fine." in shown.stdout
+    assert "hello" in shown.stdout
+
+
+def test_doctor_tells_programs_too(run):
+    pytest.importorskip("flower")
+
+    shown = run("doctor", "--json")
+
+    assert json.loads(shown.stdout)["ok"] is True
+    assert checks(shown)["plugin hello"]["ok"] is True
+
+
+def test_doctor_says_what_is_wrong_with_a_plugin_and_what_to_do(run, site, monkeypatch):
+    site.install("broken", "import nowhere_to_be_found")
+    monkeypatch.setenv("MENOS_PLUGINS", "broken,hello")
+
+    shown = run("doctor")
+
+    assert shown.exit_code == 1
+    assert "nowhere_to_be_found" in shown.stdout
+    assert "MENOS_PLUGINS can leave it out" in shown.stdout
+    assert "1 problem" in shown.stdout
+
+
+def test_doctor_runs_although_every_plugin_is_broken(run, site, monkeypatch):
+    site.install("broken", "import sys; sys.exit(1)")
+    monkeypatch.setenv("MENOS_PLUGINS", "broken,nowhere")
+
+    found = checks(run("doctor", "--json"))
+
+    assert found["plugin broken"]["ok"] is False
+    assert found["plugin nowhere"]["fix"]
+
+
+def test_doctor_names_a_wrong_setting(run, monkeypatch):
+    monkeypatch.setenv("MENOS_FLOWER_PORT", "none")
+
+    shown = run("doctor", "--json")
+
+    assert shown.exit_code == 1
+    assert "MENOS_FLOWER_PORT" in checks(shown)["settings"]["message"]
+
+
+def test_doctor_names_a_variable_that_nothing_reads(run, monkeypatch):
+    monkeypatch.setenv("MENOS_CONCURENCY", "4")
+
+    shown = run("doctor", "--json")
+
+    assert shown.exit_code == 1
+    assert "MENOS_CONCURENCY" in checks(shown)["settings"]["message"]
+
+
+def test_doctor_knows_the_settings_of_plugins_and_of_the_vault(run, monkeypatch):
+    monkeypatch.setenv("MENOS_HELLO_LIMIT", "4")
+    monkeypatch.setenv("MENOS_VAULT_URL", "x")
+
+    assert checks(run("doctor", "--json"))["settings"]["ok"] is True
+
+
+def test_doctor_finds_a_data_folder_that_is_a_file(run, monkeypatch, tmp_path):
+    home = tmp_path / "file"
+    home.write_text("")
+    monkeypatch.setenv("MENOS_HOME", str(home))
+
+    assert checks(run("doctor", "--json"))["data folder"]["ok"] is False
+
+
+def test_doctor_changes_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path / "home"))
+
+    run("doctor")
+
+    assert not (tmp_path / "home").exists()
+
+
+def test_doctor_passes_on_what_plugins_say_of_themselves(run, site, monkeypatch):
+    pytest.importorskip("flower")
+    site.install(
+        "ill",
+        "from menos_bus import Check, hookimpl\n@hookimpl\ndef check_health():\n"
+        "  yield Check('ill.store', False, 'is down', 'start it')\n",
+    )
+    monkeypatch.setenv("MENOS_PLUGINS", "ill")
+
+    shown = run("doctor")
+
+    assert shown.exit_code == 1
+    assert "ill.store: is down" in shown.stdout
+    assert "start it" in shown.stdout

@@ -1,0 +1,121 @@
+"""From a text to passages."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from menos_content.chunking import chunk_document
+from menos_content.document import Document
+from menos_vault import Content
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def document(text, content_type="text", segments=()):
+    content = Content(
+        id="0" * 32,
+        resource_key="x",
+        content_type=content_type,
+        title="x",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return Document(content, text, list(segments))
+
+
+@pytest.fixture
+def split(model):
+    def split(text, content_type="text", segments=(), tokens=200, overlap=40):
+        return chunk_document(
+            document(text, content_type, segments),
+            tokenizer_json=model.tokenizer_json(),
+            tokens=tokens,
+            overlap=overlap,
+        )
+
+    return split
+
+
+def assert_covers(chunks, text):
+    """Each passage is in the text, in order, and only white space lies between two of them."""
+    covered = start = 0
+    for chunk in chunks:
+        start = text.index(chunk.text, start)
+        assert not text[covered:start].strip()
+        covered = max(covered, start + len(chunk.text))
+    assert not text[covered:].strip()
+
+
+@pytest.mark.parametrize("content_type", ["text", "markdown"])
+def test_a_long_text_is_covered_by_passages_that_the_model_reads_whole(split, model, content_type):
+    text = "".join(
+        f"## Part {n}\n\nGrüße no. {n}: “Naïve” 漢字 🎉 text says {n * n}.\r\n\r\nMore of {n}.\n\n"
+        for n in range(28_000)
+    )
+    assert len(text) > 1_900_000
+
+    chunks = split(text, content_type)
+
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    assert_covers(chunks, text)
+    assert max(model.count_tokens(chunk.text) for chunk in chunks[::50]) <= model.max_tokens
+
+
+def test_passages_overlap(split):
+    text = " ".join(f"Sentence number {n} is here." for n in range(300))
+
+    chunks = split(text)
+
+    assert all(
+        second.text.split(".")[0] in first.text
+        for first, second in zip(chunks, chunks[1:], strict=False)
+    )
+
+
+def test_letters_without_an_end_are_cut(split):
+    text = "A" * 100_000
+
+    chunks = split(text)
+
+    assert_covers(chunks, text)
+    assert max(len(chunk.text) for chunk in chunks) <= 2400
+
+
+def test_a_passage_knows_the_headings_above_it(split):
+    body = "Words that say something about the matter at hand, at some length. " * 30
+    text = f"Preface.\n\n# Guide\n\n{body}\n\nSetup *now*\n---\n\n```\n# no heading\n```\n\n{body}"
+
+    chunks = split(text, "markdown")
+
+    assert chunks[0].heading is None
+    assert {chunk.heading for chunk in chunks[1:]} == {"Guide", "Guide › Setup now"}
+
+
+def test_a_heading_is_no_passage_of_its_own(split):
+    body = "Words that say something about the matter at hand, at some length. " * 30
+    text = f"# Guide\n\n## Setup\n\n{body}\n\n# End\n\n{body}"
+
+    chunks = split(text, "markdown")
+
+    assert chunks[0].text.startswith("# Guide\n\n## Setup\n\nWords")
+    assert not any(chunk.text.startswith("#") and "Words" not in chunk.text for chunk in chunks)
+    assert_covers(chunks, text)
+
+
+def test_seconds_are_those_of_the_segment_in_which_a_passage_begins(split):
+    text = "\n".join(["Über 🎉 one two three four five."] * 100)
+    segments = [(n * 33, float(n)) for n in range(100)]
+
+    chunks = split(text, segments=segments, overlap=0)
+
+    offset = 0
+    for chunk in chunks:
+        offset = text.index(chunk.text, offset)
+        assert chunk.start == offset // 33
+        offset += len(chunk.text)
+
+
+def test_plain_text_has_neither_seconds_nor_headings(split):
+    [chunk] = split("# Not a heading in plain text")
+
+    assert (chunk.start, chunk.heading) == (None, None)

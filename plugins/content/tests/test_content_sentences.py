@@ -1,0 +1,78 @@
+"""From a text to sentences, and which of them are chosen."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from menos_content.document import Document
+from menos_content.markdown import plain
+from menos_content.sentences import sentences
+from menos_content.summarize import choose
+from menos_vault import Content
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def document(text, content_type="text", language=None):
+    content = Content(
+        id="0" * 32,
+        resource_key="x",
+        content_type=content_type,
+        title="x",
+        language=language,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return Document(content, text, [])
+
+
+def test_abbreviations_end_no_sentence_and_line_ends_are_spaces():
+    text = "Dr. Smith went to Washington\non Monday. He came back by train on Friday."
+
+    assert sentences(document(text)) == [
+        "Dr. Smith went to Washington on Monday.",
+        "He came back by train on Friday.",
+    ]
+
+
+def test_markdown_gives_its_paragraphs_only():
+    text = (
+        "# Title of the whole thing\n\nA paragraph with words in it.\n\n```\ncode that is long\n```"
+    )
+
+    assert sentences(document(text, "markdown")) == ["A paragraph with words in it."]
+
+
+def test_short_sentences_count_only_where_there_are_no_others():
+    assert sentences(document("Yes! This one is long enough to count.")) == [
+        "This one is long enough to count."
+    ]
+    assert sentences(document("Yes! No!")) == ["Yes!", "No!"]
+
+
+@pytest.mark.parametrize("unit", ["word ", "x", "漢字", "(\"'", "e.g. ", "A. "])
+def test_text_without_sentence_ends_is_cut_to_readable_length(unit):
+    found = sentences(document(unit * (300_000 // len(unit))))
+
+    assert found
+    assert max(map(len, found)) <= 300
+
+
+def test_marks_of_markdown_are_taken_off():
+    assert plain("**Bold** and [a link](https://x.y) with `code`.") == "Bold and a link with code."
+
+
+def test_a_summary_does_not_say_the_same_thing_twice():
+    same, other = [1.0, 0.0], [0.6, 0.8]
+    vectors = np.array([same, same, same, other], dtype=np.float32)
+
+    assert choose(vectors, [600, 600, 600, 590]) == [0, 3]
+
+
+def test_a_summary_has_at_most_five_sentences_and_1200_characters():
+    vectors = np.eye(10, dtype=np.float32)
+
+    assert len(choose(vectors, [10] * 10)) == 5
+    assert len(choose(vectors, [300] * 10)) == 3
+    assert choose(vectors, [1201] * 10) == []

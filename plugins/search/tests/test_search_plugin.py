@@ -1,0 +1,38 @@
+"""The plugin as the bus sees it."""
+
+import subprocess
+import sys
+
+import menos_search.plugin
+from menos_bus.testing import TestBus
+
+HEAVY = [
+    "celery",
+    "httpx",
+    "numpy",
+    "onnxruntime",
+    "requests",
+    "semantic_text_splitter",
+    "surrealdb",
+    "tokenizers",
+    "youtube_transcript_api",
+]
+
+
+def test_listing_the_plugin_imports_nothing_heavy():
+    code = f"import menos_search.plugin, sys; print(*(set({HEAVY}) & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
+
+
+def test_its_task_has_a_schema_with_descriptions():
+    bus = TestBus(menos_search.plugin)
+
+    assert list(bus.registry) == ["tasks.semantic_search"]
+    task = bus.registry["tasks.semantic_search"]
+    assert task.queue == "search"
+    properties = task.signature.parameters_schema["properties"]
+    assert all("description" in p for p in properties.values())
+    assert (properties["limit"]["minimum"], properties["limit"]["maximum"]) == (1, 100)

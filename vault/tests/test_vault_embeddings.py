@@ -1,0 +1,165 @@
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from menos_vault import Chunk, ModelCorrupt, Vault, VaultSettings
+from menos_vault.embeddings.local import LocalEmbeddings
+
+# Text → the first numbers of its vector, by torch 2.13.0 and transformers 5.23.0 with the same
+# weights (mean over real tokens, cut at 256, length 1).
+REFERENCE = {
+    "The cat sits on the mat.": [0.134177, -0.0329, -0.024804, 0.041439, -0.036348, 0.041814],
+    "SurrealDB keeps records and vectors.": [
+        *(0.02333, -0.054647, -0.044058),
+        *(0.034334, 0.000124, 0.09501),
+    ],
+    "Ein Satz mit Umlauten: größer, schöner, Übung.": [
+        *(-0.015286, 0.033019, -0.018466),
+        *(-0.068701, -0.077813, 0.118731),
+    ],
+    "word " * 400: [-0.008124, -0.095586, -0.038673, 0.049662, -0.043794, 0.02372],
+}
+
+
+@pytest.fixture
+def tiny(settings: VaultSettings, tiny_model: Path) -> LocalEmbeddings:
+    return LocalEmbeddings(settings.model_copy(update={"model_path": tiny_model}))
+
+
+def test_vectors_equal_those_of_the_reference_implementation(minilm: Vault) -> None:
+    vectors = minilm.embeddings.embed_documents(list(REFERENCE))
+
+    assert vectors.shape == (4, 384)
+    assert vectors.dtype == np.float32
+    assert np.abs(vectors[:, :6] - np.array(list(REFERENCE.values()))).max() < 1e-5
+
+
+def test_the_real_model_finds_by_meaning(minilm: Vault) -> None:
+    texts = ["How to bake sourdough bread", "A database of vectors", "Rules of the road in France"]
+    content = minilm.records.put_content("k", content_type="text", title="T")
+    chunks = [Chunk(index=index, text=text) for index, text in enumerate(texts)]
+    embeddings = minilm.embeddings
+    minilm.records.replace_chunks(
+        content.id, chunks, embeddings.embed_documents(texts), model=embeddings.model
+    )
+
+    hits = minilm.records.search(
+        embeddings.embed_query("driving a car abroad"), model=embeddings.model, limit=2
+    )
+
+    assert hits[0].chunk.text == texts[2]
+
+
+def test_the_real_model_counts_tokens_as_it_uses_them(minilm: Vault) -> None:
+    embeddings = minilm.embeddings
+
+    assert (embeddings.model, embeddings.dimension) == ("all-MiniLM-L6-v2", 384)
+    assert embeddings.max_tokens == 254
+    assert embeddings.count_tokens("word " * 400) == 400
+    full = embeddings.embed_query("word " * 254)
+    assert np.allclose(embeddings.embed_query("word " * 254 + "cut off"), full, atol=1e-6)
+    assert not np.allclose(embeddings.embed_query("word " * 253), full, atol=1e-6)
+
+
+def test_vectors_do_not_depend_on_company_or_order(tiny: LocalEmbeddings) -> None:
+    texts = ["cat " * (number % 40) + "dog" for number in range(100)]
+
+    together = tiny.embed_documents(texts)
+    backwards = tiny.embed_documents(texts[::-1])[::-1]
+
+    assert np.allclose(together, backwards, atol=1e-5)
+    assert np.allclose(together[7], tiny.embed_query(texts[7]), atol=1e-5)
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+def test_progress_goes_up_to_the_number_of_texts(tiny: LocalEmbeddings) -> None:
+    seen: list[tuple[int, int]] = []
+
+    tiny.embed_documents(["cat"] * 70, on_progress=lambda done, total: seen.append((done, total)))
+
+    assert seen == [(32, 70), (64, 70), (70, 70)]
+
+
+@pytest.mark.parametrize("text", ["", "\x00", "\ud800 alone", "🦄" * 5000, " \n\t", "a" * 100_000])
+def test_any_text_gets_a_vector(tiny: LocalEmbeddings, text: str) -> None:
+    assert np.linalg.norm(tiny.embed_query(text)) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_texts_give_no_vectors(tiny: LocalEmbeddings) -> None:
+    assert tiny.embed_documents([]).shape == (0, 8)
+
+
+def test_a_splitter_gets_a_tokenizer_that_neither_cuts_nor_pads(tiny: LocalEmbeddings) -> None:
+    described = json.loads(tiny.tokenizer_json())
+
+    assert (described["truncation"], described["padding"]) == (None, None)
+    assert tiny.count_tokens("cat dog") == 2
+    assert tiny.count_tokens("") == 0
+
+
+def test_threads_share_one_model(tiny: LocalEmbeddings) -> None:
+    results: list[float] = []
+
+    def work() -> None:
+        results.append(float(tiny.embed_query("cat dog mat")[0]))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(results) == 8
+    assert results == pytest.approx([results[0]] * 8, abs=1e-6)
+
+
+def test_an_own_model_has_a_name_that_tells_its_weights(
+    tiny: LocalEmbeddings, tiny_model: Path
+) -> None:
+    assert tiny.ready
+    assert tiny.model.startswith(f"{tiny_model.name}@")
+    assert tiny.dimension == 8
+
+
+def test_an_own_model_that_is_missing_is_named(settings: VaultSettings, tmp_path: Path) -> None:
+    embeddings = LocalEmbeddings(settings.model_copy(update={"model_path": tmp_path / "gone"}))
+
+    assert not embeddings.ready
+    with pytest.raises(ModelCorrupt, match="MENOS_VAULT_MODEL_PATH is .*gone"):
+        embeddings.embed_query("x")
+
+
+def test_an_own_model_that_is_damaged_is_named(
+    settings: VaultSettings, tiny_model: Path, tmp_path: Path
+) -> None:
+    for name in ("tokenizer.json", "config.json"):
+        (tmp_path / name).write_bytes((tiny_model / name).read_bytes())
+    whole = (tiny_model / "model.safetensors").read_bytes()
+    for data in (b"", whole[:5], whole[: len(whole) // 2], b"\xff" * 100):
+        (tmp_path / "model.safetensors").write_bytes(data)
+
+        with pytest.raises(ModelCorrupt, match=r"model\.safetensors"):
+            LocalEmbeddings(settings.model_copy(update={"model_path": tmp_path})).prepare()
+
+
+def test_reindexing_writes_all_vectors_with_the_new_model(
+    settings: VaultSettings, tiny_model: Path
+) -> None:
+    with Vault(settings.model_copy(update={"model_path": tiny_model})) as vault:
+        old = np.ones((2, 4), dtype=np.float32)
+        for key in ("a", "b"):
+            content = vault.records.put_content(key, content_type="text", title="T")
+            chunks = [Chunk(index=index, text=f"cat {key}") for index in range(2)]
+            vault.records.replace_chunks(content.id, chunks, old, model="old")
+        seen: list[tuple[int, int]] = []
+
+        assert vault.reindex(lambda done, total: seen.append((done, total))) == 4
+        assert vault.reindex() == 4
+
+        assert seen == [(1, 2), (2, 2)]
+        query = vault.embeddings.embed_query("cat a")
+        hits = vault.records.search(query, model=vault.embeddings.model, limit=2)
+        assert [hit.chunk.text for hit in hits] == ["cat a", "cat a"]
+        assert hits[0].score == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+from menos_vault import Health, Vault, VaultSettings
+
+
+def by_name(vault: Vault) -> dict[str, Health]:
+    return {finding.name: finding for finding in vault.health()}
+
+
+def test_a_fresh_install_is_healthy_and_looking_makes_nothing(settings: VaultSettings) -> None:
+    findings = by_name(Vault(settings))
+
+    assert list(findings) == ["records", "objects", "embeddings", "disk"]
+    assert all(finding.ok for finding in findings.values())
+    assert "will be fetched at first use" in findings["embeddings"].message
+    assert not settings.home.exists()
+    assert not settings.cache.exists()
+
+
+def test_looking_does_not_keep_the_folder_locked(settings: VaultSettings) -> None:
+    with Vault(settings) as vault:
+        vault.records.put_content("k", content_type="text", title="T")
+    watcher = Vault(settings)
+
+    assert "1 contents" in by_name(watcher)["records"].message
+
+    with Vault(settings) as vault:
+        vault.records.ping()
+        finding = by_name(watcher)["records"]
+        assert finding.ok
+        assert "open in another process" in finding.message
+        assert by_name(vault)["records"].message.endswith("1 contents, 0 chunks")
+
+
+def test_a_folder_that_is_a_file_is_told_with_a_fix(settings: VaultSettings) -> None:
+    settings.home.mkdir()
+    (settings.home / "vault").write_text("in the way")
+    settings_of_objects = settings.model_copy(update={"objects": settings.home / "vault" / "x"})
+
+    findings = by_name(Vault(settings_of_objects))
+
+    assert not findings["objects"].ok
+    assert findings["objects"].fix
+
+
+def test_records_that_are_no_database_are_told_with_a_fix(settings: VaultSettings) -> None:
+    folder = settings.records_folder
+    assert folder is not None
+    folder.parent.mkdir(parents=True)
+    folder.write_text("not a folder")
+
+    finding = by_name(Vault(settings))["records"]
+
+    assert not finding.ok
+    assert finding.fix
+
+
+def test_an_own_model_that_is_missing_is_told_with_a_fix(
+    settings: VaultSettings, tmp_path: Path
+) -> None:
+    gone = settings.model_copy(update={"model_path": tmp_path / "gone"})
+
+    finding = by_name(Vault(gone))["embeddings"]
+
+    assert not finding.ok
+    assert "MENOS_VAULT_MODEL_PATH" in finding.message
+    assert finding.fix

@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import menos_vault
+
+HEAVY = {"numpy", "onnx", "onnxruntime", "tokenizers", "surrealdb", "safetensors"}
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, menos_vault, menos_vault.records.surreal, menos_vault.embeddings.local, "
+        "menos_vault.objects.files; menos_vault.Vault().embeddings; "
+        f"print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
+
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (answer.stdout.strip(), answer.stderr) == ("[]", "")
+
+
+def test_the_public_names_are_these() -> None:
+    assert menos_vault.__all__ == [
+        "Chunk",
+        "Content",
+        "ContentNotFound",
+        "Counts",
+        "EmbeddingMismatch",
+        "Health",
+        "Hit",
+        "InvalidContent",
+        "InvalidKey",
+        "ModelCorrupt",
+        "ModelUnavailable",
+        "NotFound",
+        "ObjectNotFound",
+        "ObjectsUnavailable",
+        "RecordsConflict",
+        "RecordsFailed",
+        "RecordsLocked",
+        "RecordsUnavailable",
+        "Vault",
+        "VaultClosed",
+        "VaultError",
+        "VaultSettings",
+        "close_vault",
+        "content_id",
+        "open_vault",
+    ]
+    assert all(hasattr(menos_vault, name) for name in menos_vault.__all__)
+
+
+def test_each_error_has_a_code_of_its_own_and_survives_pickling() -> None:
+    import pickle
+
+    errors = [
+        value
+        for value in vars(menos_vault).values()
+        if isinstance(value, type) and issubclass(value, menos_vault.VaultError)
+    ]
+
+    assert len({error.code for error in errors}) == len(errors)
+    for error in errors:
+        copy = pickle.loads(pickle.dumps(error("x")))
+        assert (type(copy), str(copy)) == (error, str(error("x")))
