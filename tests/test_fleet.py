@@ -10,6 +10,7 @@ import subprocess
 
 import httpx
 import pytest
+
 from running import MENOS_BUS, poll, run_cli
 
 BROKER = "amqp://guest:guest@127.0.0.1:5672//"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from running import MENOS_BUS, ROOT, RunningBus, poll
 
 TOPICS = {

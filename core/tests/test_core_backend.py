@@ -26,7 +26,7 @@ def bus(make_plugin, make_bus):
 
 
 def test_an_unknown_id_is_unknown_and_not_pending(bus):
-    with pytest.raises(UnknownTaskId, match="'nobody'.*168 h"):
+    with pytest.raises(UnknownTaskId, match=r"'nobody'.*168 h"):
         bus.outcome("nobody")
 
 

@@ -147,6 +147,7 @@ def test_the_id_is_printed_as_json_when_asked_for(sent, run):
     assert json.loads(run("p.note", "x", "--no-wait", "--json").stdout) == {"task_id": "some-id"}
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_a_parameter_may_have_the_name_of_an_option_of_the_command(sent):
     assert sent("p.awkward", "a", "b", "c", "d").kwargs == {
         "wait": "a",

@@ -41,7 +41,8 @@ def refusal(body):
 
 def test_all_allowed_fields_are_taken():
     envelope = Envelope.parse(
-        b'{"args": ["Ada"], "kwargs": {"times": 2}, "task_id": "a-1", "countdown": 5, "expires": 60}'
+        b'{"args": ["Ada"], "kwargs": {"times": 2},'
+        b' "task_id": "a-1", "countdown": 5, "expires": 60}'
     )
 
     assert (envelope.args, envelope.kwargs) == (["Ada"], {"times": 2})
@@ -145,9 +146,11 @@ def test_no_body_whatever_breaks_the_parser(body):
     try:
         envelope = Envelope.parse(body)
     except InvalidCall as error:
-        assert error.problems
+        problems = error.problems
     else:
-        assert isinstance(envelope.kwargs, dict)
+        problems = None
+
+    assert problems or isinstance(envelope.kwargs, dict)
 
 
 # the call

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -44,6 +45,10 @@ def test_an_accepted_call_can_be_found_as_it_was(ledger):
     assert 0 <= time.time() - found.accepted_at < 60
 
 
+def test_the_folder_is_made_for_its_owner_only(ledger):
+    assert stat.S_IMODE(ledger.path.parent.stat().st_mode) == 0o700
+
+
 def test_what_was_never_accepted_is_not_found(ledger):
     assert ledger.find("nothing") is None
     assert ledger.meta("nothing") is None
@@ -67,7 +72,7 @@ def test_a_repetition_is_one_after_the_end_too(ledger):
 def test_another_call_under_the_same_id_is_a_conflict(ledger):
     ledger.accept(entry())
 
-    with pytest.raises(CallConflict, match="i: .*used before for another call"):
+    with pytest.raises(CallConflict, match=r"i: .*used before for another call"):
         ledger.accept(entry(digest="other"))
     assert ledger.find("i").digest == "d"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from menos_vault import Chunk, ModelCorrupt, Vault, VaultSettings
 from menos_vault.embeddings.local import LocalEmbeddings
 
@@ -127,7 +128,7 @@ def test_an_own_model_that_is_missing_is_named(settings: VaultSettings, tmp_path
     embeddings = LocalEmbeddings(settings.model_copy(update={"model_path": tmp_path / "gone"}))
 
     assert not embeddings.ready
-    with pytest.raises(ModelCorrupt, match="MENOS_VAULT_MODEL_PATH is .*gone"):
+    with pytest.raises(ModelCorrupt, match=r"MENOS_VAULT_MODEL_PATH is .*gone"):
         embeddings.embed_query("x")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from menos_vault import ModelCorrupt, ModelUnavailable
 from menos_vault.embeddings import fetch
 

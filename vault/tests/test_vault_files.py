@@ -2,6 +2,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from menos_vault import InvalidKey, ObjectNotFound, ObjectsUnavailable
 from menos_vault.objects.files import FileObjects
 
@@ -47,8 +48,10 @@ def test_deleting_twice_is_fine(objects: FileObjects) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a\\b", "a\x00b", "a\nb", ".."]
-    + [".tmp/x", "C:/x", "x" * 256, "/".join(["y" * 200] * 6), "\ud800"],
+    [
+        *("", "/etc/passwd", "..", "../x", "a/../../x", "a//b", "a/", "./a", ".tmp/x", "C:/x"),
+        *("a\\b", "a\x00b", "a\nb", "\ud800", "x" * 256, "/".join(["y" * 200] * 6)),
+    ],
 )
 def test_a_key_that_could_leave_the_folder_is_refused(objects: FileObjects, key: str) -> None:
     for use in (objects.get, objects.exists, objects.delete, lambda key: objects.put(key, b"")):

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
-from menos_vault import VaultSettings, content_id
 from pydantic import ValidationError
+
+from menos_vault import VaultSettings, content_id
 
 
 def test_defaults_lie_below_the_data_folder_in_the_working_directory(

@@ -2,6 +2,8 @@ import shutil
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from menos_vault import (
     Chunk,
     ContentNotFound,
@@ -13,7 +15,6 @@ from menos_vault import (
     content_id,
 )
 from menos_vault.records import Records
-from numpy.typing import NDArray
 
 AWKWARD = [
     'it\'s "quoted" `back` ⟨angle⟩',

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, Final
 
 from menos_bus.app import BusApp
+from menos_bus.errors import SettingsError
 from menos_bus.messages import topology
 from menos_bus.outcomes.ledger import Ledger
 from menos_bus.outcomes.sqlite import SQLiteLedger
@@ -79,7 +81,14 @@ def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
 
 def _ledger(settings: BusSettings) -> Ledger:
     if settings.embedded:
-        return SQLiteLedger(settings.home)
+        home = settings.make_home()
+        try:
+            return SQLiteLedger(home)
+        except sqlite3.Error as error:
+            raise SettingsError(
+                f"the ledger in the data folder {home} cannot be opened ({error}): free disk "
+                "space, correct its rights, or set MENOS_HOME to another folder"
+            ) from error
     from menos_bus.outcomes.redis import RedisLedger
 
     assert settings.result_backend is not None

@@ -63,9 +63,12 @@ def _settings(bus: Bus) -> Check:
 def _data_folder(settings: BusSettings) -> Iterator[Check]:
     home = settings.home.resolve()
     parent = next(folder for folder in (home, *home.parents) if folder.exists())
-    if not os.access(parent, os.W_OK):
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
         yield Check(
-            "data folder", False, f"{parent} is not writable", "chown it, or set MENOS_HOME"
+            "data folder",
+            False,
+            f"{parent} is not a folder that can be written",
+            "chown it, or set MENOS_HOME",
         )
         return
     free = shutil.disk_usage(parent).free

@@ -22,7 +22,7 @@ package.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 
 class BusError(Exception):
@@ -67,12 +67,18 @@ class InvalidCall(CallError):
     code = "invalid_call"
     status = 422
 
-    def __init__(self, problems: Sequence[FieldProblem]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = list(problems)
+    def __init__(self, problems: Sequence[Sequence[str]]) -> None:
+        # Plain lists in `args`, so that the error passes through every Celery result backend.
+        super().__init__([list(problem) for problem in problems])
+        self.problems = [FieldProblem(*problem) for problem in problems]
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.problems,)
+    @property
+    def message(self) -> str:
+        """Every problem, as ``field: reason``."""
+        return "; ".join(map(str, self.problems))
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class CallConflict(CallError):

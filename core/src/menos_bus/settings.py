@@ -89,6 +89,21 @@ class BusSettings(BaseSettings):
         """Whether everything runs in one process."""
         return self.broker_url is None
 
+    def make_home(self) -> Path:
+        """Create the data folder, for its owner only: texts and results are in it.
+
+        Raises:
+            SettingsError: it cannot be created or written; names the folder.
+        """
+        try:
+            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise SettingsError(
+                f"the data folder {self.home} cannot be used ({error.strerror}): set MENOS_HOME "
+                "to a folder that can be written"
+            ) from error
+        return self.home
+
     @classmethod
     def load(cls, **overrides: object) -> BusSettings:
         """Read the settings.
@@ -98,6 +113,8 @@ class BusSettings(BaseSettings):
         """
         try:
             return cls(**overrides)  # type: ignore[arg-type]
+        except UnicodeDecodeError as error:
+            raise SettingsError(f".env is not UTF-8 text: {error}") from None
         except ValidationError as error:
             problems = []
             for item in error.errors(include_url=False):

@@ -36,7 +36,9 @@ class TestBus(Bus):
 
     def __init__(self, *modules: ModuleType) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="menos-test-")
-        settings = BusSettings.load(home=Path(self._folder.name), broker_url=None)
+        home = Path(self._folder.name)
+        # Embedded, also in the shell of somebody whose own bus is a fleet.
+        settings = BusSettings.load(home=home, broker_url=None, result_backend=None)
         super().__init__(settings, modules)
         for plugin in self.plugins:
             if plugin.state is not State.LOADED:

@@ -1,6 +1,7 @@
 """From a text to passages."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -66,14 +67,11 @@ def test_passages_overlap(split):
 
     chunks = split(text)
 
-    assert all(
-        second.text.split(".")[0] in first.text
-        for first, second in zip(chunks, chunks[1:], strict=False)
-    )
+    assert all(second.text.split(".")[0] in first.text for first, second in pairwise(chunks))
 
 
 def test_letters_without_an_end_are_cut(split):
-    text = "A" * 100_000
+    text = "".join(f"x{n:x}" for n in range(20_000))
 
     chunks = split(text)
 
@@ -92,12 +90,13 @@ def test_a_passage_knows_the_headings_above_it(split):
 
 
 def test_a_heading_is_no_passage_of_its_own(split):
-    body = "Words that say something about the matter at hand, at some length. " * 30
-    text = f"# Guide\n\n## Setup\n\n{body}\n\n# End\n\n{body}"
+    body = "".join(f"Words that say something about thing number {n}. " for n in range(50))
+    text = f"# Guide\n\n## Setup\n\n{body}\n\n# End\n\n{body.replace('some', 'more')}"
 
     chunks = split(text, "markdown")
 
     assert chunks[0].text.startswith("# Guide\n\n## Setup\n\nWords")
+    assert chunks[0].heading == "Guide › Setup"
     assert not any(chunk.text.startswith("#") and "Words" not in chunk.text for chunk in chunks)
     assert_covers(chunks, text)
 
@@ -119,3 +118,12 @@ def test_plain_text_has_neither_seconds_nor_headings(split):
     [chunk] = split("# Not a heading in plain text")
 
     assert (chunk.start, chunk.heading) == (None, None)
+
+
+def test_headings_without_end_make_passages_that_the_model_reads_whole(split, model):
+    text = "\n\n".join(f"# Heading number {n}" for n in range(2000))
+
+    chunks = split(text, "markdown")
+
+    assert_covers(chunks, text)
+    assert max(model.count_tokens(chunk.text) for chunk in chunks) <= model.max_tokens

@@ -7,6 +7,7 @@ import pytest
 import menos_content.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
+from menos_content.operations import OPERATIONS
 from menos_vault import close_vault, content_id, open_vault
 
 TEXT = """# Bread
@@ -162,6 +163,23 @@ def test_one_operation_that_fails_does_not_keep_the_other_back(bus):
     assert content.summary
     assert content.status == "failed"
     assert "another-model" in content.error
+
+
+def test_a_text_that_is_changed_meanwhile_is_processed_again(bus, monkeypatch):
+    identity = store(bus)
+
+    def edit(vault, document):
+        if document.text == TEXT:
+            store(bus, "A new text that came in between.")
+
+    monkeypatch.setitem(OPERATIONS, "summarize", edit)
+
+    assert bus.call("tasks.process_content", identity) == {
+        "embed": "completed",
+        "summarize": "completed",
+    }
+    [chunk] = open_vault().records.chunks(identity)
+    assert chunk.text == "A new text that came in between."
 
 
 def test_a_repaired_content_is_no_longer_failed(bus):

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import menos_youtube.plugin
 import pytest
+
+import menos_youtube.plugin
 from menos_bus.testing import TestBus
 from menos_vault import Vault, close_vault, open_vault
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from menos_bus import Permanent, Retryable, TaskFailed
 from menos_bus.testing import TestBus
 from menos_vault import Vault

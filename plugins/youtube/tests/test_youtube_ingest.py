@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_vault import Vault, content_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from menos_bus import Permanent
 from menos_youtube.video_id import parse_video_id, watch_url
 

@@ -30,6 +30,7 @@ class VaultSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="MENOS_VAULT_",
+        env_file=".env",
         env_ignore_empty=True,
         populate_by_name=True,
         extra="ignore",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +18,9 @@ from menos_bus.tasks.register import TaskSpec
 
 if TYPE_CHECKING:
     from menos_bus.outcomes.outcome import Outcome
+
+_OWN_OPTIONS: Final = frozenset({"priority", "idempotency_key", "no_wait", "wait", "json", "help"})
+"""What the command itself takes; a parameter of such a name is given by its position."""
 
 
 @click.command(
@@ -75,7 +78,7 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         click.Argument(["values"], nargs=-1, required=False, metavar="[VALUE]...")
     ]
     for name, schema in properties.items():
-        if name == "priority":
+        if name in _OWN_OPTIONS:
             continue
         params.append(
             click.Option(

@@ -33,9 +33,12 @@ def credentials(settings: BusSettings) -> Credentials:
         return Credentials(settings.flower_user, settings.flower_password.get_secret_value())
     path = settings.home / FILE
     if not path.exists():
+        settings.make_home()
         _write_private(path, json.dumps({"password": secrets.token_urlsafe(18)}) + "\n")
     try:
         password = json.loads(path.read_text())["password"]
+        if not isinstance(password, str) or not password:
+            raise ValueError("the password is not a text")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} holds no readable password ({error}): delete it to get a new one, or set "
@@ -46,7 +49,6 @@ def credentials(settings: BusSettings) -> Credentials:
 
 
 def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Made unreadable for others from the start, and never over one that another process made.
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -62,7 +62,7 @@ class EmbeddedBus:
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self._lock = _lock(bus.settings.home)
+        self._lock = _lock(bus.settings.make_home())
         try:
             self.login = credentials(bus.settings)
             # Not before the lock: the first one to import Flower's options is the only one.
@@ -229,8 +229,6 @@ def find_running(home: Path) -> Address | None:
 
 
 def _lock(home: Path) -> FileLock:
-    # Texts and results are in it: for its owner only.
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(home / LOCK)
     try:
         lock.acquire(blocking=False)

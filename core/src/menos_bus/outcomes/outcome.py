@@ -13,7 +13,7 @@ from celery.exceptions import (
     WorkerLostError,
 )
 
-from menos_bus.errors import TaskFailed
+from menos_bus.errors import BusError, TaskFailed
 from menos_bus.tasks.progress import PROGRESS
 
 _CODES: Final[dict[type[BaseException], str]] = {
@@ -73,6 +73,8 @@ class Outcome:
 def _explain(error: Any) -> dict[str, Any]:
     if isinstance(error, TaskFailed):
         return {"code": error.code, "message": error.message, "tries": error.tries}
+    if isinstance(error, BusError):
+        return {"code": error.code, "message": error.message, "tries": 1}
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     return {
         "code": code or "internal_error",

@@ -221,7 +221,8 @@ class SQLiteLedger:
         """At an orderly stop: what did not finish waits again, and was not cut off by a crash."""
         with self._write() as db:
             db.execute(
-                "UPDATE calls SET state = ? WHERE state IN (?, ?)", (states.PENDING, *RUNNING)
+                "UPDATE calls SET state = ?, meta = NULL WHERE state IN (?, ?)",
+                (states.PENDING, *RUNNING),
             )
 
     def unfinished(self) -> list[tuple[Entry, int]]:
@@ -231,7 +232,8 @@ class SQLiteLedger:
         """
         with self._write() as db:
             db.execute(
-                "UPDATE calls SET cut_off = cut_off + 1, state = ? WHERE state IN (?, ?)",
+                "UPDATE calls SET cut_off = cut_off + 1, state = ?, meta = NULL"
+                " WHERE state IN (?, ?)",
                 (states.PENDING, *RUNNING),
             )
             rows = db.execute(

@@ -76,7 +76,7 @@ class Hooks:
         for plugin in self._names:
             try:
                 answer = self._one(plugin, "acquire_quota", **told)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 logger.exception("acquire_quota of plugin %r failed", plugin)
                 return Wait(UNDECIDED_WAIT, f"acquire_quota of plugin {plugin!r} failed: {error}")
             if isinstance(answer, (Proceed, Wait)):
@@ -110,7 +110,7 @@ class Hooks:
         for plugin in self._names:
             try:
                 self._one(plugin, hook, **told)
-            except Exception:
+            except (Exception, SystemExit):
                 logger.exception("%s of plugin %r failed", hook, plugin)
 
     def _one(self, plugin: str, hook: str, **arguments: Any) -> Any:

@@ -15,8 +15,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError, PydanticSerializationError, to_jsonable_python
 
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.tasks.register import TaskSpec
@@ -25,6 +33,16 @@ from menos_bus.tasks.schema import RESERVED, problems_of
 WEEK: Final = 7 * 24 * 3600.0
 
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+
+
+def _not_a_number(value: Any) -> Any:
+    # pydantic would take it for seconds since 1970, which no caller means.
+    if isinstance(value, (int, float)):
+        raise PydanticCustomError("moment", "must be a time like 2026-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_not_a_number)]
 Seconds = Annotated[float, Field(ge=0, le=WEEK, allow_inf_nan=False)]
 
 
@@ -40,8 +58,8 @@ class Envelope(BaseModel):
     )
     task_id: TaskId | None = Field(None, description="The id to give the call; else a new one.")
     countdown: Seconds | None = Field(None, description="Seconds to wait before the task runs.")
-    eta: datetime | None = Field(None, description="When to run the task; instead of `countdown`.")
-    expires: Seconds | datetime | None = Field(
+    eta: Moment | None = Field(None, description="When to run the task; instead of `countdown`.")
+    expires: Seconds | Moment | None = Field(
         None, description="Seconds, or the time, after which the task is not run any more."
     )
 
@@ -109,7 +127,7 @@ def validate_call(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]
     if task.signature.takes_priority:
         arguments["priority"] = priority
     task.signature.validate(arguments)
-    return Call(task.name, to_jsonable_python(arguments), priority, reserved.get("idempotency_key"))
+    return Call(task.name, _plain(arguments), priority, reserved.get("idempotency_key"))
 
 
 def foreign_call(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
@@ -125,7 +143,7 @@ def foreign_call(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> C
     reserved, arguments = split_reserved(kwargs)
     return Call(
         task,
-        to_jsonable_python(arguments),
+        _plain(arguments),
         reserved.get("priority", False),
         reserved.get("idempotency_key"),
     )
@@ -168,6 +186,18 @@ def digest_of(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """A hash that is the same for two calls of the same task with the same arguments."""
     canonical = json.dumps([task, list(args), dict(kwargs)], sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments in JSON types, one by one, so that the wrong one can be named."""
+    plain = {}
+    for name, value in arguments.items():
+        try:
+            plain[name] = to_jsonable_python(value)
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
+            reason = f"cannot be written as JSON: {error}"
+            raise InvalidCall([FieldProblem(name, reason)]) from None
+    return plain
 
 
 def _aware(moment: datetime) -> datetime:

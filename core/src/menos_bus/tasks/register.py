@@ -10,11 +10,17 @@ from typing import Any, Final
 
 from menos_bus.errors import PluginError, UnknownTask
 from menos_bus.tasks.contract import PUBLIC_TASKS, owner_of
+from menos_bus.tasks.retry import RetryPolicy
 from menos_bus.tasks.schema import Signature
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _OWNED: Final = frozenset({"base", "exchange", "queue", "routing_key", "serializer", "shared"})
 """Celery task options that the core decides for all tasks."""
+_NOT_PLAIN: Final = (
+    inspect.iscoroutinefunction,
+    inspect.isasyncgenfunction,
+    inspect.isgeneratorfunction,
+)
 
 
 @dataclass(frozen=True)
@@ -82,15 +88,20 @@ class Registrar:
         Raises:
             PluginError: the function, its name or an option cannot be taken; says which and why.
         """
-        if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
-            raise PluginError(f"register({function!r}): a task is a plain (not async) function")
+        if not inspect.isfunction(function) or any(kind(function) for kind in _NOT_PLAIN):
+            raise PluginError(
+                f"register({function!r}): a task is a plain function, not async and no generator"
+            )
         name = name or f"{self.plugin}.{function.__name__}"
         if not _NAME.fullmatch(name):
             raise PluginError(
                 f"task name {name!r}: must look like 'plugin.function', in lower case"
             )
+        if name.startswith("celery."):
+            raise PluginError(f"task name {name!r}: names that begin with celery. are Celery's")
         if owned := _OWNED & options.keys():
             raise PluginError(f"{name}: the bus sets {', '.join(sorted(owned))} itself")
+        RetryPolicy.pop_from(dict(options))
         signature = Signature(function, bound=bool(options.get("bind")))
         self.tasks.append(TaskSpec(name, self.plugin, function, options, signature))
 

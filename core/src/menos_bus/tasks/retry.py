@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import Any
 
-from menos_bus.errors import BusError, InvalidCall
+from menos_bus.errors import BusError, InvalidCall, PluginError
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,20 @@ class RetryPolicy:
 
     @classmethod
     def pop_from(cls, options: dict[str, Any]) -> RetryPolicy:
-        """Take the retry options out of a task's options."""
+        """Take the retry options out of a task's options.
+
+        Raises:
+            PluginError: an option is not what Celery takes under its name.
+        """
         names = cls.__dataclass_fields__
         given = {name: options.pop(name) for name in names if name in options}
         for name in ("autoretry_for", "dont_autoretry_for"):
             if name in given:
-                given[name] = tuple(given[name])
+                given[name] = _classes(name, given[name])
+        for name in ("max_retries", "retry_backoff", "retry_backoff_max"):
+            value = given.get(name)
+            if value is not None and not isinstance(value, (int, float)):
+                raise PluginError(f"{name}: must be a number, not {value!r}")
         if given.get("retry_backoff") is True:  # Celery's spelling of "1 second"
             given["retry_backoff"] = 1.0
         return cls(**given)
@@ -68,7 +77,7 @@ class RetryPolicy:
         if isinstance(code, str) and isinstance(retryable, bool):
             if isinstance(error, BusError):
                 message = error.message
-            return Failure(code, message, retryable, getattr(error, "after", None))
+            return Failure(code, message, retryable, _seconds(getattr(error, "after", None)))
         wanted = isinstance(error, self.autoretry_for)
         unwanted = isinstance(error, self.dont_autoretry_for)
         return Failure(
@@ -89,8 +98,23 @@ class RetryPolicy:
         """
         if not failure.retryable or (self.max_retries is not None and retries >= self.max_retries):
             return None
-        if failure.after is not None:
-            return max(1, round(failure.after))
+        if (after := _seconds(failure.after)) is not None:
+            return max(1, round(after))
         longest = min(self.retry_backoff_max, self.retry_backoff * 2.0 ** min(retries, 32))
         jitter = random.uniform(0.5, 1.0) if self.retry_jitter else 1.0  # noqa: S311 - no secret
         return max(1, round(longest * jitter))
+
+
+def _classes(option: str, value: Any) -> tuple[type[BaseException], ...]:
+    classes = tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
+    for item in classes:
+        if not (isinstance(item, type) and issubclass(item, BaseException)):
+            raise PluginError(f"{option}: must list exception classes, not {item!r}")
+    return classes
+
+
+def _seconds(after: Any) -> float | None:
+    """A library's own idea of the wait, if it is one: the failure must not hang on it."""
+    if isinstance(after, (int, float)) and math.isfinite(after):
+        return float(after)
+    return None

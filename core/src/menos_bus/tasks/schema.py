@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Final, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -74,24 +73,21 @@ class Signature:
                     for i, (name, (hint, default)) in enumerate(fields.items())
                 },
             )
+            self.parameters_schema: dict[str, Any] = self._model.model_json_schema(
+                schema_generator=_BoundedSchema
+            )
+            """The JSON Schema (2020-12) of the keyword arguments."""
+            self._result: TypeAdapter[Any] = TypeAdapter(self._returns)
+            self._result.json_schema(mode="serialization")
         except (PydanticUserError, TypeError) as error:
             raise PluginError(
-                f"a parameter type of {function.__qualname__} cannot come from JSON: {error}"
+                f"a type of {function.__qualname__} cannot travel as JSON: {error}"
             ) from error
 
     @property
     def takes_priority(self) -> bool:
         """Whether the function declares the reserved ``priority`` itself."""
         return "priority" in self.names
-
-    @cached_property
-    def parameters_schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of the keyword arguments."""
-        return self._model.model_json_schema(schema_generator=_BoundedSchema)
-
-    @cached_property
-    def _result(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self._returns)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Give each positional argument its name.
@@ -137,7 +133,7 @@ class Signature:
             if self._returns in (Any, inspect.Signature.empty):
                 return to_jsonable_python(result)
             return self._result.dump_python(result, mode="json", warnings="none")
-        except PydanticSerializationError as error:
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise Permanent(
                 f"the task returned something that is not JSON: {error}", code="result_not_json"
             ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from menos_content.document import Document
 from menos_vault import Chunk
@@ -19,7 +19,15 @@ English has about 4.5. The model's tokenizer counts a run of letters of any leng
 base64, as one unknown token, so a passage of few tokens could be as long as the whole text.
 """
 
-_LONGEST_HEADING: Final = 200
+_LONGEST_HEADINGS: Final = 200
+"""Characters of headings that a passage may get in front."""
+
+
+class _Passage(NamedTuple):
+    offset: int
+    text: str
+    body: int
+    """Where the words begin that its headings stand above."""
 
 
 def chunk_document(
@@ -30,7 +38,7 @@ def chunk_document(
     Args:
         document: what to split.
         tokenizer_json: the embedding model's tokenizer, in the format of ``tokenizers``.
-        tokens: how many tokens a passage has at most.
+        tokens: how many tokens a passage has at most, headings in front of it not counted.
         overlap: how many tokens it may share with the one before it.
 
     Returns:
@@ -39,24 +47,30 @@ def chunk_document(
         above it if it is Markdown.
     """
     splitter = _splitter(document.is_markdown, tokenizer_json, tokens, overlap)
-    longest = tokens * _CHARS_PER_TOKEN
-    heading_at = _headings(document) if document.is_markdown else lambda offset: None
-    found = splitter.chunk_indices(document.text)
+    found = [
+        _Passage(offset, passage, offset)
+        for offset, passage in splitter.chunk_indices(document.text)
+    ]
+    heading_at: Callable[[int], str | None] = lambda offset: None  # noqa: E731
     if document.is_markdown:
         found = list(_with_headings(document.text, found))
+        heading_at = _headings(document)
+    longest = tokens * _CHARS_PER_TOKEN
     passages = [
-        (offset + start, passage[start : start + longest])
-        for offset, passage in found
-        for start in range(0, len(passage), longest)
+        _Passage(
+            passage.offset + start, passage.text[start : start + longest], passage.body + start
+        )
+        for passage in found
+        for start in range(0, len(passage.text), longest)
     ]
     return [
         Chunk(
             index=index,
-            text=passage,
-            start=document.second_at(offset),
-            heading=heading_at(offset),
+            text=passage.text,
+            start=document.second_at(passage.offset),
+            heading=heading_at(passage.body),
         )
-        for index, (offset, passage) in enumerate(passages)
+        for index, passage in enumerate(passages)
     ]
 
 
@@ -69,25 +83,24 @@ def _splitter(
     return splitter.from_huggingface_tokenizer_str(tokenizer_json, tokens, overlap)
 
 
-def _with_headings(text: str, found: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _with_headings(text: str, found: list[_Passage]) -> Iterator[_Passage]:
     """Put passages that are only headings in front of what they stand above.
 
     Alone they would be found before the passage that answers. A heading of usual length leaves the
     passage within what the model reads.
     """
-    pending: int | None = None
-    for place, (offset, passage) in enumerate(found):
-        if place + 1 < len(found) and _only_headings(passage):
-            pending = offset if pending is None else pending
+    begin: int | None = None
+    for place, (offset, passage, body) in enumerate(found):
+        begin = offset if begin is None else begin
+        whole = text[begin : offset + len(passage)]
+        if place + 1 < len(found) and _only_headings(whole):
             continue
-        if pending is not None:
-            offset, passage = pending, text[pending : offset + len(passage)]
-            pending = None
-        yield offset, passage
+        yield _Passage(begin, whole, body)
+        begin = None
 
 
 def _only_headings(passage: str) -> bool:
-    return len(passage) <= _LONGEST_HEADING and all(
+    return len(passage) <= _LONGEST_HEADINGS and all(
         line.startswith("#") for line in passage.splitlines() if line.strip()
     )
 

@@ -60,22 +60,10 @@ Line = StringConstraints(min_length=1, max_length=500, strip_whitespace=True)
 
 Text = Annotated[
     str,
-    Field(
-        min_length=1,
-        max_length=LONGEST_TEXT,
-        description="The whole text; stored as it is.",
-    ),
+    Field(min_length=1, max_length=LONGEST_TEXT, description="The whole text; stored as it is."),
     AfterValidator(_not_blank),
 ]
 Title = Annotated[str, Line, AfterValidator(_not_blank), Field(description="What it is called.")]
-ResourceKey = Annotated[
-    str,
-    Line,
-    Field(
-        description="What it is in the world, such as `doc:handbook/intro`: the same key is the "
-        "same content. By default it follows from title and text.",
-    ),
-]
 ContentType = Annotated[
     str,
     Field(
@@ -83,35 +71,36 @@ ContentType = Annotated[
         description="`markdown` is split at its headings; everything else counts as plain text.",
     ),
 ]
-Author = Annotated[str, Line, Field(description="Who wrote it.")]
-Url = Annotated[
-    str,
-    Field(
-        max_length=2048,
-        pattern=r"^https?://[^\s]+$",
-        description="Where it can be read, http or https.",
-    ),
-]
-Language = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
-        max_length=35,
-        description="BCP 47 tag, such as `en` or `pt-BR`.",
-    ),
-]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
-Tags = Annotated[
-    list[Tag],
-    Field(max_length=100, description="Words to file it under."),
-    AfterValidator(distinct),
-]
-Metadata = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=100)], JsonValue],
-    Field(max_length=200, description="Anything else that is known of it; kept as it is."),
-    AfterValidator(_storable),
-]
 ContentId = Annotated[
     str,
     Field(min_length=1, max_length=64, description="The `content_id` that storing it returned."),
+]
+
+# What may be left out. The description stands outside of the `| None`, where help texts look.
+ResourceKey = Annotated[
+    Annotated[str, Line] | None,
+    Field(
+        description="What it is in the world, such as `doc:handbook/intro`: the same key is the "
+        "same content. By default it follows from title and text."
+    ),
+]
+Author = Annotated[Annotated[str, Line] | None, Field(description="Who wrote it.")]
+Url = Annotated[
+    Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s]+$")] | None,
+    Field(description="Where it can be read, http or https."),
+]
+Language = Annotated[
+    Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None,
+    Field(description="BCP 47 tag, such as `en` or `pt-BR`."),
+]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+Tags = Annotated[
+    Annotated[list[Tag], Field(max_length=100), AfterValidator(distinct)] | None,
+    Field(description="Words to file it under."),
+]
+MetadataKey = Annotated[str, Field(min_length=1, max_length=100)]
+Metadata = Annotated[
+    Annotated[dict[MetadataKey, JsonValue], Field(max_length=200), AfterValidator(_storable)]
+    | None,
+    Field(description="Anything else that is known of it; kept as it is."),
 ]

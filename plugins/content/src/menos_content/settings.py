@@ -12,7 +12,11 @@ class ContentSettings(BaseSettings):
     """How texts are cut into passages. A change applies to what is processed from then on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MENOS_CONTENT_", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="MENOS_CONTENT_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     chunk_tokens: int = Field(

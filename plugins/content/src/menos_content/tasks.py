@@ -27,13 +27,13 @@ class Stored(TypedDict):
 def store_content(
     text: fields.Text,
     title: fields.Title,
-    resource_key: fields.ResourceKey | None = None,
+    resource_key: fields.ResourceKey = None,
     content_type: fields.ContentType = "text",
-    author: fields.Author | None = None,
-    url: fields.Url | None = None,
-    language: fields.Language | None = None,
-    tags: fields.Tags | None = None,
-    metadata: fields.Metadata | None = None,
+    author: fields.Author = None,
+    url: fields.Url = None,
+    language: fields.Language = None,
+    tags: fields.Tags = None,
+    metadata: fields.Metadata = None,
 ) -> Stored:
     """Store a text, so that it can be processed and found.
 

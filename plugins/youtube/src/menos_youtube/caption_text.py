@@ -41,6 +41,8 @@ def _cues(lines: list[str], *, is_vtt: bool) -> list[Segment]:
     # people do say the same thing twice.
     rolling = is_vtt and any(map(_ROLLING.search, lines))
     timings = [(i, match) for i, line in enumerate(lines) if (match := _TIMING.fullmatch(line))]
+    if not timings:
+        return []
     ends = [index for index, _ in timings[1:]] + [len(lines)]
     cues: list[Segment] = []
     said = ""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import httpx
-from menos_bus import Permanent
 
+from menos_bus import Permanent
 from menos_youtube.errors import from_data_api, from_library, unavailable
 from menos_youtube.settings import YoutubeSettings
 
-# Only what is kept: the whole answer has some ten times more. Thumbnails as they come, since
-# YouTube adds sizes.
+# Only what is kept. Thumbnails as they come, since YouTube adds sizes.
 _FIELDS: Final = (
     "items(id,snippet(title,description,channelId,channelTitle,publishedAt,tags,defaultLanguage,"
     "defaultAudioLanguage,liveBroadcastContent,thumbnails),contentDetails(duration),"

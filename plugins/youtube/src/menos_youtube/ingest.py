@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from menos_bus import progress
 from menos_vault import Content, ContentNotFound, Vault, content_id
-
 from menos_youtube import archive
 from menos_youtube.caption_text import parse_caption_text
 from menos_youtube.errors import no_transcript

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from menos_bus import Check, hookimpl
-
 from menos_youtube.settings import YoutubeSettings
 from menos_youtube.tasks import ingest_youtube
 
@@ -20,7 +19,7 @@ def register_settings(register: Callable[[type], None]) -> None:
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.ingest_youtube``.
 
-    A failed request is tried again after 5, 10 and 20 s; a blocked one says itself when.
+    A failed request is tried again after up to 5, 10 and 20 s; a blocked one says itself when.
     """
     register(ingest_youtube, name="tasks.ingest_youtube", max_retries=3, retry_backoff=5)
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from menos_bus import Permanent
 from menos_youtube.video_id import parse_video_id
 
 MAX_TRANSCRIPT = 2_000_000
 """Characters of a supplied transcript: some 12 hours of speech as SRT."""
+
+
+def _names_a_video(url: str) -> str:
+    """Refuse what is no video at the door already, before anything is queued."""
+    try:
+        parse_video_id(url)
+    except Permanent as refused:
+        reason = refused.message.removeprefix("url: ")
+        raise PydanticCustomError("invalid_url", "{reason}", {"reason": reason}) from None
+    return url
+
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$", max_length=35)]
 
@@ -22,6 +35,7 @@ def ingest_youtube(
             max_length=2048,
             description="The video: any form of its YouTube URL, or its 11-character id.",
         ),
+        AfterValidator(_names_a_video),
     ],
     priority: Annotated[
         bool, Field(description="Goes ahead in the queue, and may use the quota's reserve.")
@@ -66,7 +80,6 @@ def ingest_youtube(
     video_id = parse_video_id(url)
 
     from menos_vault import open_vault
-
     from menos_youtube.ingest import Ingest, Request, clean_title
     from menos_youtube.settings import YoutubeSettings
 

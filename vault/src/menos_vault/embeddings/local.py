@@ -89,6 +89,7 @@ class LocalEmbeddings:
         """Embed in batches of texts of similar length, so that little padding is computed."""
         import numpy as np
 
+        self._load()
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         done = 0
         for positions, ids in self._batches(texts):

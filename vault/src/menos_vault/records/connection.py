@@ -46,6 +46,7 @@ class Connection:
         self._closed = False
         self._gate = threading.Lock()  # between the last call and close()
         self._client: Any = None
+        self._calls: set[asyncio.Task[Any]] = set()
         if settings.records_folder is not None:
             _make_folder(settings.records_folder)
         self._thread = LoopThread("menos-vault-records")
@@ -62,7 +63,7 @@ class Connection:
         Each statement's status is checked. A transaction that met another one is tried again, with
         growing random pauses, until the time is up. Raises the Records… errors and InvalidContent.
         """
-        return self._run(self._ask, statements, variables)
+        return self._run(self._call, statements, variables)
 
     def close(self) -> None:
         """Let running calls finish, close the database, end the thread. Twice is fine."""
@@ -108,10 +109,19 @@ class Connection:
         await self._ask(TABLES, {})
 
     async def _shut(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*others, return_exceptions=True)
+        # Not all tasks of the loop: the client of a server has one that reads for ever.
+        await asyncio.gather(*self._calls, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
+
+    async def _call(self, statements: str, variables: dict[str, Any]) -> list[Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            return await self._ask(statements, variables)
+        finally:
+            self._calls.discard(task)
 
     async def _ask(self, statements: str, variables: dict[str, Any]) -> list[Any]:
         deadline = asyncio.get_running_loop().time() + self._settings.timeout * 0.9

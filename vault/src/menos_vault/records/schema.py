@@ -53,6 +53,15 @@ CLAIM_MODEL = (
     "ON DUPLICATE KEY UPDATE model = model RETURN NONE"
 )
 
+# Without the new index, which looks at the rows as they were before the transaction.
+CHANGE_MODEL = (
+    "BEGIN; "
+    "REMOVE INDEX IF EXISTS chunk_embedding ON chunk; "
+    "UPDATE chunk SET embedding = NONE, model = NONE RETURN NONE; "
+    "UPSERT vault:embedding SET model = $model, dimension = $dimension RETURN NONE; "
+    "COMMIT"
+)
+
 LIST_CONTENTS = "SELECT * FROM content ORDER BY created_at DESC, id LIMIT $limit START $offset"
 COUNTS = "SELECT count() FROM content GROUP ALL; SELECT count() FROM chunk GROUP ALL"
 
@@ -75,18 +84,6 @@ def vector_index(dimension: int) -> str:
     return (
         "DEFINE INDEX IF NOT EXISTS chunk_embedding ON chunk FIELDS embedding "
         f"HNSW DIMENSION {int(dimension)} DIST COSINE TYPE F32 EFC 150 M 16"
-    )
-
-
-def change_model(dimension: int) -> str:
-    """Return the transaction that empties all vectors and expects those of another model."""
-    return (
-        "BEGIN; "
-        "REMOVE INDEX IF EXISTS chunk_embedding ON chunk; "
-        "UPDATE chunk SET embedding = NONE, model = NONE RETURN NONE; "
-        "UPSERT vault:embedding SET model = $model, dimension = $dimension RETURN NONE; "
-        f"{vector_index(dimension)}; "
-        "COMMIT"
     )
 
 

@@ -95,7 +95,7 @@ class SurrealRecords:
         dimension = _check_vectors(chunks, vectors, model)
         connection = self._open()
         if chunks:
-            self._claim(connection, model, dimension)
+            self._claim(connection, (model, dimension))
         rows = chunk_rows(content_id, chunks, vectors, model)
         batches = {
             f"rows{number}": rows[start : start + _BATCH]
@@ -109,7 +109,7 @@ class SurrealRecords:
                 raise ContentNotFound(content_id) from None
             if schema.OTHER_MODEL in str(failure):
                 self._indexed = None
-                self._claim(connection, model, dimension)
+                self._claim(connection, (model, dimension))
             raise
 
     def chunks(self, content_id: str) -> list[Chunk]:
@@ -130,6 +130,7 @@ class SurrealRecords:
         if stored is None:
             return []
         _check_model(stored, (model, len(vector)))
+        self._index(connection, stored)
         variables = {"vector": _finite(vector).tolist(), "limit": limit}
         [rows] = connection.ask(schema.nearest(limit), **variables)
         if len(rows) < limit:
@@ -150,11 +151,12 @@ class SurrealRecords:
         return Counts(contents[0]["count"] if contents else 0, chunks[0]["count"] if chunks else 0)
 
     def change_model(self, model: str, dimension: int) -> None:
-        """Empty all vectors and rebuild the index, in one transaction."""
+        """Empty all vectors in one transaction, then make the new index."""
         connection = self._open()
         if _stored_model(connection) != (model, dimension):
-            connection.ask(schema.change_model(dimension), model=model, dimension=dimension)
-        self._indexed = None
+            self._indexed = None
+            connection.ask(schema.CHANGE_MODEL, model=model, dimension=dimension)
+        self._index(connection, (model, dimension))
 
     def ping(self) -> None:
         """Open if need be, and evaluate a constant."""
@@ -176,20 +178,24 @@ class SurrealRecords:
                 self._connection = Connection(self._settings)
             return self._connection
 
-    def _claim(self, connection: Connection, model: str, dimension: int) -> None:
+    def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
         """Make this the vault's model if it has none yet, and see that the index exists.
 
         Raises EmbeddingMismatch if it has another one.
         """
-        wanted = (model, dimension)
         if self._indexed == wanted:
             return
-        connection.ask(schema.CLAIM_MODEL, model=model, dimension=dimension)
+        connection.ask(schema.CLAIM_MODEL, model=wanted[0], dimension=wanted[1])
         stored = _stored_model(connection)
         if stored is not None:
             _check_model(stored, wanted)
-        connection.ask(schema.vector_index(dimension))
-        self._indexed = wanted
+        self._index(connection, wanted)
+
+    def _index(self, connection: Connection, model: tuple[str, int]) -> None:
+        """See that the vector index exists; a process may have died before it made it."""
+        if self._indexed != model:
+            connection.ask(schema.vector_index(model[1]))
+            self._indexed = model
 
 
 def _content_record(content_id: str) -> "RecordID":
