@@ -35,3 +35,7 @@ def progress(stage: str, done: int = 0, total: int | None = None) -> None:
         return
     last.update(stage=stage, at=now)
     task.update_state(state=PROGRESS, meta={"stage": stage, "done": done, "total": total})
+    # Celery's monitors take an event of an unknown kind for a state of that name, so Flower's
+    # pages show it too.
+    of = "" if total is None else f" of {total}"
+    task.send_event("task-progress", result=f"{stage}: {done}{of}")
