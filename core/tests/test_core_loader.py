@@ -13,7 +13,10 @@ from menos_bus.tasks.register import Registry
 BROKEN = {
     "import error": ("import nowhere_to_be_found", "ModuleNotFoundError"),
     "any exception": ("1 / 0", "ZeroDivisionError"),
-    "sys.exit": ("import sys; sys.exit(3)", r"sys\.exit\(3\)"),
+    "sys.exit": (
+        "import sys; sys.exit(3)",
+        r"import of menos_broken_module failed: it called sys\.exit\(3\)",
+    ),
     "syntax error": ("def (:", "SyntaxError"),
     "hook name": (
         "from menos_bus import hookimpl\n@hookimpl\ndef register_task(register): ...",
@@ -258,13 +261,15 @@ def test_a_slow_import_is_remarked_on_a_plugin_that_loads(site, load, greeter, m
 
 
 def test_without_an_allow_list_all_are_loaded_in_order_of_name(site, greeter):
-    for name in ("zeta", "alpha", "mid"):
-        site.install(name, greeter)
+    names = [f"p{n}" for n in range(9)]
+    for place, name in enumerate(names):
+        # So that the order of the folders is another one.
+        site.install(name, greeter, distribution=f"dist-{place * 5 % 9}")
 
     found = load_plugins(Hooks(), Registry(), None)
 
-    ours = [plugin for plugin in found if plugin.name in ("zeta", "alpha", "mid")]
-    assert [plugin.name for plugin in ours] == ["alpha", "mid", "zeta"]
+    ours = [plugin for plugin in found if plugin.name in names]
+    assert [plugin.name for plugin in ours] == names
     assert {plugin.state for plugin in ours} == {State.LOADED}
     assert [plugin.name for plugin in found] == sorted(plugin.name for plugin in found)
 

@@ -228,8 +228,14 @@ def _metavar(schema: dict[str, Any]) -> str:
     return "|".join(kind for kind in kinds if kind != "null").upper()
 
 
+def describe(schema: dict[str, Any]) -> str:
+    """The description of a parameter, also where only one of its types has it."""
+    found = (part.get("description") for part in (schema, *schema.get("anyOf", [])))
+    return next((str(text) for text in found if text), "")
+
+
 def _describe(schema: dict[str, Any], *, required: bool) -> str:
-    said = str(schema.get("description", ""))
+    said = describe(schema)
     if required:
         return f"{said}  [required]".strip()
     if schema.get("default") is not None:

@@ -46,6 +46,8 @@ def tasks(name: str | None, as_json: bool) -> None:
             [(spec.name, spec.queue, spec.summary) for spec in chosen],
         )
         return
+    from menos_bus.cli.call import describe
+
     spec = chosen[0]
     schema = spec.signature.parameters_schema
     click.echo(f"{spec.name}   (queue {spec.queue})\n\n{spec.description}\n")
@@ -56,7 +58,7 @@ def tasks(name: str | None, as_json: bool) -> None:
                 key,
                 "|".join(o.get("type", "json") for o in field.get("anyOf", [field])),
                 "required" if key in schema.get("required", []) else repr(field.get("default")),
-                field.get("description", ""),
+                describe(field),
             )
             for key, field in schema.get("properties", {}).items()
         ],

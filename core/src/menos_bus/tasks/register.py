@@ -14,6 +14,7 @@ from menos_bus.tasks.retry import RetryPolicy
 from menos_bus.tasks.schema import Signature
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_SECTION: Final = re.compile(r"^(?:Args|Returns|Raises|Yields|Example|Examples|Note):", re.M)
 _OWNED: Final = frozenset({"base", "exchange", "queue", "routing_key", "serializer", "shared"})
 """Celery task options that the core decides for all tasks."""
 _NOT_PLAIN: Final = (
@@ -53,8 +54,8 @@ class TaskSpec:
 
     @property
     def description(self) -> str:
-        """The function's whole docstring, without indentation."""
-        return inspect.getdoc(self.function) or ""
+        """The function's docstring without indentation, up to ``Args:``, ``Returns:``, …"""
+        return _SECTION.split(inspect.getdoc(self.function) or "")[0].rstrip()
 
     def as_json(self) -> dict[str, Any]:
         """What ``menos-bus tasks --json`` prints of a task."""
