@@ -34,6 +34,8 @@ QUESTIONS = [
     "How can a workflow wait for the result of a task?",
 ]
 TEXT_FILES = {".md", ".markdown", ".txt", ".rst"}
+PATIENCE = 60.0
+"""Seconds after which a step that waits for another try counts as failed here; the bus goes on."""
 console = Console()
 
 
@@ -123,6 +125,7 @@ def _title(text: str, file: Path) -> str:
 def _ingest(bus: Bus, documents: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Store and process every document; returns content ids and titles."""
     contents: list[tuple[str, str]] = []
+    started = time.monotonic()
     with Progress(
         TextColumn("{task.description:<44}"),
         BarColumn(),
@@ -139,6 +142,8 @@ def _ingest(bus: Bus, documents: list[dict[str, Any]]) -> list[tuple[str, str]]:
         while waiting:
             for task_id, (task, name) in list(waiting.items()):
                 outcome = bus.poll(task_id)
+                if outcome["state"] == "RETRY" and time.monotonic() - started > PATIENCE:
+                    raise Failed(f"{name} is still being retried: {outcome['error']['message']}")
                 if progress := outcome.get("progress"):
                     done, total = progress["done"], progress["total"] or "?"
                     said = f"{name}: {progress['stage']} {done}/{total}"

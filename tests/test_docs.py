@@ -2,7 +2,7 @@
 
 How a page's commands (```console and ```sh blocks) are run, in order, in one folder:
 
-* ``$MENOS_URL`` and ``$MENOS_LOGIN`` are those of the test's bus, whatever the page sets them to;
+* ``$BUS_URL`` and ``$BUS_LOGIN`` are those of the test's bus, whatever the page sets them to;
 * ``TASK_ID`` and ``CONTENT_ID`` are the last ones that a command printed, and a command with
   ``TASK_ID`` is run when that task has ended;
 * ``# exit code N`` at the end of a command says how it ends, 0 without it;
@@ -133,7 +133,7 @@ class Shell:
             line = f"curl -sS {line.removeprefix('curl ')}"
         # Not exported, as on the page: they are the shell's, not settings.
         login = shlex.quote(f"{self.bus.user}:{self.bus.password}")
-        script = f"MENOS_URL={self.bus.url}; MENOS_LOGIN={login}\n{line}"
+        script = f"BUS_URL={self.bus.url}; BUS_LOGIN={login}\n{line}"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder,

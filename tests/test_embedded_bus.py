@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from running import poll, run_cli
+from running import PROBE, poll, run_cli
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -259,3 +259,32 @@ def test_a_failure_without_a_code_is_told_without_a_traceback(start):
         "tries": 2,
     }
     assert "Traceback" not in str(outcome)
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_the_task_runs_again(start, tmp_path):
+    bus = start(MENOS_SHUTDOWN_GRACE="600")
+    marker, until = tmp_path / "marker", tmp_path / "until"
+    task_id = bus.submit("probe.work", str(marker), str(until))
+    poll(lambda: lines(marker), what="the start of the task")
+    bus.process.send_signal(signal.SIGINT)
+    poll(lambda: not _answers(bus.url), what="the door's end")
+
+    bus.process.send_signal(signal.SIGINT)
+
+    assert bus.process.wait(30) == 130
+    until.touch()
+    assert start().outcome(task_id, timeout=30)["state"] == "SUCCESS"
+
+
+def test_a_plugin_that_cannot_configure_the_application_is_shown_as_failed(start, install):
+    source = PROBE + "\n@hookimpl\ndef configure_app(app):\n    raise ValueError('no')\n"
+    install("picky", source)
+    bus = start()
+
+    refused = bus.request("POST", "/api/task/async-apply/picky.echo", json={"args": ["x"]})
+    checked = bus.cli("doctor")
+
+    assert refused.status_code == 404
+    assert bus.result("probe.echo", "x") == "x"
+    assert checked.returncode == 1
+    assert "configure_app failed: ValueError: no" in checked.stdout

@@ -84,8 +84,8 @@ def test_a_body_that_is_no_object_says_so(body):
         ('{"args": "Ada"}', "args"),
         ('{"kwargs": []}', "kwargs"),
         ('{"countdown": -1}', "countdown"),
-        ('{"countdown": NaN}', "countdown"),
-        ('{"countdown": Infinity}', "countdown"),
+        ('{"countdown": NaN}', "body"),
+        ('{"countdown": Infinity}', "body"),
         ('{"countdown": "soon"}', "countdown"),
         (f'{{"countdown": {WEEK + 1}}}', "countdown"),
         ('{"eta": "tomorrow"}', "eta"),
@@ -247,8 +247,8 @@ def test_a_function_that_declares_priority_gets_its_value(priority):
     assert call.kwargs == {"who": "Ada", "priority": priority}
 
 
-def test_a_function_that_declares_priority_gets_false_where_nothing_was_said():
-    assert validate_call(spec(urgent), ["Ada"], {}).kwargs == {"who": "Ada", "priority": False}
+def test_a_function_that_declares_priority_keeps_its_default_where_nothing_was_said():
+    assert validate_call(spec(urgent), ["Ada"], {}).kwargs == {"who": "Ada"}
 
 
 def test_priority_may_be_given_by_its_place():

@@ -132,16 +132,16 @@ def test_two_distributions_of_one_name_are_a_conflict_that_names_both(site, load
 
 
 def test_a_task_name_that_is_claimed_twice_is_a_conflict_that_names_the_other(site, load, greeter):
-    site.install("alpha", greeter.replace("register(greet)", "register(greet, name='x.y')"))
-    site.install("beta", greeter.replace("register(greet)", "register(greet, name='x.y')"))
+    site.install("alpha", greeter.replace("register(greet)", "register(greet, name='tasks.y')"))
+    site.install("beta", greeter.replace("register(greet)", "register(greet, name='tasks.y')"))
 
     plugins = load("alpha", "beta")
 
     assert plugins["alpha"].state is State.LOADED
     assert plugins["beta"].state is State.CONFLICT
-    assert "x.y is already registered by 'alpha'" in plugins["beta"].reason
+    assert "tasks.y is already registered by 'alpha'" in plugins["beta"].reason
     assert plugins["beta"].as_json()["queue"] is None
-    assert load.registry["x.y"].plugin == "alpha"
+    assert load.registry["tasks.y"].plugin == "alpha"
 
 
 def test_a_public_task_name_cannot_be_taken_over(site, load, greeter):
@@ -286,7 +286,7 @@ def test_the_allow_list_says_the_order_and_the_rest_follows_disabled(site, load,
 
 
 def test_of_two_claims_the_first_in_the_allow_list_wins(site, load, greeter):
-    claim = greeter.replace("register(greet)", "register(greet, name='x.y')")
+    claim = greeter.replace("register(greet)", "register(greet, name='tasks.y')")
     site.install("alpha", claim)
     site.install("beta", claim)
 

@@ -105,14 +105,14 @@ def test_an_option_that_the_bus_owns_is_refused(option):
 def test_the_registry_finds_what_was_added_in_order_of_name():
     registry = Registry()
 
-    registry.add([register(greet, name="b.x"), register(greet, name="a.x")])
+    registry.add([register(greet, name="hello.b"), register(greet, name="hello.a")])
 
-    assert list(registry) == ["a.x", "b.x"]
+    assert list(registry) == ["hello.a", "hello.b"]
     assert len(registry) == 2
-    assert "a.x" in registry
-    assert "c.x" not in registry
-    assert registry.get("c.x") is None
-    assert registry["a.x"].function is greet
+    assert "hello.a" in registry
+    assert "hello.c" not in registry
+    assert registry.get("hello.c") is None
+    assert registry["hello.a"].function is greet
 
 
 def test_an_unknown_task_is_answered_with_the_known_ones():
@@ -139,17 +139,17 @@ def test_a_plugin_that_registers_a_name_twice_adds_nothing():
 
 def test_a_name_that_is_taken_stays_with_the_first_and_none_of_the_second_is_added():
     registry = Registry()
-    registry.add([register(greet, plugin="a", name="x.one")])
+    registry.add([register(greet, plugin="a", name="tasks.one")])
 
-    with pytest.raises(PluginError, match=r"x\.one is already registered by 'a'"):
+    with pytest.raises(PluginError, match=r"tasks\.one is already registered by 'a'"):
         registry.add(
             [
-                register(greet, plugin="b", name="x.two"),
-                register(greet, plugin="b", name="x.one"),
+                register(greet, plugin="b", name="tasks.two"),
+                register(greet, plugin="b", name="tasks.one"),
             ]
         )
 
-    assert list(registry) == ["x.one"]
+    assert list(registry) == ["tasks.one"]
 
 
 def test_a_public_name_belongs_to_its_plugin_even_where_that_is_not_installed():
@@ -183,3 +183,8 @@ def test_the_public_names_and_their_queues_never_change():
 )
 def test_the_owner_of_a_task_can_be_told_from_its_name(task, owner):
     assert owner_of(task) == owner
+
+
+def test_a_name_that_begins_with_another_plugin_is_refused_since_calls_are_routed_by_it():
+    with pytest.raises(PluginError, match="belongs to the plugin 'other'"):
+        Registry().add([register(greet, plugin="a", name="other.greet")])

@@ -54,7 +54,7 @@ def test_one_of_the_two_alone_is_refused_and_both_are_named(monkeypatch, name):
         ("MENOS_CONCURRENCY", "257"),
         ("MENOS_FLOWER_PORT", "65536"),
         ("MENOS_FLOWER_PORT", "-1"),
-        ("MENOS_FLOWER_USER", ""),
+        ("MENOS_FLOWER_USER", "a:b"),
         ("MENOS_RESULT_EXPIRES", "59"),
         ("MENOS_DELIVERY_LIMIT", "0"),
         ("MENOS_SHUTDOWN_GRACE", "-1"),
@@ -120,3 +120,14 @@ def test_every_setting_has_a_description():
     described = {name: field.description for name, field in BusSettings.model_fields.items()}
 
     assert [name for name, text in described.items() if not text] == []
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
+    for name in ("BROKER_URL", "RESULT_BACKEND", "FLOWER_PASSWORD", "FLOWER_USER"):
+        monkeypatch.setenv(f"MENOS_{name}", "")
+
+    settings = BusSettings.load()
+
+    assert settings.embedded
+    assert settings.flower_password is None
+    assert settings.flower_user == "menos"

@@ -292,3 +292,40 @@ def test_a_notification_that_raises_hurts_neither_the_task_nor_the_other_plugins
 
     assert bus.call("a.greet", "Ada") == "hello Ada "
     assert told == ["a.greet"]
+
+
+@pytest.mark.parametrize("answer", [False, True, "yes", 0])
+def test_a_gate_that_answers_something_else_keeps_the_task_from_running(make_plugin, answer):
+    bus = TestBus(make_plugin("p", greet, hooks={"acquire_quota": lambda: answer}))
+
+    failure = failure_of(bus, "p.greet", "Ada")
+
+    assert failure.code == "waiting_for_quota"
+    assert repr(answer) in failure.message
+
+
+def test_a_priority_that_is_true_by_default_stays_so(make_plugin):
+    def urgent(priority: bool = True) -> bool:
+        return priority
+
+    bus = TestBus(make_plugin("p", urgent))
+
+    assert bus.call("p.urgent") is True
+    assert bus.call("p.urgent", priority=False) is False
+
+
+def test_a_number_that_json_does_not_have_is_no_result(make_plugin):
+    def ratio() -> float:
+        return float("nan")
+
+    assert failure_of(TestBus(make_plugin("p", ratio)), "p.ratio").code == "result_not_json"
+
+
+def test_a_number_that_json_does_not_have_is_no_argument(make_plugin):
+    def half(number: float) -> float:
+        return number / 2
+
+    bus = TestBus(make_plugin("p", half))
+
+    with pytest.raises(InvalidCall, match="number: "):
+        bus.call("p.half", float("inf"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from celery import Celery
@@ -22,8 +24,13 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
     task_cls = "menos_bus.task:BusTask"
 
     registry: Registry
-    ledger: Ledger
     embedded: bool
+    open_ledger: Callable[[], Ledger]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, opened when it is first needed: listing and checking leave no trace."""
+        return self.open_ledger()
 
     def send_task(
         self,

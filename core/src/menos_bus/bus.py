@@ -59,7 +59,9 @@ class Bus:
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's fault stays its own
                 plugin.state = State.FAILED
                 plugin.reason = f"configure_app failed: {type(error).__name__}: {error}"
+                plugin.tasks = []
                 self.hooks.remove(plugin.name)
+                self.registry.remove(plugin.name)
         return app
 
     def submit(

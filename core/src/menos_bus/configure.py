@@ -63,7 +63,7 @@ def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
     app = BusApp("menos_bus", set_as_current=False)
     app.registry = registry
     app.embedded = settings.embedded
-    app.ledger = _ledger(settings)
+    app.open_ledger = lambda: _ledger(settings)
     app.conf.update(_BOTH, result_expires=settings.result_expires)
     app.conf.worker_concurrency = settings.concurrency
     plugins = sorted({task.plugin for task in registry.values()})

@@ -36,6 +36,7 @@ def diagnose() -> Iterator[Check]:
     yield from _data_folder(settings)
     if not bus.plugins:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
+    _ = bus.app  # lets the plugins configure it, which one may fail at
     yield from map(_plugin, bus.plugins)
     yield from _embedded(bus) if settings.embedded else _fleet(bus)
 

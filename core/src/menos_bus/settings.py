@@ -63,7 +63,9 @@ class BusSettings(BaseSettings):
     flower_port: int = Field(
         5555, ge=0, le=65535, description="The port that Flower listens on; 0 takes a free one."
     )
-    flower_user: str = Field("menos", min_length=1, description="The user name at Flower's door.")
+    flower_user: str = Field(
+        "menos", pattern=r"^[^:]+$", description="The user name at Flower's door; without a colon."
+    )
     flower_password: SecretStr | None = Field(
         None,
         description="The password at Flower's door. By default one is generated and kept in "
@@ -73,10 +75,11 @@ class BusSettings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _split_plugins(cls, values: dict[str, object]) -> dict[str, object]:
+    def _read_texts(cls, values: dict[str, object]) -> dict[str, object]:
         if isinstance(names := values.get("plugins"), str):
             values["plugins"] = tuple(name.strip() for name in names.split(",") if name.strip())
-        return values
+        # An empty variable, as compose files leave behind, is one that is not set.
+        return {name: value for name, value in values.items() if value != ""}
 
     @model_validator(mode="after")
     def _fleet_is_whole(self) -> BusSettings:

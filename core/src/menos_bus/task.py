@@ -41,8 +41,8 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
         signature = self.spec.signature
         try:
             _, arguments = split_reserved(signature.bind(args, kwargs))
-            if signature.takes_priority:
-                arguments["priority"] = kwargs.get("priority", self.priority_call)
+            if signature.takes_priority and ("priority" in kwargs or self.priority_call):
+                arguments["priority"] = kwargs.get("priority", True)
             values = signature.validate(arguments)
             self._pass_gate()
             call = [self] if self.spec.options.get("bind") else []

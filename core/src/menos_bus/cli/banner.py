@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 from typing import Any
 
@@ -43,13 +44,15 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
     example = _example(bus)
     if example:
         name, body = example
+        # An id of the caller's own, so that both lines work as they are.
+        task_id = f"try-{secrets.token_hex(3)}"
         login = shlex.quote(f"{address.user}:{address.password}")
         click.secho("\nSubmit a task, and read its result:", bold=True)
         click.echo(
             f"  curl -u {login} {address.url}/api/task/async-apply/{name} "
-            f"-d {shlex.quote(json.dumps(body))}"
+            f"-d {shlex.quote(json.dumps({**body, 'task_id': task_id}))}"
         )
-        click.echo(f"  curl -u {login} {address.url}/api/task/result/TASK_ID")
+        click.echo(f"  curl -u {login} {address.url}/api/task/result/{task_id}")
         click.secho("or, in another terminal:", bold=True)
         values = " ".join(shlex.quote(str(value)) for value in body["args"])
         options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())

@@ -42,6 +42,8 @@ def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
     if task is None or task in ("-h", "--help"):
         click.echo(ctx.get_help())
         ctx.exit(0 if task else 2)
+    if task.startswith("-"):
+        raise InvalidCall([FieldProblem(task, "options come after the task: call TASK --option")])
     bus = Bus()
     command = _command(bus, bus.registry[task])
     command.main(args=list(rest), prog_name=f"menos-bus call {task}")

@@ -56,6 +56,8 @@ def says_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except BusError as error:
-            fail(error, as_json=bool(kwargs.get("as_json")))
+            words = kwargs.get("rest")  # of `call`, which reads them only when it knows the task
+            as_json = isinstance(words, tuple) and "--json" in words
+            fail(error, as_json=as_json or bool(kwargs.get("as_json")))
 
     return run

@@ -24,6 +24,7 @@ from menos_bus.bus import Bus
 from menos_bus.doors.credentials import credentials
 from menos_bus.errors import BusUnavailable, SettingsError, TaskFailed
 from menos_bus.messages.topology import plugin_of
+from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.sqlite import SQLiteLedger
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class EmbeddedBus:
         """
         loop = self._flower.io_loop
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: loop.add_callback_from_signal(self._stop))
+            signal.signal(number, self._on_signal)
         self._ledger.expire(self.bus.settings.result_expires)
         self._recover()
         self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
@@ -161,13 +162,12 @@ class EmbeddedBus:
     def _on_worker_ready(self, **_: Any) -> None:
         self._worker_ready.set()
 
-    def _stop(self) -> None:
+    def _on_signal(self, *_: object) -> None:
         self._signals += 1
         if self._signals > 1:
             self._ledger.requeue_running()
             os._exit(130)
-        logger.info("stopping: running tasks may finish")
-        self._flower.stop()
+        self._flower.io_loop.add_callback_from_signal(self._flower.stop)
 
     def _stop_worker(self) -> bool:
         celery.worker.state.should_stop = os.EX_OK
@@ -182,16 +182,7 @@ class EmbeddedBus:
         with self.bus.app.producer_or_acquire() as producer:
             for entry, cut_off in self._ledger.unfinished():
                 if cut_off >= limit:
-                    self.bus.app.backend.store_result(
-                        entry.task_id,
-                        TaskFailed(
-                            f"its process died {cut_off} times while it ran, so it is not run "
-                            "again (MENOS_DELIVERY_LIMIT)",
-                            "crash_loop",
-                            cut_off,
-                        ),
-                        states.FAILURE,
-                    )
+                    self._give_up(entry, cut_off)
                 elif entry.queue not in amqp.queues:
                     # It waits in the ledger until its plugin loads again.
                     logger.warning(
@@ -202,6 +193,18 @@ class EmbeddedBus:
                     )
                 else:
                     amqp.send_recorded(producer, entry)
+
+    def _give_up(self, entry: Entry, cut_off: int) -> None:
+        outcome = TaskFailed(
+            f"its process died {cut_off} times while it ran, so it is not run again "
+            "(MENOS_DELIVERY_LIMIT)",
+            "crash_loop",
+            cut_off,
+        )
+        self.bus.app.backend.store_result(entry.task_id, outcome, states.FAILURE)
+        told = {"task": entry.task, "task_id": entry.task_id, "state": states.FAILURE}
+        self.bus.hooks.release_quota(**told)
+        self.bus.hooks.task_finished(**told, result=None)
 
     def _schedule_expiry(self) -> None:
         from tornado.ioloop import PeriodicCallback

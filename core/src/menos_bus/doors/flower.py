@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
+from http.client import responses
 from typing import Any, Final
 
 from flower.api.tasks import BaseTaskHandler
@@ -70,7 +71,7 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
             self.set_header("WWW-Authenticate", 'Basic realm="menos-bus"')
             body = {"code": "unauthorized", "message": "user or password is missing or wrong"}
         elif isinstance(error, HTTPError):
-            body = {"code": "bad_request", "message": error.log_message or error.reason or ""}
+            body = {"code": "bad_request", "message": error.log_message or responses[status_code]}
         else:
             body = {"code": "internal_error", "message": "the bus failed; its log has the cause"}
         self.set_status(status_code)
@@ -198,7 +199,10 @@ def make_flower(bus: Bus, login: Credentials) -> Flower:
     options.persistent = True
     options.db = str(bus.settings.home / "flower")
     options.state_save_interval = 2000
-    logging.getLogger("tornado.access").propagate = False
+    # Refused requests are told to their callers; Python would print them without a handler.
+    access = logging.getLogger("tornado.access")
+    access.addHandler(logging.NullHandler())
+    access.propagate = False
     flower = Flower(capp=bus.app, options=options, **flower_settings)
     flower.bus = bus
     flower.add_handlers(r".*", _HANDLERS)

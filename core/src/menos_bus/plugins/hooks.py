@@ -81,6 +81,10 @@ class Hooks:
                 return Wait(UNDECIDED_WAIT, f"acquire_quota of plugin {plugin!r} failed: {error}")
             if isinstance(answer, (Proceed, Wait)):
                 return answer
+            if answer is not None:
+                reason = f"acquire_quota of plugin {plugin!r} answered {answer!r}"
+                logger.error("%s: that is neither Proceed, Wait nor None", reason)
+                return Wait(UNDECIDED_WAIT, reason)
         return None
 
     # notification

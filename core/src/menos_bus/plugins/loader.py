@@ -38,6 +38,9 @@ from menos_bus.version import VERSION
 SLOW_IMPORT: Final = 0.5
 """Seconds of import after which a plugin is told to move heavy imports into its tasks."""
 
+_TAKEN: Final = frozenset({"celery", "tasks", "menos"})
+"""Names that stand for something else in queues and task names."""
+
 
 class State(StrEnum):
     """What became of a plugin."""
@@ -156,6 +159,8 @@ def _choose(plugin: Plugin, points: list[EntryPoint], allowed: Sequence[str] | N
     plugin.distribution, plugin.version = (dist.name, dist.version) if dist else ("", "")
     if allowed is not None and plugin.name not in allowed:
         raise _TakenOut(State.DISABLED, "MENOS_PLUGINS does not name it")
+    if plugin.name in _TAKEN:
+        raise _TakenOut(State.FAILED, f"{plugin.name!r} is the bus's own word: rename the plugin")
     if len(points) > 1:
         names = " and ".join(sorted(_source(point)[0] for point in points))
         raise _TakenOut(State.CONFLICT, f"{names} both bring a plugin of this name: remove one")

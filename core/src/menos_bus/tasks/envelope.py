@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -24,15 +24,21 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError, PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticCustomError, PydanticSerializationError, from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.tasks.register import TaskSpec
-from menos_bus.tasks.schema import RESERVED, problems_of
+from menos_bus.tasks.schema import RESERVED, jsonable, problems_of
 
 WEEK: Final = 7 * 24 * 3600.0
 
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+
+
+def _not_a_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("seconds", "must be a number of seconds")
+    return value
 
 
 def _not_a_number(value: Any) -> Any:
@@ -43,7 +49,7 @@ def _not_a_number(value: Any) -> Any:
 
 
 Moment = Annotated[datetime, BeforeValidator(_not_a_number)]
-Seconds = Annotated[float, Field(ge=0, le=WEEK, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_not_a_bool), Field(ge=0, le=WEEK, allow_inf_nan=False)]
 
 
 class Envelope(BaseModel):
@@ -71,7 +77,13 @@ class Envelope(BaseModel):
             InvalidCall: not JSON, not an object, or a field that is wrong or not for callers.
         """
         try:
-            return cls.model_validate_json(body or b"{}")
+            fields = from_json(body or b"{}", allow_inf_nan=False)
+        except ValueError as error:
+            raise InvalidCall([FieldProblem("body", f"invalid JSON: {error}")]) from None
+        if not isinstance(fields, dict):
+            raise InvalidCall([FieldProblem("body", "must be a JSON object")])
+        try:
+            return cls.model_validate(fields)
         except ValidationError as error:
             raise InvalidCall(problems_of(error, parameters=list(cls.model_fields))) from None
 
@@ -80,10 +92,12 @@ class Envelope(BaseModel):
         """The delivery options that were set, as ``Task.apply_async`` takes them.
 
         Raises:
-            InvalidCall: both ``countdown`` and ``eta`` are set.
+            InvalidCall: both ``countdown`` and ``eta`` are set, or ``eta`` is too far away.
         """
         if self.countdown is not None and self.eta is not None:
             raise InvalidCall([FieldProblem("eta", "cannot be combined with countdown")])
+        if self.eta is not None and _aware(self.eta) > datetime.now(UTC) + timedelta(seconds=WEEK):
+            raise InvalidCall([FieldProblem("eta", "must be within a week")])
         options = self.model_dump(include={"task_id", "countdown", "eta", "expires"})
         return {
             # Celery takes a naive time for local time; at a door a time without a zone is UTC.
@@ -124,7 +138,7 @@ def validate_call(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]
     """
     reserved, arguments = split_reserved(task.signature.bind(args, kwargs))
     priority = reserved.get("priority", False)
-    if task.signature.takes_priority:
+    if task.signature.takes_priority and "priority" in reserved:
         arguments["priority"] = priority
     task.signature.validate(arguments)
     return Call(task.name, _plain(arguments), priority, reserved.get("idempotency_key"))
@@ -193,7 +207,7 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
     plain = {}
     for name, value in arguments.items():
         try:
-            plain[name] = to_jsonable_python(value)
+            plain[name] = jsonable(value)
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             reason = f"cannot be written as JSON: {error}"
             raise InvalidCall([FieldProblem(name, reason)]) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from menos_bus.errors import PluginError, UnknownTask
-from menos_bus.tasks.contract import PUBLIC_TASKS, owner_of
+from menos_bus.tasks.contract import owner_of
 from menos_bus.tasks.retry import RetryPolicy
 from menos_bus.tasks.schema import Signature
 
@@ -126,10 +126,15 @@ class Registry(Mapping[str, TaskSpec]):
             if (other := self._tasks.get(task.name)) is not None:
                 raise PluginError(f"task {task.name} is already registered by {other.plugin!r}")
             owner = owner_of(task.name)
-            if task.name in PUBLIC_TASKS and owner != task.plugin:
+            if owner not in (None, task.plugin):
+                # Hosts without the plugin route a call by its name alone.
                 raise PluginError(f"task {task.name} belongs to the plugin {owner!r}")
             seen[task.name] = task
         self._tasks.update(seen)
+
+    def remove(self, plugin: str) -> None:
+        """Drop all tasks of a plugin."""
+        self._tasks = {name: task for name, task in self._tasks.items() if task.plugin != plugin}
 
     def __getitem__(self, name: str) -> TaskSpec:
         """The task of that name.

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from menos_bus.errors import BusError, InvalidCall, PluginError
+
+LONGEST_WAIT: Final = 7 * 24 * 3600.0
+"""Seconds that a task may ask to wait before its next try."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class RetryPolicy:
         if not failure.retryable or (self.max_retries is not None and retries >= self.max_retries):
             return None
         if (after := _seconds(failure.after)) is not None:
-            return max(1, round(after))
+            return max(1, round(min(after, LONGEST_WAIT)))
         longest = min(self.retry_backoff_max, self.retry_backoff * 2.0 ** min(retries, 32))
         jitter = random.uniform(0.5, 1.0) if self.retry_jitter else 1.0  # noqa: S311 - no secret
         return max(1, round(longest * jitter))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, get_type_hints
 
@@ -21,6 +23,9 @@ The third reserved one, ``priority``, may be declared by a function, which then 
 
 MAX_STRING: Final = 100_000
 """Characters that a string parameter may have unless its annotation sets ``max_length``."""
+
+_UNION_BRANCH: Final = re.compile(r"(?:function|constrained|lax|nullable|is-instance)-|\w+\[")
+"""Parts of pydantic's error paths that name a type of a union, and no field of the caller's."""
 
 
 class _BoundedSchema(GenerateJsonSchema):
@@ -131,12 +136,24 @@ class Signature:
         """
         try:
             if self._returns in (Any, inspect.Signature.empty):
-                return to_jsonable_python(result)
-            return self._result.dump_python(result, mode="json", warnings="none")
+                return jsonable(result)
+            return jsonable(self._result.dump_python(result, mode="json", warnings="none"))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise Permanent(
                 f"the task returned something that is not JSON: {error}", code="result_not_json"
             ) from error
+
+
+def jsonable(value: Any) -> Any:
+    """A value in JSON types.
+
+    Raises:
+        PydanticSerializationError, ValueError, RecursionError: it has none; NaN and infinity are
+            no JSON, though Python would write them.
+    """
+    plain = to_jsonable_python(value)
+    json.dumps(plain, allow_nan=False)
+    return plain
 
 
 def problems_of(
@@ -151,7 +168,7 @@ def problems_of(
     """
     problems = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
-        path = ".".join(str(part) for part in item["loc"])
+        path = ".".join(str(part) for part in item["loc"] if not _UNION_BRANCH.match(str(part)))
         field = ".".join(filter(None, (prefix, path))) or "body"
         reason = item["msg"]
         if item["type"] == "extra_forbidden":
