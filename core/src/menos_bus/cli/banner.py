@@ -52,7 +52,7 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
             f"  curl -u {login} {address.url}/api/task/async-apply/{name} "
             f"-d {shlex.quote(json.dumps({**body, 'task_id': task_id}))}"
         )
-        click.echo(f"  curl -u {login} {address.url}/api/task/result/{task_id}")
+        click.echo(f"  curl -u {login} '{address.url}/api/task/result/{task_id}?timeout=30'")
         click.secho("or, in another terminal:", bold=True)
         values = " ".join(shlex.quote(str(value)) for value in body["args"])
         options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())
