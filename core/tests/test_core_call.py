@@ -292,7 +292,7 @@ def test_the_exit_code_tells_how_a_call_ended(capsys, state, more, code):
 
 
 def test_a_door_that_does_not_answer_is_an_unavailable_bus():
-    from menos_bus.doors.embedded import Address
+    from menos_bus.doors.running import Address
 
     with pytest.raises(BusUnavailable, match="does not answer"):
         client.request(Address("http://127.0.0.1:1", "u", "p"), "GET", "/api/health")

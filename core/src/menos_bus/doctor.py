@@ -99,7 +99,7 @@ def _embedded(bus: Bus) -> Iterator[Check]:
         yield Check("flower", False, "not installed", "pip install 'menos-bus[flower]'")
         return
     from menos_bus.doors.client import request
-    from menos_bus.doors.embedded import find_running
+    from menos_bus.doors.running import find_running
 
     try:
         address = find_running(bus.settings.home)

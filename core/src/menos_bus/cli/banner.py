@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from menos_bus.bus import Bus
-from menos_bus.doors.embedded import Address
+from menos_bus.doors.running import Address
 from menos_bus.plugins.loader import State
 
 

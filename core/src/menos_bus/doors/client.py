@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from menos_bus.bus import Bus
-from menos_bus.doors.embedded import Address, find_running
+from menos_bus.doors.running import Address, find_running
 from menos_bus.errors import (
     BusUnavailable,
     CallConflict,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -10,44 +9,24 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import celery.worker.state
 from celery import states
 from celery.platforms import SecurityWarning
 from celery.signals import worker_ready
-from filelock import FileLock, Timeout
 
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import credentials
-from menos_bus.errors import BusUnavailable, SettingsError, TaskFailed
+from menos_bus.doors.running import Address, announce, lock, withdraw
+from menos_bus.errors import SettingsError, TaskFailed
 from menos_bus.messages.topology import plugin_of
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.sqlite import SQLiteLedger
 
 logger = logging.getLogger(__name__)
 
-LOCK: Final = "bus.lock"
-RUNNING: Final = "bus.json"
 _START_SECONDS: Final = 60.0
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a running embedded bus is, and how to get in."""
-
-    url: str
-    user: str
-    password: str = field(repr=False)
-    pid: int = 0
-
-
-class AlreadyRunning(SettingsError):
-    """Another process serves this data folder."""
-
-    code = "already_running"
 
 
 class EmbeddedBus:
@@ -63,7 +42,7 @@ class EmbeddedBus:
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self._lock = _lock(bus.settings.make_home())
+        self._lock = lock(bus.settings.make_home())
         try:
             self.login = credentials(bus.settings)
             # Not before the lock: the first one to import Flower's options is the only one.
@@ -120,7 +99,7 @@ class EmbeddedBus:
         finally:
             finished = self._stop_worker()
             self._ledger.requeue_running()
-            (self.bus.settings.home / RUNNING).unlink(missing_ok=True)
+            withdraw(self.bus.settings.home)
             self._lock.release()
             if not finished:
                 # The threads of tasks that did not finish would keep the process alive.
@@ -128,7 +107,7 @@ class EmbeddedBus:
                 os._exit(0)
 
     def _announce(self, on_ready: Callable[[Address], None]) -> None:
-        _write_running(self.bus.settings.home, self.address)
+        announce(self.bus.settings.home, self.address)
         on_ready(self.address)
 
     def _work(self) -> None:
@@ -212,50 +191,3 @@ class EmbeddedBus:
         PeriodicCallback(
             lambda: self._ledger.expire(self.bus.settings.result_expires), 3600 * 1000
         ).start()
-
-
-def find_running(home: Path) -> Address | None:
-    """The embedded bus that serves a data folder now, or ``None``."""
-    path = home / RUNNING
-    if not path.exists():
-        return None
-    lock = FileLock(home / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        try:
-            return Address(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise BusUnavailable(f"{path} cannot be read: {error}") from error
-    lock.release()
-    return None
-
-
-def _lock(home: Path) -> FileLock:
-    lock = FileLock(home / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        running = find_running(home)
-        where = f" at {running.url} (process {running.pid})" if running else ""
-        raise AlreadyRunning(
-            f"a bus is already running{where} on the data folder {home.resolve()}: use it, stop "
-            "it, or set MENOS_HOME to another folder"
-        ) from None
-    return lock
-
-
-def _write_running(home: Path, address: Address) -> None:
-    path = home / RUNNING
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(
-            {
-                "url": address.url,
-                "user": address.user,
-                "password": address.password,
-                "pid": address.pid,
-            },
-            file,
-        )

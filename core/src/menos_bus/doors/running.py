@@ -1,0 +1,84 @@
+"""Whether an embedded bus serves a data folder, and where: its lock and its address."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from menos_bus.errors import BusUnavailable, SettingsError
+
+LOCK: Final = "bus.lock"
+RUNNING: Final = "bus.json"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a running embedded bus is, and how to get in."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    pid: int = 0
+
+
+class AlreadyRunning(SettingsError):
+    """Another process serves this data folder."""
+
+    code = "already_running"
+
+
+def find_running(home: Path) -> Address | None:
+    """The embedded bus that serves a data folder now, or ``None``."""
+    path = home / RUNNING
+    if not path.exists():
+        return None
+    taken = FileLock(home / LOCK)
+    try:
+        taken.acquire(blocking=False)
+    except Timeout:
+        try:
+            return Address(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise BusUnavailable(f"{path} cannot be read: {error}") from error
+    taken.release()
+    return None
+
+
+def lock(home: Path) -> FileLock:
+    """Take the data folder for this process.
+
+    Raises:
+        AlreadyRunning: another process has it; says where it is.
+    """
+    taken = FileLock(home / LOCK)
+    try:
+        # Somebody who only looks (find_running) holds it for a moment, too.
+        taken.acquire(timeout=1)
+    except Timeout:
+        running = find_running(home)
+        where = f" at {running.url} (process {running.pid})" if running else ""
+        raise AlreadyRunning(
+            f"a bus is already running{where} on the data folder {home.resolve()}: use it, stop "
+            "it, or set MENOS_HOME to another folder"
+        ) from None
+    withdraw(home)  # of one that was killed
+    return taken
+
+
+def announce(home: Path, address: Address) -> None:
+    """Write where the bus is, for its owner's eyes only."""
+    path = home / RUNNING
+    withdraw(home)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(asdict(address), file)
+
+
+def withdraw(home: Path) -> None:
+    """Take back what :func:`announce` wrote."""
+    (home / RUNNING).unlink(missing_ok=True)
