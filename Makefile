@@ -18,7 +18,7 @@ demo: $(HATCH) ## start the bus, store and embed documents, ask questions (SOURC
 	@QUESTIONS="$(QUESTIONS)" $(HATCH) run demo $(SOURCE)
 
 up: $(HATCH) ## run the bus until Ctrl-C, and print how to call it
-	@$(HATCH) run up
+	@$(HATCH) run up; code=$$?; [ $$code -eq 254 ] || [ $$code -eq 130 ] || exit $$code
 
 test: $(HATCH) ## run all tests (ARGS="-k name")
 	@$(HATCH) run test $(ARGS)

@@ -81,7 +81,7 @@ def main(sources: list[str]) -> int:
         for question in questions:
             _ask(bus, question)
     console.print(
-        f"[green]Done[/]: {len(documents)} documents stored, embedded and searched "
+        f"[green]Done[/]: {len(documents)} document(s) stored, embedded and searched "
         f"in {time.monotonic() - started:.1f} s."
     )
     return 0
@@ -194,7 +194,13 @@ def _bus() -> Iterator[Bus]:
     environment = {"MENOS_FLOWER_PORT": "0", **os.environ}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+            # A Ctrl-C here is for the demo, which then stops the bus in good order.
+            start_new_session=True,
         )
         assert process.stdout is not None
         told = json.loads(process.stdout.readline() or "{}")

@@ -98,6 +98,7 @@ def _embedded(bus: Bus) -> Iterator[Check]:
     except ImportError:
         yield Check("flower", False, "not installed", "pip install 'menos-bus[flower]'")
         return
+    yield from _stranded(bus)
     from menos_bus.doors.client import request
     from menos_bus.doors.running import find_running
 
@@ -115,6 +116,35 @@ def _embedded(bus: Bus) -> Iterator[Check]:
         return
     yield Check("bus", True, f"running at {address.url} (process {address.pid})")
     yield from (Check(**check) for check in checks)
+
+
+def _stranded(bus: Bus) -> Iterator[Check]:
+    """Calls that wait for a plugin that is not loaded here any more."""
+    from menos_bus.messages.topology import INTERNAL_QUEUE, plugin_of
+    from menos_bus.outcomes.depths import queue_depths
+    from menos_bus.outcomes.sqlite import FILE as LEDGER
+
+    if not (bus.settings.home / LEDGER).exists():
+        return
+    loaded = {plugin.name for plugin in bus.loaded} | {INTERNAL_QUEUE}
+    try:
+        depths = queue_depths(bus.app)
+    except BusError as error:
+        yield Check("ledger", False, error.message, "see the message")
+        return
+    waiting: dict[str, int] = {}
+    for queue in depths:
+        plugin = plugin_of(queue["name"])
+        if plugin not in loaded:
+            waiting[plugin] = waiting.get(plugin, 0) + queue["messages"] + queue.get("running", 0)
+    for plugin, count in sorted(waiting.items()):
+        if count:
+            yield Check(
+                f"queue {plugin}",
+                False,
+                f"{count} accepted call(s) wait for the plugin {plugin!r}, which is not loaded",
+                f"install menos-{plugin} again, and restart the bus: they run then",
+            )
 
 
 def _fleet(bus: Bus) -> Iterator[Check]:

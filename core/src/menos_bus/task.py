@@ -88,9 +88,12 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
     def _fail(self, failure: Failure, error: BaseException | None = None) -> NoReturn:
         tries = self.request.retries + 1
         outcome = TaskFailed(failure.message, failure.code, tries)
-        if not failure.expected:
-            logger.error("%s %s: %s", self.name, self.request.id, failure.message, exc_info=error)
         wait = self.policy.wait(self.request.retries, failure)
+        if not failure.expected and wait is None:
+            logger.error("%s %s: %s", self.name, self.request.id, failure.message, exc_info=error)
+        elif not failure.expected:
+            told = (self.name, self.request.id, failure.message, wait)
+            logger.warning("%s %s: %s; next try in %s s", *told)
         if wait is None or self.request.called_directly:
             raise outcome from error
         self._send_again(outcome, countdown=wait, retries=tries)

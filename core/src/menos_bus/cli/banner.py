@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -56,8 +60,20 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
         click.secho("or, in another terminal:", bold=True)
         values = " ".join(shlex.quote(str(value)) for value in body["args"])
         options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())
-        click.echo(f"  menos-bus call {name} {values} {options}".rstrip())
+        click.echo(f"  {_command(bus)} call {name} {values} {options}".rstrip())
     click.echo("\nCtrl-C stops the bus; nothing that was accepted is lost.")
+
+
+def _command(bus: Bus) -> str:
+    """How another terminal, opened in this folder, reaches this bus."""
+    installed = Path(sys.argv[0]).absolute()
+    found = shutil.which("menos-bus")
+    # In a virtual environment that is active here it may not be active there.
+    known = found is not None and sys.prefix == sys.base_prefix
+    command = "menos-bus" if known else shlex.quote(os.path.relpath(installed))
+    home = bus.settings.home
+    given = "" if home == Path(".menos") else f"MENOS_HOME={shlex.quote(str(home.absolute()))} "
+    return given + command
 
 
 def _example(bus: Bus) -> tuple[str, dict[str, Any]] | None:

@@ -51,7 +51,12 @@ def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument("task_id")
-@click.option("--wait", "seconds", type=float, help="Wait up to so many seconds for the end.")
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0),
+    help="Wait up to so many seconds for the end.",
+)
 @json_option
 @says_errors
 def result(task_id: str, seconds: float | None, as_json: bool) -> None:
@@ -87,14 +92,18 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
                 [f"--{name.replace('_', '-')}", f"task_{name}"],
                 multiple=_is(schema, "array"),
                 help=_describe(schema, required=name in required),
-                metavar=_metavar(schema),
+                metavar=type_of(schema),
             )
         )
     params += [
         click.Option(["--priority"], is_flag=True, help="Go ahead of other calls."),
         click.Option(["--idempotency-key"], help="The same key gives the same call."),
         click.Option(["--no-wait"], is_flag=True, help="Print the task id and do not wait."),
-        click.Option(["--wait", "seconds"], type=float, help="Wait at most so many seconds."),
+        click.Option(
+            ["--wait", "seconds"],
+            type=click.FloatRange(min=0),
+            help="Wait at most so many seconds.",
+        ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print state and result as JSON."),
     ]
 
@@ -119,7 +128,11 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         if given["no_wait"]:
             print_json({"task_id": task_id}) if as_json else click.echo(task_id)
             return
-        _finish(_follow(bus, task_id, seconds), as_json=as_json)
+        try:
+            _finish(_follow(bus, task_id, seconds), as_json=as_json)
+        except KeyboardInterrupt:
+            click.echo(f"\nThe call goes on: `menos-bus result {task_id}` shows it.", err=True)
+            sys.exit(130)
 
     return click.Command(spec.name, callback=run, params=params, help=spec.description)
 
@@ -225,9 +238,18 @@ def _is(schema: dict[str, Any], kind: str) -> bool:
     return any(option.get("type") == kind for option in options)
 
 
-def _metavar(schema: dict[str, Any]) -> str:
-    kinds = [option.get("type", "json") for option in schema.get("anyOf", [schema])]
-    return "|".join(kind for kind in kinds if kind != "null").upper()
+def type_of(schema: dict[str, Any]) -> str:
+    """A parameter's type in a word or two; the values themselves where only some are allowed."""
+    if "anyOf" in schema:
+        kinds = [type_of(part) for part in schema["anyOf"] if part.get("type") != "null"]
+        return "|".join(kinds)
+    if "const" in schema:
+        return str(schema["const"])
+    if "enum" in schema:
+        return "|".join(map(str, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"list of {type_of(schema.get('items', {}))}"
+    return str(schema.get("type", "json"))
 
 
 def describe(schema: dict[str, Any]) -> str:

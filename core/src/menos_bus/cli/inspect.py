@@ -40,13 +40,16 @@ def tasks(name: str | None, as_json: bool) -> None:
     if as_json:
         print_json([spec.as_json() for spec in chosen])
         return
-    if not name:
+    if not chosen:
+        click.echo("No task is there: `menos-bus plugins` says why")
+    elif not name:
         print_table(
             ("task", "queue", "what it does"),
             [(spec.name, spec.queue, spec.summary) for spec in chosen],
         )
+    if not name:
         return
-    from menos_bus.cli.call import describe
+    from menos_bus.cli.call import describe, type_of
 
     spec = chosen[0]
     schema = spec.signature.parameters_schema
@@ -56,7 +59,7 @@ def tasks(name: str | None, as_json: bool) -> None:
         [
             (
                 key,
-                "|".join(o.get("type", "json") for o in field.get("anyOf", [field])),
+                type_of(field),
                 "required" if key in schema.get("required", []) else repr(field.get("default")),
                 describe(field),
             )

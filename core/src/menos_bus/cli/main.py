@@ -35,6 +35,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="menos-bus")
 def main() -> None:
     """Run, call and inspect a bus of tasks.
 

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -146,6 +147,9 @@ class EmbeddedBus:
         if self._signals > 1:
             self._ledger.requeue_running()
             os._exit(130)
+        grace = self.bus.settings.shutdown_grace
+        said = f"Stopping; running tasks have {grace:g} s to finish. Ctrl-C again stops at once.\n"
+        os.write(sys.stderr.fileno(), said.encode())
         self._flower.io_loop.add_callback_from_signal(self._flower.stop)
 
     def _stop_worker(self) -> bool:

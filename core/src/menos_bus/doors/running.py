@@ -66,6 +66,11 @@ def lock(home: Path) -> FileLock:
             f"a bus is already running{where} on the data folder {home.resolve()}: use it, stop "
             "it, or set MENOS_HOME to another folder"
         ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"the data folder {home.resolve()} cannot be written ({error.strerror}): correct its "
+            "rights, or set MENOS_HOME to another folder"
+        ) from error
     withdraw(home)  # of one that was killed
     return taken
 

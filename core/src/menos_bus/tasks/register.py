@@ -50,12 +50,13 @@ class TaskSpec:
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        return self.description.partition("\n")[0]
 
     @property
     def description(self) -> str:
         """The function's docstring without indentation, up to ``Args:``, ``Returns:``, …"""
-        return _SECTION.split(inspect.getdoc(self.function) or "")[0].rstrip()
+        text = _SECTION.split(inspect.getdoc(self.function) or "")[0].rstrip()
+        return text.replace("``", "`")
 
     def as_json(self) -> dict[str, Any]:
         """What ``menos-bus tasks --json`` prints of a task."""

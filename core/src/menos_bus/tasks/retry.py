@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Any, Final
 
-from menos_bus.errors import BusError, InvalidCall, PluginError
+from menos_bus.errors import BusError, BusUnavailable, CallError, PluginError
 
 LONGEST_WAIT: Final = 7 * 24 * 3600.0
 """Seconds that a task may ask to wait before its next try."""
@@ -72,8 +72,10 @@ class RetryPolicy:
         An exception with a ``code`` and a ``retryable`` speaks for itself (see
         :mod:`menos_bus.errors`); others go by their class.
         """
-        if isinstance(error, InvalidCall):
-            return Failure(error.code, error.message, retryable=False)
+        if isinstance(error, CallError):
+            # The task called another one: only what the bus cannot take *now* may pass later.
+            passing = isinstance(error, BusUnavailable)
+            return Failure(error.code, error.message, retryable=passing)
         message = str(error) or type(error).__name__
         code = getattr(error, "code", None)
         retryable = getattr(error, "retryable", None)
