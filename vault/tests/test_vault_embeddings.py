@@ -164,3 +164,23 @@ def test_reindexing_writes_all_vectors_with_the_new_model(
         hits = vault.records.search(query, model=vault.embeddings.model, limit=2)
         assert [hit.chunk.text for hit in hits] == ["cat a", "cat a"]
         assert hits[0].score == pytest.approx(1, abs=1e-5)
+
+
+def test_the_runtime_leaves_nothing_in_the_home_and_reports_to_nobody(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    import os
+    import subprocess
+    import sys
+
+    home = tmp_path / "home"
+    home.mkdir()
+    outside = ("MENOS_", "ORT_", "XDG_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
+    env |= {"HOME": str(home), "MENOS_VAULT_MODEL_PATH": str(tiny_model)}
+    env |= {"MENOS_HOME": str(tmp_path / "data"), "MENOS_VAULT_CACHE": str(tmp_path / "cache")}
+    code = "import menos_vault as v; print(v.open_vault().embeddings.embed_query('x').shape)"
+
+    subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True)
+
+    assert [path.name for path in home.rglob("*") if path.is_file()] == []

@@ -180,6 +180,9 @@ class LocalEmbeddings:
 
 
 def _session(graph: Path, threads: int) -> Any:
+    # Read at its import: otherwise it writes a device id into the user's cache folder and reports
+    # to its makers. A vault tells nobody anything.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
