@@ -98,7 +98,7 @@ from menos_bus import Permanent, Retryable, hookimpl, progress
 
 @hookimpl
 def register_tasks(register):
-    for function in (echo, work, steps, note, refuse, die):
+    for function in (echo, work, steps, note, refuse, die, panic, total, fan_out):
         register(function)
     register(flaky, max_retries=2)
     register(broken, max_retries=1)
@@ -143,4 +143,21 @@ def die(marker: str) -> None:
     with open(marker, "a") as file:
         file.write("died\\n")
     os.kill(os.getpid(), 9)
+
+class Panic(BaseException):
+    """What some native libraries raise."""
+
+def panic() -> None:
+    raise Panic("native trouble")
+
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+def fan_out() -> str:
+    """A chord: its parts run side by side, then their results are added up."""
+    from celery import chord, current_task
+
+    tasks = current_task.app.tasks
+    parts = [tasks["probe.total"].s([n]) for n in range(3)]
+    return chord(parts)(tasks["probe.total"].s()).id
 '''

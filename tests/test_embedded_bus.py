@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import signal
+import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -288,3 +292,119 @@ def test_a_plugin_that_cannot_configure_the_application_is_shown_as_failed(start
     assert bus.result("probe.echo", "x") == "x"
     assert checked.returncode == 1
     assert "configure_app failed: ValueError: no" in checked.stdout
+
+
+def test_whatever_a_task_raises_the_bus_goes_on(start):
+    bus = start(MENOS_CONCURRENCY="1")
+
+    outcomes = [bus.outcome(bus.submit("probe.panic"), timeout=30) for _ in range(3)]
+
+    assert {outcome["error"]["message"] for outcome in outcomes} == {"Panic: native trouble"}
+    assert bus.result("probe.echo", "alive") == "alive"
+
+
+def test_a_chord_ends_and_leaves_nothing_to_run_again(start):
+    bus = start()
+
+    body = bus.result("probe.fan_out")
+
+    outcome = poll(
+        lambda: (o := _outcome_or_none(bus, body)) and o["state"] == "SUCCESS" and o,
+        what="the body",
+    )
+    assert outcome["result"] == 3
+    poll(
+        lambda: not any(q["messages"] + q["running"] for q in _queues(bus)),
+        what="nothing left to do",
+    )
+
+
+def test_a_script_reaches_the_running_bus_with_send(start):
+    bus = start()
+
+    script = "from menos_bus import send; print(send('probe.echo', 'from a script'))"
+    said = subprocess.run(
+        [sys.executable, "-c", script], env=bus.env, capture_output=True, text=True, check=True
+    )
+
+    assert bus.outcome(said.stdout.strip(), timeout=30)["result"] == "from a script"
+
+
+def test_a_script_without_a_running_bus_is_told_so(clean_env):
+    script = "from menos_bus import BusUnavailable, send\ntry: send('probe.echo', 'x')\n"
+    script += "except BusUnavailable as error: print(error)"
+
+    said = subprocess.run(
+        [sys.executable, "-c", script], env=clean_env, capture_output=True, text=True, check=True
+    )
+
+    assert "no bus is running" in said.stdout
+
+
+def test_a_task_id_and_an_idempotency_key_exclude_each_other(start):
+    bus = start()
+    call = {"kwargs": {"text": "x", "idempotency_key": "k"}, "task_id": "mine"}
+
+    refused = bus.request("POST", "/api/task/async-apply/probe.echo", json=call)
+
+    assert refused.status_code == 422
+    assert "idempotency_key" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "soon"])
+def test_a_timeout_that_is_no_number_is_refused(start, seconds):
+    bus = start()
+    task_id = bus.submit("probe.echo", "x")
+
+    refused = bus.request("GET", f"/api/task/result/{task_id}?timeout={seconds}")
+
+    assert refused.status_code == 422
+
+
+def test_letters_beyond_ascii_in_a_login_are_refused_like_any_wrong_one(start):
+    bus = start()
+    wrong = {"Authorization": "Basic " + base64.b64encode("menos:pässword".encode()).decode()}
+
+    assert bus.request("GET", "/api/task/types", auth=None, headers=wrong).status_code == 401
+
+
+def test_what_is_stored_is_for_its_owner_only_also_in_an_open_folder(start, tmp_path):
+    (tmp_path / "home").mkdir(mode=0o755)
+    bus = start()
+    bus.result("probe.echo", "secret")
+
+    open_files = [
+        path.name
+        for path in bus.home.rglob("*")
+        if path.is_file() and path.name != "bus.lock" and path.stat().st_mode & 0o077
+    ]
+
+    assert open_files == []
+
+
+def test_a_locked_ledger_is_503_at_the_door_and_loses_no_outcome(start, tmp_path):
+    bus = start()
+    marker, until = tmp_path / "marker", tmp_path / "until"
+    task_id = bus.submit("probe.work", str(marker), str(until))
+    poll(lambda: lines(marker), what="the start of the task")
+    other = sqlite3.connect(bus.home / "ledger.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    until.touch()
+
+    refused = bus.request("POST", "/api/task/async-apply/probe.echo", json={"args": ["x"]})
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"]
+    assert bus.outcome(task_id, timeout=60)["result"] == "worked"
+    assert lines(marker) == ["started"]
+
+
+def _outcome_or_none(bus, task_id):
+    answer = bus.request("GET", f"/api/task/result/{task_id}")
+    return answer.json() if answer.status_code == 200 else None
+
+
+def _queues(bus):
+    return bus.request("GET", "/api/queues/length").json()["active_queues"]

@@ -1,5 +1,6 @@
 """What a caller may say at a door."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -115,18 +116,37 @@ def test_a_task_id_that_could_not_stand_in_a_url_is_refused(task_id):
 
 
 def test_a_time_without_a_zone_is_utc():
-    options = Envelope.parse('{"eta": "2026-01-02T03:04:05", "expires": "2026-01-03"}').options
+    soon = datetime.now(UTC) + timedelta(hours=3)
+    text = soon.replace(tzinfo=None).isoformat()
 
-    assert options["eta"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert options["expires"] == datetime(2026, 1, 3, tzinfo=UTC)
+    options = Envelope.parse(json.dumps({"eta": text, "expires": text})).options
+
+    assert options["eta"] == options["expires"] == soon
 
 
 def test_a_time_keeps_its_zone():
-    options = Envelope.parse('{"eta": "2026-01-02T03:04:05+02:00"}').options
-
     zone = timezone(timedelta(hours=2))
-    assert options["eta"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone)
+    soon = datetime.now(zone) + timedelta(hours=3)
+
+    options = Envelope.parse(json.dumps({"eta": soon.isoformat()})).options
+
+    assert options["eta"] == soon
     assert options["eta"].utcoffset() == timedelta(hours=2)
+
+
+@pytest.mark.parametrize("field", ["eta", "expires"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2099-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "1999-01-01",
+    ],
+)
+def test_a_time_that_is_far_away_is_refused(field, moment):
+    with pytest.raises(InvalidCall, match=f"{field}: must be within a week"):
+        _ = Envelope.parse(json.dumps({field: moment})).options
 
 
 def test_countdown_and_eta_together_are_refused():

@@ -10,6 +10,7 @@ from celery import Celery
 from celery.result import AsyncResult
 from kombu.entity import Queue
 
+from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.messages.topology import INTERNAL_QUEUE, queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
 from menos_bus.tasks.contract import owner_of
@@ -21,7 +22,6 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
     """Celery with the bus's registry and ledger; otherwise Celery stays Celery."""
 
     amqp_cls = "menos_bus.messages.publish:LedgerAMQP"
-    task_cls = "menos_bus.task:BusTask"
 
     registry: Registry
     embedded: bool
@@ -45,10 +45,15 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         Raises:
             CallError: nothing was queued; the subclass says why.
         """
+        # Without a result nobody would know that the call has ended, the ledger neither.
+        options["ignore_result"] = False
         if name.startswith("celery."):
             options["queue"] = INTERNAL_QUEUE
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
         call, plugin = self._check(name, args or (), kwargs or {})
+        if task_id and call.task_id:
+            problem = "cannot be combined with a task id, which the members of a canvas have too"
+            raise InvalidCall([FieldProblem("idempotency_key", problem)])
         headers = dict(options.pop("headers", None) or {})
         if call.priority:
             headers["menos_priority"] = True

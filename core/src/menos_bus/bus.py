@@ -95,7 +95,7 @@ class Bus:
         """
         from menos_bus.outcomes.outcome import Outcome
 
-        if self.app.ledger.find(task_id) is None:
+        if task_id not in self.app.ledger:
             raise UnknownTaskId(
                 f"no call with the id {task_id!r} is known: it was never accepted, or its result "
                 f"has expired (they are kept {self.settings.result_expires / 3600:g} h)"

@@ -6,10 +6,11 @@ a member of a fleet. ``docs/settings.md`` and ``.env.example`` are generated fro
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from menos_bus.errors import SettingsError
@@ -64,7 +65,9 @@ class BusSettings(BaseSettings):
         5555, ge=0, le=65535, description="The port that Flower listens on; 0 takes a free one."
     )
     flower_user: str = Field(
-        "menos", pattern=r"^[^:]+$", description="The user name at Flower's door; without a colon."
+        "menos",
+        pattern=r"^[!-9;-~]+$",
+        description="The user name at Flower's door: printable ASCII without a colon or a space.",
     )
     flower_password: SecretStr | None = Field(
         None,
@@ -80,6 +83,15 @@ class BusSettings(BaseSettings):
             values["plugins"] = tuple(name.strip() for name in names.split(",") if name.strip())
         # An empty variable, as compose files leave behind, is one that is not set.
         return {name: value for name, value in values.items() if value != ""}
+
+    @field_validator("flower_password")
+    @classmethod
+    def _plain_password(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None and not re.fullmatch(r"[ -~]+", password.get_secret_value()):
+            raise ValueError(
+                "use printable ASCII characters: clients differ in how they send others"
+            )
+        return password
 
     @model_validator(mode="after")
     def _fleet_is_whole(self) -> BusSettings:

@@ -6,7 +6,14 @@ import logging
 from typing import Any, ClassVar, Final, NoReturn
 
 from celery import Task, states
-from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
+from celery.exceptions import (
+    Ignore,
+    Reject,
+    Retry,
+    SoftTimeLimitExceeded,
+    WorkerShutdown,
+    WorkerTerminate,
+)
 
 from menos_bus.errors import TaskFailed
 from menos_bus.plugins.hooks import Hooks
@@ -47,12 +54,12 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
             self._pass_gate()
             call = [self] if self.spec.options.get("bind") else []
             return signature.dump(self.spec.function(*call, **values))
-        except (Ignore, Reject, Retry, TaskFailed):
+        except (Ignore, Reject, Retry, TaskFailed, WorkerShutdown, WorkerTerminate):
             raise
         except SoftTimeLimitExceeded:
             limit = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
             self._fail(Failure("time_limit", f"ran longer than {limit} s", retryable=False))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - Celery would end the worker
+        except BaseException as error:  # noqa: BLE001 - Celery would end or block the worker
             self._fail(self.policy.classify(error), error)
 
     @property

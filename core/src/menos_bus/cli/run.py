@@ -35,6 +35,7 @@ def up(port: int | None, as_json: bool) -> None:
         )
     _log(settings)
     _need_flower()
+    os.umask(0o077)  # arguments, texts and results are its owner's, whatever the folder allows
     from menos_bus.cli.banner import print_banner
     from menos_bus.doors.embedded import EmbeddedBus
 

@@ -99,7 +99,8 @@ class EmbeddedBus:
             self._flower.start()
         finally:
             finished = self._stop_worker()
-            self._ledger.requeue_running()
+            if not finished:
+                self._ledger.requeue_running()
             withdraw(self.bus.settings.home)
             self._lock.release()
             if not finished:

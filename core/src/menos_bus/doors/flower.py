@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from http.client import responses
@@ -20,6 +21,7 @@ from flower.app import Flower
 from flower.options import default_options
 from flower.urls import settings as flower_settings
 from flower.views.monitor import Healthcheck, Metrics
+from pydantic_core import from_json
 from tornado.web import HTTPError
 
 from menos_bus.bus import Bus
@@ -33,11 +35,14 @@ logger = logging.getLogger(__name__)
 
 LONGEST_WAIT: Final = 600.0
 """Seconds for which a caller may wait for a result in one request."""
-_POLL: Final = 0.05
+_POLL: Final = (0.02, 0.5)
+"""Seconds between two looks at a result: the first pause, and the longest."""
 
 
 class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
     """Answers in JSON, errors too: ``{"error": {"code", "message", "fields"?}}``."""
+
+    _hung_up = False
 
     @property
     def bus(self) -> Bus:
@@ -47,6 +52,13 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
     def prepare(self) -> None:
         super().prepare()
         self.get_current_user()  # raises 401
+
+    def get_current_user(self) -> Any:
+        """Flower's check; it compares texts, which fails for any that are not ASCII."""
+        try:
+            return super().get_current_user()
+        except TypeError:
+            raise HTTPError(401) from None
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run what blocks (broker, store) off the event loop."""
@@ -85,18 +97,28 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
     async def wait(self, task_id: str, seconds: float) -> Outcome:
         """The outcome, at the latest after this many seconds."""
         deadline = asyncio.get_running_loop().time() + min(max(seconds, 0.0), LONGEST_WAIT)
+        pause, longest = _POLL
         while True:
             outcome: Outcome = await self.in_thread(self.bus.outcome, task_id)
-            if outcome.ready or asyncio.get_running_loop().time() >= deadline:
+            late = asyncio.get_running_loop().time() >= deadline
+            if outcome.ready or late or self._hung_up:
                 return outcome
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, longest)
+
+    def on_connection_close(self) -> None:
+        """The caller does not wait any more."""
+        self._hung_up = True
 
     def timeout_argument(self, default: float) -> float:
         text = self.get_query_argument("timeout", None)
         try:
-            return default if text is None else float(text)
+            seconds = default if text is None else float(text)
         except ValueError:
-            raise InvalidCall([FieldProblem("timeout", "must be a number of seconds")]) from None
+            seconds = math.nan
+        if not math.isfinite(seconds):
+            raise InvalidCall([FieldProblem("timeout", "must be a number of seconds")])
+        return seconds
 
     def write_outcome(self, outcome: Outcome) -> None:
         """Answer in Flower's words (``task-id``, ``state``, ``result``) and in ours."""
@@ -198,7 +220,10 @@ def make_flower(bus: Bus, login: Credentials) -> Flower:
     options.basic_auth = [f"{login.user}:{login.password}"]
     options.persistent = True
     options.db = str(bus.settings.home / "flower")
-    options.state_save_interval = 2000
+    # Flower writes its whole state on the event loop, so not often and not much; the record of
+    # every call is the ledger.
+    options.state_save_interval = 30_000
+    options.max_tasks = 5_000
     # Refused requests are told to their callers; Python would print them without a handler.
     access = logging.getLogger("tornado.access")
     access.addHandler(logging.NullHandler())
@@ -211,7 +236,7 @@ def make_flower(bus: Bus, login: Credentials) -> Flower:
 
 def _take_timeout(body: bytes) -> tuple[Envelope, float | None]:
     try:
-        fields = json.loads(body or b"{}")
+        fields = from_json(body or b"{}", allow_inf_nan=False)
     except ValueError:
         return Envelope.parse(body), None  # says what is wrong with it
     if not isinstance(fields, dict) or "timeout" not in fields:

@@ -77,11 +77,12 @@ def lock(home: Path) -> FileLock:
 
 def announce(home: Path, address: Address) -> None:
     """Write where the bus is, for its owner's eyes only."""
-    path = home / RUNNING
-    withdraw(home)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    written = home / f"{RUNNING}.new"
+    written.unlink(missing_ok=True)
+    handle = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         json.dump(asdict(address), file)
+    written.replace(home / RUNNING)  # whole, or not at all
 
 
 def withdraw(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,10 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery ships no types
 
     # Celery asks for a result again after this many seconds.
     subpolling_interval = 0.05
+
+    def exception_safe_to_retry(self, exc: BaseException) -> bool:
+        """A locked file or a full disk passes; the task's outcome must not be lost for it."""
+        return isinstance(exc, sqlite3.OperationalError)
 
     @property
     def ledger(self) -> SQLiteLedger:

@@ -53,6 +53,7 @@ class Ledger(Protocol):
 
         Raises:
             CallConflict: the id belongs to a call with another task or other arguments.
+            BusUnavailable: it cannot be recorded now.
         """
 
     def accept_again(self, entry: Entry) -> None:
@@ -60,6 +61,9 @@ class Ledger(Protocol):
 
     def withdraw(self, task_id: str) -> None:
         """Forget a call that could not be published; its caller is told so."""
+
+    def __contains__(self, task_id: str) -> bool:
+        """Whether a call was ever accepted and has not expired."""
 
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None`` if it was never accepted or has expired."""

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import redis
 
-from menos_bus.errors import CallConflict
+from menos_bus.errors import BusUnavailable, CallConflict
 from menos_bus.outcomes.ledger import Accepted, Entry
 
 _PREFIX: Final = "menos:call:"
@@ -32,7 +32,20 @@ class RedisLedger:
         self._seconds = int(expires) + _WAITING_MARGIN
 
     def accept(self, entry: Entry) -> Accepted:
-        """Record a call before it is published."""
+        """Record a call before it is published.
+
+        Raises:
+            CallConflict: the id belongs to a call with another task or other arguments.
+            BusUnavailable: Redis does not answer.
+        """
+        try:
+            return self._accept(entry)
+        except redis.RedisError as error:
+            raise BusUnavailable(
+                f"the result store does not take calls now ({error}): try again"
+            ) from error
+
+    def _accept(self, entry: Entry) -> Accepted:
         key = _PREFIX + entry.task_id
         if self._redis.set(key, _dump(entry), nx=True, ex=self._seconds):
             return Accepted.NEW
@@ -48,6 +61,9 @@ class RedisLedger:
     def withdraw(self, task_id: str) -> None:
         """Forget a call that could not be published."""
         self._redis.delete(_PREFIX + task_id)
+
+    def __contains__(self, task_id: str) -> bool:
+        return bool(self._redis.exists(_PREFIX + task_id))
 
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None``."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from celery import states
 
-from menos_bus.errors import CallConflict
+from menos_bus.errors import BusUnavailable, CallConflict
 from menos_bus.outcomes.ledger import Accepted, Entry
 
 FILE: Final = "ledger.sqlite3"
@@ -68,7 +68,7 @@ class SQLiteLedger:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            connection = sqlite3.connect(self.path, timeout=10, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
             # With a write-ahead log this survives the death of the process; only a power cut can
             # take the last moments, and `accept` pays for those.
@@ -96,7 +96,20 @@ class SQLiteLedger:
     # acceptance
 
     def accept(self, entry: Entry) -> Accepted:
-        """Record a call before it is published; on disk when this returns."""
+        """Record a call before it is published; on disk when this returns.
+
+        Raises:
+            CallConflict: the id belongs to a call with another task or other arguments.
+            BusUnavailable: the file is locked for long, or the disk is full.
+        """
+        try:
+            return self._accept(entry)
+        except sqlite3.Error as error:
+            raise BusUnavailable(
+                f"the ledger {self.path} cannot be written ({error}): try again"
+            ) from error
+
+    def _accept(self, entry: Entry) -> Accepted:
         now = time.time()
         with self._write(flushed=True) as db:
             cursor = db.execute(
@@ -136,6 +149,10 @@ class SQLiteLedger:
             db.execute(
                 "DELETE FROM calls WHERE task_id = ? AND state = ?", (task_id, states.PENDING)
             )
+
+    def __contains__(self, task_id: str) -> bool:
+        found = self._connection.execute("SELECT 1 FROM calls WHERE task_id = ?", (task_id,))
+        return found.fetchone() is not None
 
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None``."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -30,7 +31,8 @@ from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.schema import RESERVED, jsonable, problems_of
 
-WEEK: Final = 7 * 24 * 3600.0
+DAY: Final = 24 * 3600.0
+WEEK: Final = 7 * DAY
 
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
 
@@ -96,8 +98,10 @@ class Envelope(BaseModel):
         """
         if self.countdown is not None and self.eta is not None:
             raise InvalidCall([FieldProblem("eta", "cannot be combined with countdown")])
-        if self.eta is not None and _aware(self.eta) > datetime.now(UTC) + timedelta(seconds=WEEK):
-            raise InvalidCall([FieldProblem("eta", "must be within a week")])
+        if self.eta is not None:
+            _check_near("eta", self.eta)
+        if isinstance(self.expires, datetime):
+            _check_near("expires", self.expires)
         options = self.model_dump(include={"task_id", "countdown", "eta", "expires"})
         return {
             # Celery takes a naive time for local time; at a door a time without a zone is UTC.
@@ -212,6 +216,16 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
             reason = f"cannot be written as JSON: {error}"
             raise InvalidCall([FieldProblem(name, reason)]) from None
     return plain
+
+
+def _check_near(field: str, moment: datetime) -> None:
+    try:
+        seconds = (_aware(moment) - datetime.now(UTC)).total_seconds()
+    except OverflowError:
+        seconds = math.inf
+    if not -DAY <= seconds <= WEEK:
+        reason = "must be within a week from now, and at most a day ago"
+        raise InvalidCall([FieldProblem(field, reason)])
 
 
 def _aware(moment: datetime) -> datetime:

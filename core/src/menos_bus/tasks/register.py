@@ -15,7 +15,9 @@ from menos_bus.tasks.schema import Signature
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _SECTION: Final = re.compile(r"^(?:Args|Returns|Raises|Yields|Example|Examples|Note):", re.M)
-_OWNED: Final = frozenset({"base", "exchange", "queue", "routing_key", "serializer", "shared"})
+_OWNED: Final = frozenset(
+    {"base", "exchange", "ignore_result", "queue", "routing_key", "serializer", "shared"}
+)
 """Celery task options that the core decides for all tasks."""
 _NOT_PLAIN: Final = (
     inspect.iscoroutinefunction,
