@@ -84,6 +84,22 @@ def test_a_host_serves_exactly_the_plugins_that_are_installed(tmp_path, dist, cl
         subprocess.run([bin_ / "python", "-c", f"import menos_{name}.tasks"], check=True)
 
 
+def test_the_vault_installs_alone_and_without_celery(tmp_path, dist):
+    bin_ = install(tmp_path / "venv", dist, "menos-vault")
+    code = (
+        "import importlib.util as u, menos_vault\n"
+        "vault = menos_vault.Vault(menos_vault.VaultSettings(home='home'))\n"
+        "vault.objects.put('a/b', b'kept')\n"
+        "print(vault.objects.get('a/b'), vault.records.counts(), u.find_spec('celery'))"
+    )
+
+    said = subprocess.run(
+        [bin_ / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout == "b'kept' Counts(contents=0, chunks=0) None\n"
+
+
 def test_a_third_party_plugin_is_served_after_a_restart(tmp_path, dist, clean_env):
     bin_ = install(tmp_path / "venv", dist, "menos-bus[flower]")
     before = _tasks(bin_, clean_env)
