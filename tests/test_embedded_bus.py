@@ -408,3 +408,12 @@ def _outcome_or_none(bus, task_id):
 
 def _queues(bus):
     return bus.request("GET", "/api/queues/length").json()["active_queues"]
+
+
+def test_a_bus_whose_worker_was_shut_down_ends_with_an_error(start):
+    bus = start()
+    node = next(iter(bus.request("GET", "/api/workers?refresh=1").json()))
+
+    bus.request("POST", f"/api/worker/shutdown/{node}")
+
+    assert bus.process.wait(30) == 2

@@ -20,7 +20,7 @@ from celery.signals import worker_ready
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import credentials
 from menos_bus.doors.running import Address, announce, lock, withdraw
-from menos_bus.errors import SettingsError, TaskFailed
+from menos_bus.errors import BusUnavailable, SettingsError, TaskFailed
 from menos_bus.messages.topology import plugin_of
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.sqlite import SQLiteLedger
@@ -82,6 +82,9 @@ class EmbeddedBus:
 
         Args:
             on_ready: called when calls are taken and served.
+
+        Raises:
+            BusUnavailable: the worker ended without having been told to.
         """
         loop = self._flower.io_loop
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -107,6 +110,8 @@ class EmbeddedBus:
                 # The threads of tasks that did not finish would keep the process alive.
                 logging.shutdown()
                 os._exit(0)
+        if not self._signals:
+            raise BusUnavailable("the worker ended by itself; the lines above say why")
 
     def _announce(self, on_ready: Callable[[Address], None]) -> None:
         announce(self.bus.settings.home, self.address)
