@@ -21,7 +21,7 @@ from menos_bus.bus import Bus
 from menos_bus.doors.credentials import credentials
 from menos_bus.doors.running import Address, announce, lock, withdraw
 from menos_bus.errors import BusUnavailable, SettingsError, TaskFailed
-from menos_bus.messages.topology import plugin_of
+from menos_bus.messages.topology import INTERNAL_QUEUE, plugin_of
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.sqlite import SQLiteLedger
 
@@ -119,7 +119,7 @@ class EmbeddedBus:
 
     def _work(self) -> None:
         names = [queue.name for queue in self.bus.app.conf.task_queues]
-        loaded = {plugin.name for plugin in self.bus.loaded} | {"celery"}
+        loaded = {plugin.name for plugin in self.bus.loaded} | {INTERNAL_QUEUE}
         worker_ready.connect(self._on_worker_ready, weak=False)
         # Being root matters where strangers reach the broker; this one is in the process.
         warnings.filterwarnings("ignore", category=SecurityWarning)
