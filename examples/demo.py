@@ -191,7 +191,7 @@ def _plain(text: str) -> str:
 def _bus() -> Iterator[Bus]:
     """The bus that runs on the data folder, else one of our own for as long as this runs."""
     command = [str(Path(sys.executable).with_name("menos-bus")), "up", "--json"]
-    environment = {"MENOS_FLOWER_PORT": "0", **os.environ}
+    environment = {"MENOS_FLOWER_PORT": "0", "MENOS_API_PORT": "0", **os.environ}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             command,

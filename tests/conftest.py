@@ -18,7 +18,7 @@ def clean_env(tmp_path: Path) -> dict[str, str]:
     """The environment without any MENOS_ setting, and with a data folder of its own."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
     env["MENOS_HOME"] = str(tmp_path / "home")
-    env["MENOS_FLOWER_PORT"] = "0"
+    env["MENOS_FLOWER_PORT"] = env["MENOS_API_PORT"] = "0"
     return env
 
 

@@ -2,7 +2,8 @@
 
 How a page's commands (```console and ```sh blocks) are run, in order, in one folder:
 
-* ``$BUS_URL`` and ``$BUS_LOGIN`` are those of the test's bus, whatever the page sets them to;
+* ``$BUS_URL``, ``$API_URL``, ``$BUS_LOGIN`` and ``$BUS_TOKEN`` (both the callers') and
+  ``$OPERATOR_LOGIN`` are those of the test's bus, whatever the page sets them to;
 * ``TASK_ID`` and ``CONTENT_ID`` are the last ones that a command printed, and a command with
   ``TASK_ID`` is run when that task has ended;
 * ``# exit code N`` at the end of a command says how it ends, 0 without it;
@@ -16,6 +17,7 @@ How its Python is run: a block whose first line (or fence) names a file is that 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -132,8 +134,15 @@ class Shell:
         if line.startswith("curl "):
             line = f"curl -sS {line.removeprefix('curl ')}"
         # Not exported, as on the page: they are the shell's, not settings.
-        login = shlex.quote(f"{self.bus.user}:{self.bus.password}")
-        script = f"BUS_URL={self.bus.url}; BUS_LOGIN={login}\n{line}"
+        told = json.loads((self.bus.home / "bus.json").read_text())
+        known = {
+            "BUS_URL": self.bus.url,
+            "API_URL": told["api_url"],
+            "BUS_LOGIN": f"{told['caller_user']}:{told['caller_password']}",
+            "BUS_TOKEN": told["caller_password"],
+            "OPERATOR_LOGIN": f"{self.bus.user}:{self.bus.password}",
+        }
+        script = "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items()) + line
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder,

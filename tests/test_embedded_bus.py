@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 import signal
 import sqlite3
 import stat
@@ -13,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from running import PROBE, poll, run_cli
+from running import MENOS_BUS, PROBE, poll, run_cli
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -44,6 +46,54 @@ def test_it_listens_on_loopback_only_and_asks_for_the_password(start):
         assert bus.request("GET", path).status_code == 200, path
 
 
+def test_a_caller_may_submit_and_read_and_cannot_shut_the_worker_down(start):
+    bus = start()
+    told = json.loads((bus.home / "bus.json").read_text())
+    caller = (told["caller_user"], told["caller_password"])
+    node = next(iter(bus.request("GET", "/api/workers?refresh=1").json()))
+
+    call = {"args": ["hi"], "timeout": 20}
+    answer = bus.request("POST", "/api/task/apply/probe.echo", json=call, auth=caller)
+    failed = bus.request("POST", "/api/task/apply/probe.broken", json={"timeout": 30}, auth=caller)
+    tried = {
+        path: bus.request(method, path, auth=caller).status_code
+        for method, path in [
+            ("POST", f"/api/worker/shutdown/{node}"),
+            ("POST", "/api/task/revoke/x"),
+            ("GET", "/api/tasks"),
+            ("GET", f"/api/task/info/{answer.json()['task-id']}"),
+            ("GET", "/"),
+            ("GET", "/metrics"),
+        ]
+    }
+
+    assert answer.json()["result"] == "hi"
+    assert failed.json()["error"].keys() == {"code", "message", "tries"}
+    assert "Traceback" not in failed.text
+    assert ".py" not in failed.text
+    assert set(tried.values()) == {403}, tried
+    assert bus.process.poll() is None
+
+
+def test_without_fastapi_it_runs_and_says_how_to_get_the_http_api(start, tmp_path, clean_env):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['fastapi'] = None\n")
+    clean_env["PYTHONPATH"] = f"{hidden}{os.pathsep}{clean_env['PYTHONPATH']}"
+
+    bus = start()
+
+    assert json.loads((bus.home / "bus.json").read_text())["api_url"] is None
+    assert bus.result("probe.echo", "x") == "x"
+    bus.stop()
+    shown = subprocess.Popen([MENOS_BUS, "up"], env=bus.env, stdout=subprocess.PIPE, text=True)
+    lines = iter(shown.stdout.readline, "")
+    assert any("pip install 'menos-bus[http]'" in line for line in lines)
+    shown.kill()
+    shown.wait(10)
+    shown.stdout.close()
+
+
 def test_the_password_is_kept_in_a_file_for_its_owner_only(start):
     first = start()
     files = [first.home / "credentials.json", first.home / "bus.json"]
@@ -53,6 +103,9 @@ def test_the_password_is_kept_in_a_file_for_its_owner_only(start):
     second = start()
 
     assert second.password == first.password
+    told = json.loads((second.home / "bus.json").read_text())
+    assert told["api_url"].startswith("http://127.0.0.1:")
+    assert told["caller_password"] != second.password
 
 
 def test_a_second_bus_on_the_same_folder_says_so_and_exits_2(start):
@@ -365,7 +418,8 @@ def test_letters_beyond_ascii_in_a_login_are_refused_like_any_wrong_one(start):
     bus = start()
     wrong = {"Authorization": "Basic " + base64.b64encode("menos:pässword".encode()).decode()}
 
-    assert bus.request("GET", "/api/task/types", auth=None, headers=wrong).status_code == 401
+    for path in ("/", "/api/task/types", "/api/workers", "/metrics"):
+        assert bus.request("GET", path, auth=None, headers=wrong).status_code == 401
 
 
 def test_what_is_stored_is_for_its_owner_only_also_in_an_open_folder(start, tmp_path):

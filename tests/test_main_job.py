@@ -189,7 +189,7 @@ def shared_bus(tmp_path_factory):
     """One bus for all bad input: nothing of it may harm it."""
     home = tmp_path_factory.mktemp("shared") / "home"
     env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
-    env |= {"MENOS_HOME": str(home), "MENOS_FLOWER_PORT": "0"}
+    env |= {"MENOS_HOME": str(home), "MENOS_FLOWER_PORT": "0", "MENOS_API_PORT": "0"}
     process = subprocess.Popen(
         [MENOS_BUS, "up", "--json"], env=env, stdout=subprocess.PIPE, text=True
     )

@@ -160,6 +160,7 @@ def test_queue_depths_name_every_queue_of_the_loaded_plugins(bus):
     bus.app.backend.store_result(bus.submit("p.greet"), None, "STARTED")
 
     assert queue_depths(bus.app) == [
+        {"name": "callbacks", "messages": 0, "running": 0},
         {"name": "celery", "messages": 0, "running": 0},
         {"name": "p", "messages": 1, "running": 1},
         {"name": "p.priority", "messages": 1, "running": 0},

@@ -205,9 +205,16 @@ def test_an_argument_for_another_host_that_json_cannot_carry_is_an_invalid_call(
         foreign_call("elsewhere.echo", [], {"value": object()})
 
 
-@pytest.mark.parametrize("url", ["https://example.org/hook", "", "not a url"])
-def test_a_callback_url_is_answered_and_never_ignored(url):
-    with pytest.raises(InvalidCall, match="callback_url: this version sends no callbacks"):
+def test_a_callback_url_is_taken_out_of_the_arguments():
+    call = validate_call(spec(greet), ["Ada"], {"callback_url": "https://example.org/hook"})
+
+    assert call.callback_url == "https://example.org/hook"
+    assert call.kwargs == {"who": "Ada"}
+
+
+@pytest.mark.parametrize("url", ["", 5, ["https://example.org"], "x" * 2049])
+def test_a_callback_url_that_is_none_is_refused(url):
+    with pytest.raises(InvalidCall, match="callback_url: "):
         validate_call(spec(greet), ["Ada"], {"callback_url": url})
 
 

@@ -176,12 +176,12 @@ def test_what_has_not_ended_is_given_oldest_first(ledger):
 
     unfinished = ledger.unfinished()
 
-    assert [(found.task_id, cut_off) for found, cut_off in unfinished] == [
+    assert [(found.task_id, found.starts) for found in unfinished] == [
         ("c", 0),
         ("a", 0),
         ("b", 0),
     ]
-    assert unfinished[0][0].message == entry().message
+    assert unfinished[0].message == entry().message
 
 
 @pytest.mark.parametrize("state", ["STARTED", "PROGRESS"])
@@ -191,8 +191,8 @@ def test_a_call_that_is_found_running_was_cut_off_once_more(ledger, state):
     counts = []
     for _ in range(3):
         store(ledger, "i", state)
-        [(found, cut_off)] = ledger.unfinished()
-        counts.append((found.state, cut_off))
+        [found] = ledger.unfinished()
+        counts.append((found.state, found.starts))
 
     assert counts == [("PENDING", 1), ("PENDING", 2), ("PENDING", 3)]
 
@@ -201,9 +201,9 @@ def test_a_call_that_only_waited_was_not_cut_off(ledger):
     ledger.accept(entry())
 
     ledger.unfinished()
-    [(_, cut_off)] = ledger.unfinished()
+    [found] = ledger.unfinished()
 
-    assert cut_off == 0
+    assert found.starts == 0
 
 
 def test_what_an_orderly_stop_interrupts_waits_again_and_was_not_cut_off(ledger):
@@ -214,7 +214,7 @@ def test_what_an_orderly_stop_interrupts_waits_again_and_was_not_cut_off(ledger)
     ledger.requeue_running()
 
     assert [ledger.find(i).state for i in "abcd"] == ["PENDING", "PENDING", "RETRY", "SUCCESS"]
-    assert {cut_off for _, cut_off in ledger.unfinished()} == {0}
+    assert {found.starts for found in ledger.unfinished()} == {0}
 
 
 # expiry

@@ -113,7 +113,7 @@ def test_a_file_that_is_not_text_is_a_settings_error():
 
 
 def test_the_password_is_not_shown():
-    assert "secret" not in repr(BusSettings.load(flower_password="secret"))
+    assert "hush" not in repr(BusSettings.load(flower_password="hush"))
 
 
 def test_every_setting_has_a_description():

@@ -10,10 +10,14 @@ from celery import Celery
 from celery.result import AsyncResult
 from kombu.entity import Queue
 
+from menos_bus.callbacks.guard import Forbidden, Guard
+from menos_bus.callbacks.signing import Signer
 from menos_bus.errors import FieldProblem, InvalidCall
-from menos_bus.messages.topology import INTERNAL_QUEUE, queue_name, queues
+from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
+from menos_bus.messages.topology import queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
-from menos_bus.tasks.contract import owner_of
+from menos_bus.settings import BusSettings
+from menos_bus.tasks.contract import core_queue, owner_of
 from menos_bus.tasks.envelope import Call, foreign_call, validate_call
 from menos_bus.tasks.register import Registry
 
@@ -24,8 +28,12 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
     amqp_cls = "menos_bus.messages.publish:LedgerAMQP"
 
     registry: Registry
-    embedded: bool
+    settings: BusSettings
     open_ledger: Callable[[], Ledger]
+    callback_guard: Guard
+    """Where callbacks may go."""
+    callback_signer: Signer | None
+    """Signs callbacks; ``None`` without a secret."""
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -47,8 +55,8 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         """
         # Without a result nobody would know that the call has ended, the ledger neither.
         options["ignore_result"] = False
-        if name.startswith("celery."):
-            options["queue"] = INTERNAL_QUEUE
+        if (queue := core_queue(name)) is not None:
+            options["queue"] = queue
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
         call, plugin = self._check(name, args or (), kwargs or {})
         if task_id and call.task_id:
@@ -56,8 +64,14 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
             raise InvalidCall([FieldProblem("idempotency_key", problem)])
         headers = dict(options.pop("headers", None) or {})
         if call.priority:
-            headers["menos_priority"] = True
-        options["queue"] = self._queue(plugin, priority=bool(headers.get("menos_priority")))
+            headers[PRIORITY_HEADER] = True
+        if call.callback_url is not None:
+            try:
+                self.callback_guard.check(call.callback_url)
+            except Forbidden as forbidden:
+                raise InvalidCall([FieldProblem("callback_url", str(forbidden))]) from None
+            headers[CALLBACK_HEADER] = call.callback_url
+        options["queue"] = self._queue(plugin, priority=bool(headers.get(PRIORITY_HEADER)))
         return super().send_task(
             name,
             (),
@@ -67,10 +81,19 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
             **options,
         )
 
+    def allowed_callback(self, url: str | None) -> str | None:
+        """The URL, if callbacks may go there."""
+        try:
+            if url is not None:
+                self.callback_guard.check(url)
+        except Forbidden:
+            return None
+        return url
+
     def _check(self, name: str, args: Any, kwargs: Any) -> tuple[Call, str]:
         plugin = owner_of(name)
         # Embedded there is no other host that could have a task that is not installed here.
-        if name in self.registry or plugin is None or self.embedded:
+        if name in self.registry or plugin is None or self.settings.embedded:
             spec = self.registry[name]
             return validate_call(spec, args, kwargs), spec.plugin
         return foreign_call(name, args, kwargs), plugin

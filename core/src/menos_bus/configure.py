@@ -6,13 +6,19 @@ import sqlite3
 from typing import Any, Final
 
 from menos_bus.app import BusApp
+from menos_bus.callbacks import task as callbacks
+from menos_bus.callbacks.guard import Guard
+from menos_bus.callbacks.outbox import SubmitOwed
+from menos_bus.callbacks.signing import Signer
 from menos_bus.errors import SettingsError
 from menos_bus.messages import topology
+from menos_bus.messages.publish import PUBLISH_SECONDS
 from menos_bus.outcomes.ledger import Ledger
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.settings import BusSettings
 from menos_bus.task import BusTask
+from menos_bus.tasks.contract import INTERNAL_QUEUE
 from menos_bus.tasks.register import Registry, TaskSpec
 from menos_bus.tasks.retry import RetryPolicy
 
@@ -23,7 +29,7 @@ _BOTH: Final[dict[str, Any]] = {
     "accept_content": ["json"],
     "enable_utc": True,
     "timezone": "UTC",
-    "task_default_queue": topology.INTERNAL_QUEUE,
+    "task_default_queue": INTERNAL_QUEUE,
     "task_create_missing_queues": False,
     "task_track_started": True,
     "task_acks_late": True,
@@ -42,18 +48,21 @@ _EMBEDDED: Final[dict[str, Any]] = {
     "broker_transport_options": {"polling_interval": 0.005},
     "result_backend": "menos_bus.outcomes.backend:LedgerBackend",
 }
+_REDIS_BACKEND: Final = "menos_bus.outcomes.redis_backend:RedisLedgerBackend"
 _FLEET: Final[dict[str, Any]] = {
     "broker_transport_options": {
         "confirm_publish": True,
-        "read_timeout": 10,
-        "write_timeout": 10,
+        "read_timeout": PUBLISH_SECONDS,
+        "write_timeout": PUBLISH_SECONDS,
     },
     # A publish that cannot be confirmed fails within seconds instead of hanging the caller.
     "task_publish_retry": False,
-    "result_compression": "gzip",
-    "task_soft_time_limit": 300,
-    "task_time_limit": 600,
-    "worker_max_tasks_per_child": 1000,
+    "broker_connection_timeout": 5,
+    "broker_channel_error_retry": True,
+    "worker_deduplicate_successful_tasks": True,
+    "worker_consumer": "menos_bus.messages.consumer:GuardedConsumer",
+    # A failed task's message goes to the dead letters.
+    "task_acks_on_failure": False,
     "worker_detect_quorum_queues": True,
 }
 
@@ -62,7 +71,7 @@ def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
     """A Celery application with all tasks of a registry."""
     app = BusApp("menos_bus", set_as_current=False)
     app.registry = registry
-    app.embedded = settings.embedded
+    app.settings = settings
     app.open_ledger = lambda: _ledger(settings)
     app.conf.update(_BOTH, result_expires=settings.result_expires)
     app.conf.worker_concurrency = settings.concurrency
@@ -72,11 +81,37 @@ def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
         app.conf.update(_EMBEDDED)
     else:
         app.conf.update(
-            _FLEET, broker_url=settings.broker_url, result_backend=settings.result_backend
+            _FLEET,
+            broker_url=settings.broker_url,
+            result_backend=f"{_REDIS_BACKEND}+{settings.result_backend}",
+            result_compression=(
+                None if settings.result_compression == "none" else settings.result_compression
+            ),
+            task_soft_time_limit=settings.soft_time_limit,
+            task_time_limit=settings.time_limit,
+            worker_max_tasks_per_child=settings.max_tasks_per_child,
         )
-    for spec in registry.values():
+    app.callback_guard, app.callback_signer = _callback_guard(settings), _callback_signer(settings)
+    app.steps["consumer"].add(SubmitOwed)
+    for spec in (*registry.values(), callbacks.SPEC):
         _add_task(app, spec, hooks)
     return app
+
+
+def _callback_guard(settings: BusSettings) -> Guard:
+    try:
+        return Guard(settings.callback_allow)
+    except ValueError as error:
+        raise SettingsError(f"MENOS_CALLBACK_ALLOW: {error}") from None
+
+
+def _callback_signer(settings: BusSettings) -> Signer | None:
+    if settings.callback_secret is None:
+        return None
+    try:
+        return Signer(settings.callback_secret.get_secret_value().replace(",", " ").split())
+    except ValueError as error:
+        raise SettingsError(f"MENOS_CALLBACK_SECRET: {error}") from None
 
 
 def _ledger(settings: BusSettings) -> Ledger:

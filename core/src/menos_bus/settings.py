@@ -67,24 +67,93 @@ class BusSettings(BaseSettings):
     flower_user: str = Field(
         "menos",
         pattern=r"^[!-9;-~]+$",
-        description="The user name at Flower's door: printable ASCII without a colon or a space.",
+        description="The operator's user name at the HTTP doors: printable ASCII without a colon "
+        "or a space.",
     )
     flower_password: SecretStr | None = Field(
         None,
-        description="The password at Flower's door. By default one is generated and kept in "
-        "`credentials.json` in the data folder, readable by its owner only.",
+        description="The operator's password, who may do everything. By default one is generated "
+        "and kept in `credentials.json` in the data folder, readable by its owner only.",
+    )
+    caller_user: str = Field(
+        "caller",
+        pattern=r"^[!-9;-~]+$",
+        description="The user name of callers, who may submit calls and read results at the HTTP "
+        "doors, and nothing else: printable ASCII without a colon or a space.",
+    )
+    caller_password: SecretStr | None = Field(
+        None,
+        description="The password of callers; also their bearer token. By default one is "
+        "generated and kept in `credentials.json` in the data folder.",
+    )
+    broker_api: SecretStr | None = Field(
+        None,
+        description="RabbitMQ's management API for Flower's broker page, such as "
+        "`http://user:password@rabbit:15672/api/`. Queue lengths are known without it.",
+    )
+    api_host: str = Field("127.0.0.1", description="The address that the HTTP API listens on.")
+    api_port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        description="The port that the HTTP API listens on; 0 takes a free one.",
+    )
+    soft_time_limit: float = Field(
+        300.0,
+        gt=0,
+        description="Seconds after which a fleet's task is told to end, unless it declares its "
+        "own `soft_time_limit`.",
+    )
+    time_limit: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds after which a fleet's task is ended with its process, unless it "
+        "declares its own `time_limit`.",
+    )
+    consumer_timeout: float = Field(
+        1800.0,
+        gt=0,
+        description="RabbitMQ's `consumer_timeout` in seconds: a worker refuses to start with a "
+        "task that may run longer. RabbitMQ's own default is 30 minutes.",
+    )
+    max_tasks_per_child: int = Field(
+        1000, ge=1, description="Tasks that a process of a worker runs before it is replaced."
+    )
+    result_compression: Literal["gzip", "bzip2", "none"] = Field(
+        "gzip", description="How a fleet's results are compressed."
+    )
+    callback_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Where callbacks may go besides public addresses, separated by commas: "
+        "`host:port`, an address or a network such as `10.0.0.0/8`. n8n in the same network needs "
+        "its `host:port` here.",
+    )
+    callback_secret: SecretStr | None = Field(
+        None,
+        description="Signs callbacks by Standard Webhooks: `whsec_` and the base64 of 24 to 64 "
+        "random bytes; two of them, separated by a comma, while it is being changed. Without it "
+        "callbacks are not signed.",
+    )
+    callback_token: SecretStr | None = Field(
+        None,
+        description="Sent with callbacks as the header `X-Menos-Token`, for receivers that cannot "
+        "verify a signature, such as n8n's header authentication.",
+    )
+    callback_timeout: float = Field(
+        10.0, ge=1, le=60, description="Seconds that one try to deliver a callback may take in all."
     )
     log_level: LogLevel = Field("WARNING", description="What is logged, from this level up.")
 
     @model_validator(mode="before")
     @classmethod
     def _read_texts(cls, values: dict[str, object]) -> dict[str, object]:
-        if isinstance(names := values.get("plugins"), str):
-            values["plugins"] = tuple(name.strip() for name in names.split(",") if name.strip())
+        for name in ("plugins", "callback_allow"):
+            if isinstance(listed := values.get(name), str):
+                values[name] = tuple(item.strip() for item in listed.split(",") if item.strip())
         # An empty variable, as compose files leave behind, is one that is not set.
         return {name: value for name, value in values.items() if value != ""}
 
-    @field_validator("flower_password")
+    @field_validator("flower_password", "caller_password", "callback_token")
     @classmethod
     def _plain_password(cls, password: SecretStr | None) -> SecretStr | None:
         if password is not None and not re.fullmatch(r"[ -~]+", password.get_secret_value()):
@@ -97,6 +166,12 @@ class BusSettings(BaseSettings):
     def _fleet_is_whole(self) -> BusSettings:
         if (self.broker_url is None) != (self.result_backend is None):
             raise ValueError("MENOS_BROKER_URL and MENOS_RESULT_BACKEND go together: set both")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_are_in_order(self) -> BusSettings:
+        if self.soft_time_limit > self.time_limit:
+            raise ValueError("MENOS_SOFT_TIME_LIMIT is longer than MENOS_TIME_LIMIT")
         return self
 
     @property

@@ -15,7 +15,9 @@ from celery.exceptions import (
     WorkerTerminate,
 )
 
+from menos_bus.callbacks.outbox import submit_owed
 from menos_bus.errors import TaskFailed
+from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.hookspecs import Proceed, Wait
 from menos_bus.tasks.envelope import split_reserved
@@ -32,6 +34,7 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
     """The Celery task class of every registered function."""
 
     abstract = True
+    Request = "menos_bus.messages.request:BusRequest"
     # The bus checks arguments itself, with the reserved ones that Celery knows nothing of.
     typing = False
     # When to stop is the policy's to say.
@@ -65,7 +68,7 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
     @property
     def priority_call(self) -> bool:
         """Whether the running call was made with ``priority=True``."""
-        return bool((self.request.headers or {}).get("menos_priority"))
+        return bool((self.request.headers or {}).get(PRIORITY_HEADER))
 
     def _pass_gate(self) -> None:
         answer = self._ask_gate()
@@ -121,6 +124,11 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
         """Tell the plugins, once per terminal state, after it is stored."""
         if status not in states.READY_STATES:
             return
+        if (self.request.headers or {}).get(CALLBACK_HEADER):
+            try:
+                submit_owed(self.app)
+            except Exception as error:  # noqa: BLE001 - a worker's next look will do it
+                logger.warning("the callback of %s waits: %s", task_id, error)
         told = {"task": self.name, "task_id": task_id, "state": status}
         self.hooks.release_quota(**told)
         self.hooks.task_finished(**told, result=retval if status == states.SUCCESS else None)

@@ -15,6 +15,7 @@ import click
 
 from menos_bus.bus import Bus
 from menos_bus.doors.running import Address
+from menos_bus.doors.serving import INSTALL
 from menos_bus.plugins.loader import State
 
 
@@ -27,6 +28,9 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
                     "url": address.url,
                     "user": address.user,
                     "password": address.password,
+                    "api_url": address.api_url,
+                    "caller_user": address.caller_user,
+                    "caller_password": address.caller_password,
                     "pid": address.pid,
                     "tasks": list(bus.registry),
                 }
@@ -34,9 +38,13 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
         )
         return
     click.secho("menos-bus is up", fg="green", bold=True)
+    operator = f"{address.user}:{address.password}"
+    callers = f"{address.caller_user}:{address.caller_password}"
+    width = max(len(operator), len(callers))
     click.echo(f"  Flower    {address.url}")
-    click.echo(f"  user      {address.user}")
-    click.echo(f"  password  {address.password}")
+    click.echo(f"  HTTP API  {_api(address)}")
+    click.echo(f"  operator  {operator:<{width}}  may do everything")
+    click.echo(f"  callers   {callers:<{width}}  submit tasks and read results: n8n, curl")
     click.echo(f"  data      {bus.settings.home.resolve()}")
     for plugin in bus.plugins:
         mark, colour = ("✓", "green") if plugin.state is State.LOADED else ("✗", "red")
@@ -50,7 +58,7 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
         name, body = example
         # An id of the caller's own, so that both lines work as they are.
         task_id = f"try-{secrets.token_hex(3)}"
-        login = shlex.quote(f"{address.user}:{address.password}")
+        login = shlex.quote(callers)
         click.secho("\nSubmit a task, and read its result:", bold=True)
         click.echo(
             f"  curl -u {login} {address.url}/api/task/async-apply/{name} "
@@ -62,6 +70,12 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
         options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())
         click.echo(f"  {_command(bus)} call {name} {values} {options}".rstrip())
     click.echo("\nCtrl-C stops the bus; nothing that was accepted is lost.")
+
+
+def _api(address: Address) -> str:
+    if address.api_url is None:
+        return f"not installed: {INSTALL}"
+    return f"{address.api_url}  (described at /docs)"
 
 
 def _command(bus: Bus) -> str:

@@ -1,11 +1,13 @@
-"""``up``, ``worker``, ``flower``: what runs until it is stopped."""
+"""``up``, ``worker``, ``flower``, ``api``: what runs until it is stopped."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,25 +15,28 @@ from menos_bus.cli.output import json_option, says_errors
 from menos_bus.errors import SettingsError
 from menos_bus.settings import BusSettings
 
+if TYPE_CHECKING:
+    from menos_bus.doors.worker import Pool
+
 
 @click.command()
 @click.option("--port", type=int, help="Flower's port; overrides MENOS_FLOWER_PORT.")
+@click.option("--api-port", type=int, help="The HTTP API's port; overrides MENOS_API_PORT.")
 @json_option
 @says_errors
-def up(port: int | None, as_json: bool) -> None:
-    """Run the whole bus in this process: worker, broker and Flower, on loopback.
+def up(port: int | None, api_port: int | None, as_json: bool) -> None:
+    """Run the whole bus in this process: worker, broker, Flower and HTTP API, on loopback.
 
     Ctrl-C lets running tasks finish; whatever was accepted and did not finish runs again at the
     next start.
     """
     from menos_bus.bus import Bus
 
-    overrides: dict[str, Any] = {} if port is None else {"flower_port": port}
-    settings = BusSettings.load(**overrides)
+    settings = BusSettings.load(**_given(flower_port=port, api_port=api_port))
     if not settings.embedded:
         raise SettingsError(
-            "MENOS_BROKER_URL is set: a fleet runs `menos-bus worker` and `menos-bus flower`; "
-            "unset it to run all in one process"
+            "MENOS_BROKER_URL is set: a fleet runs `menos-bus worker`, `menos-bus flower` and "
+            "`menos-bus api`; unset it to run all in one process"
         )
     _log(settings)
     _need_flower()
@@ -46,16 +51,39 @@ def up(port: int | None, as_json: bool) -> None:
 @click.command()
 @click.option("--only", multiple=True, metavar="PLUGIN", help="Serve just this plugin; repeatable.")
 @click.option("--concurrency", type=int, help="Tasks at a time; overrides MENOS_CONCURRENCY.")
+@click.option(
+    "--pool",
+    type=click.Choice(["prefork", "threads", "solo", "gevent"]),
+    default="prefork",
+    show_default=True,
+    help="How tasks run side by side: in processes, threads, one by one, or greenlets.",
+)
+@click.option("--reload", is_flag=True, help="Start again when a Python file here changes.")
 @says_errors
-def worker(only: tuple[str, ...], concurrency: int | None) -> None:
+def worker(only: tuple[str, ...], concurrency: int | None, pool: Pool, reload: bool) -> None:
     """Serve the queues of this host's plugins from a fleet's broker."""
+    if reload:
+        _run_again_on_changes()
+        return
     from menos_bus.bus import Bus
     from menos_bus.doors.worker import run_worker
 
-    overrides: dict[str, Any] = {} if concurrency is None else {"concurrency": concurrency}
-    settings = BusSettings.load(**overrides)
+    settings = BusSettings.load(**_given(concurrency=concurrency))
     _log(settings)
-    sys.exit(run_worker(Bus(settings), only))
+    sys.exit(run_worker(Bus(settings), only, pool))
+
+
+def _run_again_on_changes() -> None:
+    try:
+        from watchfiles import PythonFilter, run_process
+    except ImportError as error:
+        raise SettingsError("--reload needs watchfiles: pip install 'menos-bus[reload]'") from error
+    command = shlex.join(word for word in sys.argv if word != "--reload")
+    click.echo(f"Watching the Python files in {Path.cwd()}", err=True)
+    # The worker gets the time to hand its tasks back, as at any stop.
+    run_process(
+        ".", target=command, target_type="command", watch_filter=PythonFilter(), sigint_timeout=30
+    )
 
 
 @click.command()
@@ -65,8 +93,7 @@ def flower(port: int | None) -> None:
     """Run Flower with this bus's tasks and checks, for a fleet's broker."""
     from menos_bus.bus import Bus
 
-    overrides: dict[str, Any] = {} if port is None else {"flower_port": port}
-    settings = BusSettings.load(**overrides)
+    settings = BusSettings.load(**_given(flower_port=port))
     if settings.embedded:
         raise SettingsError(
             "a Flower of its own needs a broker: set MENOS_BROKER_URL and MENOS_RESULT_BACKEND; "
@@ -74,11 +101,11 @@ def flower(port: int | None) -> None:
         )
     _log(settings)
     _need_flower()
-    from menos_bus.doors.credentials import credentials
+    from menos_bus.doors.credentials import logins
     from menos_bus.doors.flower import make_flower
 
-    login = credentials(settings)
-    app = make_flower(Bus(settings), login)
+    known = logins(settings)
+    app = make_flower(Bus(settings), known)
     try:
         bound = app.start_http_server()
     except OSError as error:
@@ -86,11 +113,43 @@ def flower(port: int | None) -> None:
             f"cannot listen on {settings.flower_host}:{settings.flower_port} ({error.strerror}): "
             "set MENOS_FLOWER_PORT"
         ) from error
-    click.echo(f"Flower: http://{settings.flower_host}:{bound}   user: {login.user}")
+    click.echo(
+        f"Flower: http://{settings.flower_host}:{bound}   operator: {known.operator.user}   "
+        f"callers: {known.caller.user}"
+    )
     try:
         app.start()
     except KeyboardInterrupt:
         app.stop()
+
+
+@click.command()
+@click.option("--port", type=int, help="The port; overrides MENOS_API_PORT.")
+@click.option("--host", help="The address to listen on; overrides MENOS_API_HOST.")
+@says_errors
+def api(port: int | None, host: str | None) -> None:
+    """Run the HTTP API, for a fleet's broker."""
+    from menos_bus.bus import Bus
+
+    settings = BusSettings.load(**_given(api_port=port, api_host=host))
+    if settings.embedded:
+        raise SettingsError(
+            "an HTTP API of its own needs a broker: set MENOS_BROKER_URL and MENOS_RESULT_BACKEND; "
+            "without them `menos-bus up` runs the HTTP API too"
+        )
+    _log(settings)
+    from menos_bus.doors.credentials import logins
+    from menos_bus.doors.serving import ApiServer
+
+    known = logins(settings)
+    server = ApiServer(Bus(settings), known)
+    click.echo(f"HTTP API: {server.url}   callers: {known.caller.user}")
+    server.run()
+
+
+def _given(**overrides: object) -> dict[str, Any]:
+    """The settings that an option was given for."""
+    return {name: value for name, value in overrides.items() if value is not None}
 
 
 def _log(settings: BusSettings) -> None:

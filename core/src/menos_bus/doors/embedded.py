@@ -1,4 +1,4 @@
-"""Everything in one process: worker, broker in memory, Flower. What ``menos-bus up`` runs."""
+"""Everything in one process: worker, broker in memory, Flower, HTTP API: ``menos-bus up``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from celery.platforms import SecurityWarning
 from celery.signals import worker_ready
 
 from menos_bus.bus import Bus
-from menos_bus.doors.credentials import credentials
+from menos_bus.doors.credentials import logins
 from menos_bus.doors.running import Address, announce, lock, withdraw
+from menos_bus.doors.serving import ApiServer, installed
 from menos_bus.errors import BusUnavailable, SettingsError, TaskFailed
-from menos_bus.messages.topology import INTERNAL_QUEUE, plugin_of
+from menos_bus.messages.topology import plugin_of
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.sqlite import SQLiteLedger
+from menos_bus.tasks.contract import CORE_QUEUES
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +46,19 @@ class EmbeddedBus:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self._lock = lock(bus.settings.make_home())
+        self._api: ApiServer | None = None
         try:
-            self.login = credentials(bus.settings)
+            self.logins = logins(bus.settings)
             # Not before the lock: the first one to import Flower's options is the only one.
             from menos_bus.doors.flower import make_flower
 
-            self._flower = make_flower(bus, self.login)
+            self._flower = make_flower(bus, self.logins)
+            if installed():
+                self._api = ApiServer(bus, self.logins)
             self.address = self._listen()
         except BaseException:
+            if self._api is not None:
+                self._api.close()
             self._lock.release()
             raise
         ledger = bus.app.ledger
@@ -72,7 +79,16 @@ class EmbeddedBus:
                 "a free one"
             ) from error
         host = f"[{settings.flower_host}]" if ":" in settings.flower_host else settings.flower_host
-        return Address(f"http://{host}:{port}", self.login.user, self.login.password, os.getpid())
+        operator, caller = self.logins.operator, self.logins.caller
+        return Address(
+            f"http://{host}:{port}",
+            operator.user,
+            operator.password,
+            os.getpid(),
+            caller.user,
+            caller.password,
+            None if self._api is None else self._api.url,
+        )
 
     def run(self, on_ready: Callable[[Address], None]) -> None:
         """Serve until SIGINT or SIGTERM.
@@ -97,10 +113,14 @@ class EmbeddedBus:
         # Flower asks the workers once, when it starts.
         self._worker_ready.wait(_START_SECONDS)
         loop.add_callback(self._announce, on_ready)
-        self._schedule_expiry()
+        self._schedule()
+        if self._api is not None:
+            self._api.start()
         try:
             self._flower.start()
         finally:
+            if self._api is not None:
+                self._api.stop()
             finished = self._stop_worker()
             if not finished:
                 self._ledger.requeue_running()
@@ -119,7 +139,7 @@ class EmbeddedBus:
 
     def _work(self) -> None:
         names = [queue.name for queue in self.bus.app.conf.task_queues]
-        loaded = {plugin.name for plugin in self.bus.loaded} | {INTERNAL_QUEUE}
+        loaded = {plugin.name for plugin in self.bus.loaded} | {*CORE_QUEUES}
         worker_ready.connect(self._on_worker_ready, weak=False)
         # Being root matters where strangers reach the broker; this one is in the process.
         warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -169,9 +189,9 @@ class EmbeddedBus:
         amqp = self.bus.app.amqp
         limit = self.bus.settings.delivery_limit
         with self.bus.app.producer_or_acquire() as producer:
-            for entry, cut_off in self._ledger.unfinished():
-                if cut_off >= limit:
-                    self._give_up(entry, cut_off)
+            for entry in self._ledger.unfinished():
+                if entry.starts >= limit:
+                    self._give_up(entry)
                 elif entry.queue not in amqp.queues:
                     # It waits in the ledger until its plugin loads again.
                     logger.warning(
@@ -183,21 +203,29 @@ class EmbeddedBus:
                 else:
                     amqp.send_recorded(producer, entry)
 
-    def _give_up(self, entry: Entry, cut_off: int) -> None:
+    def _give_up(self, entry: Entry) -> None:
         outcome = TaskFailed(
-            f"its process died {cut_off} times while it ran, so it is not run again "
+            f"its process died {entry.starts} times while it ran, so it is not run again "
             "(MENOS_DELIVERY_LIMIT)",
             "crash_loop",
-            cut_off,
+            entry.starts,
         )
         self.bus.app.backend.store_result(entry.task_id, outcome, states.FAILURE)
         told = {"task": entry.task, "task_id": entry.task_id, "state": states.FAILURE}
         self.bus.hooks.release_quota(**told)
         self.bus.hooks.task_finished(**told, result=None)
 
-    def _schedule_expiry(self) -> None:
+    def _schedule(self) -> None:
         from tornado.ioloop import PeriodicCallback
 
         PeriodicCallback(
             lambda: self._ledger.expire(self.bus.settings.result_expires), 3600 * 1000
         ).start()
+        PeriodicCallback(self._send_reopened, 1000).start()
+
+    def _send_reopened(self) -> None:
+        """Run what ``menos-bus dead replay`` has taken up again, in another process."""
+        if reopened := self._ledger.take_reopened():
+            with self.bus.app.producer_or_acquire() as producer:
+                for entry in reopened:
+                    self.bus.app.amqp.send_recorded(producer, entry)

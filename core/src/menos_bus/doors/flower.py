@@ -1,92 +1,101 @@
 """The Flower door: Flower with our application, our checks and our answers.
 
-Flower itself hands any option of the body to Celery, lets wrong arguments through, and calls an id
-that never existed PENDING. The handlers here replace its task endpoints; everything else of Flower
-is as it is, behind the same password.
+Flower itself hands any option of the body to Celery, lets wrong arguments through, calls an id
+that never existed PENDING, and gives everybody with the password everything. The handlers here
+replace its task endpoints; everything else of Flower is as it is, for the operator alone.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import math
-from collections.abc import Callable
+from asyncio import to_thread
 from dataclasses import asdict
 from http.client import responses
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from flower.api.tasks import BaseTaskHandler
 from flower.app import Flower
 from flower.options import default_options
 from flower.urls import settings as flower_settings
-from flower.views.monitor import Healthcheck, Metrics
+from flower.views.error import NotFoundErrorHandler
+from flower.views.monitor import Healthcheck
 from pydantic_core import from_json
 from tornado.web import HTTPError
 
 from menos_bus.bus import Bus
-from menos_bus.doors.credentials import Credentials
-from menos_bus.errors import BusError, CallError, FieldProblem, InvalidCall, UnknownTaskId
+from menos_bus.doors.credentials import FORBIDDEN, REALM, UNAUTHORIZED, Logins, Role
+from menos_bus.doors.refusals import INTERNAL, RETRY_AFTER, Refusal, refusal_of
+from menos_bus.doors.turns import Turns
+from menos_bus.doors.waiting import LONGEST_WAIT, seconds_of, wait
+from menos_bus.errors import BusError, FieldProblem, InvalidCall
 from menos_bus.outcomes.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.tasks.envelope import Envelope
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT: Final = 600.0
-"""Seconds for which a caller may wait for a result in one request."""
-_POLL: Final = (0.02, 0.5)
-"""Seconds between two looks at a result: the first pause, and the longest."""
+
+class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
+    """Flower that looks at who asks before any handler is made.
+
+    Every request passes :meth:`get_handler_delegate`, whatever its path. A handler is the
+    operator's unless its class says ``for_callers``, so what a later Flower adds is closed, too.
+    """
+
+    bus: Bus
+    logins: Logins
+    turns: Turns
+
+    def get_handler_delegate(
+        self, request: Any, target_class: type, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Tornado's dispatch; a request that is refused gets a handler that says so."""
+        role = self.logins.role_of(request.headers.get("Authorization"))
+        if issubclass(target_class, NotFoundErrorHandler) and request.path.startswith("/api/"):
+            target_class = _NoSuchEndpoint
+        if role is None:
+            target_class, args, kwargs = _Unauthorized, (), {}
+        elif role is not Role.OPERATOR and not getattr(target_class, "for_callers", False):
+            target_class, args, kwargs = _Forbidden, (), {}
+        elif role is Role.OPERATOR:
+            # Flower's own handlers look once more, and know this one form only.
+            request.headers["Authorization"] = self.logins.operator.basic
+        return super().get_handler_delegate(request, target_class, *args, **kwargs)
 
 
 class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
     """Answers in JSON, errors too: ``{"error": {"code", "message", "fields"?}}``."""
 
-    _hung_up = False
+    for_callers: ClassVar = True
+    _has_hung_up = False
 
     @property
     def bus(self) -> Bus:
         bus: Bus = self.application.bus
         return bus
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.get_current_user()  # raises 401
-
     def get_current_user(self) -> Any:
-        """Flower's check; it compares texts, which fails for any that are not ASCII."""
-        try:
-            return super().get_current_user()
-        except TypeError:
-            raise HTTPError(401) from None
-
-    async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run what blocks (broker, store) off the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self.application.executor, lambda: function(*args, **kwargs)
-        )
+        """Whoever the dispatch has let in."""
+        return True
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]
-        if isinstance(error, CallError):
-            status_code = error.status
-            body: dict[str, Any] = {"code": error.code, "message": error.message}
-            if isinstance(error, InvalidCall):
-                body["fields"] = [problem._asdict() for problem in error.problems]
-            if status_code == 503:
-                self.set_header("Retry-After", "10")
-        elif isinstance(error, UnknownTaskId):
-            status_code = 404
-            body = {"code": error.code, "message": error.message}
-        elif status_code == 401:
-            self.set_header("WWW-Authenticate", 'Basic realm="menos-bus"')
-            body = {"code": "unauthorized", "message": "user or password is missing or wrong"}
-        elif isinstance(error, HTTPError):
-            body = {"code": "bad_request", "message": error.log_message or responses[status_code]}
+        if isinstance(error, HTTPError):
+            message = error.log_message or responses[status_code]
+            refusal = Refusal(status_code, code="bad_request", message=message)
         else:
-            body = {"code": "internal_error", "message": "the bus failed; its log has the cause"}
-        self.set_status(status_code)
+            refusal = refusal_of(error) or INTERNAL
+        self.refuse(refusal)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """End the request with this answer."""
+        body: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
+        if refusal.fields:
+            body["fields"] = [problem._asdict() for problem in refusal.fields]
+        if refusal.status == 503:
+            self.set_header("Retry-After", str(RETRY_AFTER))
+        self.set_status(refusal.status)
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.finish(json.dumps({"error": body}))
 
@@ -95,30 +104,14 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
             super().log_exception(typ, value, tb)
 
     async def wait(self, task_id: str, seconds: float) -> Outcome:
-        """The outcome, at the latest after this many seconds."""
-        deadline = asyncio.get_running_loop().time() + min(max(seconds, 0.0), LONGEST_WAIT)
-        pause, longest = _POLL
-        while True:
-            outcome: Outcome = await self.in_thread(self.bus.outcome, task_id)
-            late = asyncio.get_running_loop().time() >= deadline
-            if outcome.ready or late or self._hung_up:
-                return outcome
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, longest)
+        return await wait(self.bus, task_id, seconds, self._hung_up)
+
+    async def _hung_up(self) -> bool:
+        return self._has_hung_up
 
     def on_connection_close(self) -> None:
         """The caller does not wait any more."""
-        self._hung_up = True
-
-    def timeout_argument(self, default: float) -> float:
-        text = self.get_query_argument("timeout", None)
-        try:
-            seconds = default if text is None else float(text)
-        except ValueError:
-            seconds = math.nan
-        if not math.isfinite(seconds):
-            raise InvalidCall([FieldProblem("timeout", "must be a number of seconds")])
-        return seconds
+        self._has_hung_up = True
 
     def write_outcome(self, outcome: Outcome) -> None:
         """Answer in Flower's words (``task-id``, ``state``, ``result``) and in ours."""
@@ -127,6 +120,22 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
             # Where Flower's own callers look for what went wrong.
             shown["result"] = outcome.error["message"]
         self.write({"task-id": shown.pop("task_id"), **shown})
+
+
+class _Unauthorized(_Handler):
+    def prepare(self) -> None:
+        self.set_header("WWW-Authenticate", f'Basic realm="{REALM}"')
+        self.refuse(Refusal(401, code="unauthorized", message=UNAUTHORIZED))
+
+
+class _Forbidden(_Handler):
+    def prepare(self) -> None:
+        self.refuse(Refusal(403, code="forbidden", message=FORBIDDEN))
+
+
+class _NoSuchEndpoint(_Handler):
+    def prepare(self) -> None:
+        self.refuse(Refusal(404, code="not_found", message=f"there is no {self.request.path} here"))
 
 
 class AsyncApply(_Handler):
@@ -140,10 +149,8 @@ class AsyncApply(_Handler):
     async def submit(self, name: str, envelope: Envelope) -> str:
         # Only tasks that are registered here: for others nothing could be checked.
         spec = self.bus.registry[name]
-        task_id: str = await self.in_thread(
-            self.bus.submit, spec.name, envelope.args, envelope.kwargs, **envelope.options
-        )
-        return task_id
+        turns: Turns = self.application.turns
+        return await turns.submit(spec.name, envelope.args, envelope.kwargs, **envelope.options)
 
 
 class Apply(AsyncApply):
@@ -160,7 +167,9 @@ class Result(_Handler):
     """``GET /api/task/result/<id>``: the outcome now, or within ``?timeout=`` seconds."""
 
     async def get(self, task_id: str) -> None:
-        self.write_outcome(await self.wait(task_id, self.timeout_argument(0.0)))
+        self.write_outcome(
+            await self.wait(task_id, seconds_of(self.get_query_argument("timeout", None)))
+        )
 
 
 class TaskTypes(_Handler):
@@ -174,7 +183,7 @@ class QueueLengths(_Handler):
     """``GET /api/queues/length``: from the ledger, so that it works with every broker."""
 
     async def get(self) -> None:
-        depths = await self.in_thread(queue_depths, self.bus.app)
+        depths = await to_thread(queue_depths, self.bus.app)
         self.write({"active_queues": depths})
 
 
@@ -182,18 +191,16 @@ class Health(_Handler):
     """``GET /api/health``: what the plugins say of themselves, in the process that serves them."""
 
     async def get(self) -> None:
-        checks = await self.in_thread(lambda: [asdict(c) for c in self.bus.hooks.check_health()])
+        checks = await to_thread(lambda: [asdict(c) for c in self.bus.hooks.check_health()])
         self.write({"checks": checks})
 
 
-class _GuardedMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
-    def prepare(self) -> None:
-        self.get_current_user()
+class _OpenHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types
+    for_callers: ClassVar = True
 
-
-class _GuardedHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types
-    def prepare(self) -> None:
-        self.get_current_user()
+    def get_current_user(self) -> Any:
+        """Whoever the dispatch has let in."""
+        return True
 
 
 _HANDLERS: Final = [
@@ -204,12 +211,11 @@ _HANDLERS: Final = [
     (r"/api/task/types", TaskTypes),
     (r"/api/queues/length", QueueLengths),
     (r"/api/health", Health),
-    (r"/metrics", _GuardedMetrics),
-    (r"/healthcheck", _GuardedHealthcheck),
+    (r"/healthcheck", _OpenHealthcheck),
 ]
 
 
-def make_flower(bus: Bus, login: Credentials) -> Flower:
+def make_flower(bus: Bus, logins: Logins) -> Flower:
     """Flower with the bus's application and these handlers, not listening yet.
 
     Flower keeps its options in a module of its own, so a process can have one Flower only.
@@ -217,7 +223,9 @@ def make_flower(bus: Bus, login: Credentials) -> Flower:
     options = default_options
     options.address = bus.settings.flower_host
     options.port = bus.settings.flower_port
-    options.basic_auth = [f"{login.user}:{login.password}"]
+    options.basic_auth = [f"{logins.operator.user}:{logins.operator.password}"]
+    if bus.settings.broker_api is not None:
+        options.broker_api = bus.settings.broker_api.get_secret_value()
     options.persistent = True
     options.db = str(bus.settings.home / "flower")
     # Flower writes its whole state on the event loop, so not often and not much; the record of
@@ -228,8 +236,10 @@ def make_flower(bus: Bus, login: Credentials) -> Flower:
     access = logging.getLogger("tornado.access")
     access.addHandler(logging.NullHandler())
     access.propagate = False
-    flower = Flower(capp=bus.app, options=options, **flower_settings)
+    flower = _GuardedFlower(capp=bus.app, options=options, **flower_settings)
     flower.bus = bus
+    flower.logins = logins
+    flower.turns = Turns(bus)
     flower.add_handlers(r".*", _HANDLERS)
     return flower
 

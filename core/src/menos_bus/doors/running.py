@@ -18,12 +18,25 @@ RUNNING: Final = "bus.json"
 
 @dataclass(frozen=True)
 class Address:
-    """Where a running embedded bus is, and how to get in."""
+    """Where a running embedded bus is, and how to get in.
+
+    Attributes:
+        url: Flower's.
+        user: the operator's name.
+        password: the operator's.
+        pid: the process.
+        caller_user: the callers' name.
+        caller_password: theirs.
+        api_url: the HTTP API's, ``None`` where it is not installed.
+    """
 
     url: str
     user: str
     password: str = field(repr=False)
     pid: int = 0
+    caller_user: str = ""
+    caller_password: str = field(default="", repr=False)
+    api_url: str | None = None
 
 
 class AlreadyRunning(SettingsError):

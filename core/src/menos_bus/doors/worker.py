@@ -1,27 +1,52 @@
-"""A fleet's worker: serves the queues of the plugins that loaded on this host."""
+"""A worker of a fleet: serves the queues of the plugins that loaded on this host."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+from socket import gethostname
+from typing import Final, Literal, get_args
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+from amqp.exceptions import AccessRefused, PreconditionFailed
+from kombu.entity import Queue
+from kombu.exceptions import KombuError
+
 from menos_bus.bus import Bus
-from menos_bus.errors import SettingsError
-from menos_bus.messages.topology import INTERNAL_QUEUE, dead_letter_queues, plugin_of
+from menos_bus.errors import BusUnavailable, SettingsError
+from menos_bus.messages.topology import DEAD_LETTERED, dead_letter_queues, queues
+from menos_bus.settings import BusSettings
+from menos_bus.tasks.register import TaskSpec
+
+Pool = Literal["prefork", "threads", "solo", "gevent"]
+
+POOLS: Final[tuple[Pool, ...]] = get_args(Pool)
+_LIMITS_KEPT: Final[dict[Pool, tuple[str, ...]]] = {
+    "prefork": ("time_limit", "soft_time_limit"),
+    # Only while the task yields, but then it does.
+    "gevent": ("time_limit",),
+    "threads": (),
+    "solo": (),
+}
+"""The time limits that each of Celery's pools can enforce."""
 
 
-def run_worker(bus: Bus, only: Sequence[str] = ()) -> int:
+def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> int:
     """Serve until the process is told to stop.
 
     Args:
         bus: a bus with fleet settings.
         only: serve just these plugins; all that loaded by default.
+        pool: Celery's pool.
 
     Returns:
         The worker's exit code.
 
     Raises:
-        SettingsError: there is no broker, or nothing to serve.
+        SettingsError: there is no broker, nothing to serve, or something that would go wrong
+            later: each with the reason and what to do.
+        BusUnavailable: the broker refuses what the worker needs.
     """
     if bus.settings.embedded:
         raise SettingsError(
@@ -29,34 +54,111 @@ def run_worker(bus: Bus, only: Sequence[str] = ()) -> int:
             "or run everything in one process with `menos-bus up`"
         )
     app = bus.app
-    loaded = [plugin.name for plugin in bus.loaded]
-    if unknown := [name for name in only if name not in loaded]:
-        raise SettingsError(
-            f"--only {', '.join(unknown)}: not loaded here (loaded: {', '.join(loaded) or 'none'}; "
-            "`menos-bus plugins` says why)"
-        )
-    served = list(only) or loaded
-    if not served:
-        raise SettingsError(
-            "no plugin is loaded, so there is nothing to serve: `menos-bus plugins`"
-        )
-    with app.connection_for_write() as connection:
-        for queue in dead_letter_queues(served):
-            queue(connection.default_channel).declare()
-    names = [
-        queue.name
-        for queue in app.conf.task_queues
-        if queue.name == INTERNAL_QUEUE or plugin_of(queue.name) in served
-    ]
+    served = _served(bus, only)
+    tasks = [task for task in bus.registry.values() if task.plugin in served]
+    _refuse_guest(bus.settings)
+    _refuse_limits(tasks, pool)
+    _refuse_consumer_timeout(tasks, bus.settings)
+    consumed, dead = queues(served, embedded=False), dead_letter_queues(served)
+    _declare(bus, [*dead, *consumed])
+    consumed += [queue for queue in dead if queue.name == DEAD_LETTERED]
+    for queue in consumed:
+        app.amqp.queues.add(queue)
     worker = app.Worker(
-        pool="prefork",
+        pool=pool,
         concurrency=bus.settings.concurrency,
-        queues=names,
+        queues=[queue.name for queue in consumed],
         # Two workers of one name would keep each other from their control queue.
-        hostname=f"{'-'.join(served)}-{uuid4().hex[:8]}@%h",
+        hostname=f"{'-'.join(served)}-{uuid4().hex[:8]}@{gethostname()}",
         loglevel=bus.settings.log_level,
         without_gossip=True,
         without_mingle=True,
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _served(bus: Bus, only: Sequence[str]) -> list[str]:
+    loaded = [plugin.name for plugin in bus.loaded]
+    if unknown := [name for name in only if name not in loaded]:
+        raise SettingsError(
+            f"--only {', '.join(unknown)}: not loaded here (loaded: {', '.join(loaded) or 'none'}; "
+            "`menos-bus plugins` says why)"
+        )
+    served = list(dict.fromkeys(only)) or loaded
+    if not served:
+        raise SettingsError(
+            "no plugin is loaded, so there is nothing to serve: `menos-bus plugins`"
+        )
+    return served
+
+
+def _refuse_guest(settings: BusSettings) -> None:
+    broker = urlsplit(settings.broker_url or "")
+    if broker.username != "guest" or _is_loopback(broker.hostname or "localhost"):
+        return
+    raise SettingsError(
+        f"MENOS_BROKER_URL: the user guest on {broker.hostname}: everybody knows its password; "
+        "make a user of its own for the bus (docs/fleet.md)"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_limits(tasks: Iterable[TaskSpec], pool: Pool) -> None:
+    problems = [
+        f"{task.name} declares {limit}={task.options[limit]:g}"
+        for task in tasks
+        for limit in ("time_limit", "soft_time_limit")
+        if task.options.get(limit) is not None and limit not in _LIMITS_KEPT[pool]
+    ]
+    if problems:
+        raise SettingsError(
+            f"--pool {pool} cannot end a task that runs too long, but {'; '.join(problems)}: "
+            "use --pool prefork for this plugin, or leave it out with --only"
+        )
+
+
+def _refuse_consumer_timeout(tasks: Iterable[TaskSpec], settings: BusSettings) -> None:
+    """RabbitMQ takes a message back, and closes the channel, when it is not settled in time."""
+    if not (settings.broker_url or "").startswith("amqp"):
+        return
+    longest, name = max(
+        ((task.options.get("time_limit") or settings.time_limit, task.name) for task in tasks),
+        default=(settings.time_limit, "MENOS_TIME_LIMIT"),
+    )
+    if longest >= settings.consumer_timeout:
+        raise SettingsError(
+            f"{name} may run {longest:g} s, but RabbitMQ takes a message back after its "
+            f"consumer_timeout of {settings.consumer_timeout:g} s: raise consumer_timeout in "
+            "rabbitmq.conf and MENOS_CONSUMER_TIMEOUT with it, or lower the task's time_limit"
+        )
+
+
+def _declare(bus: Bus, declared: Iterable[Queue]) -> None:
+    """Make the queues, so that a wrong one is found now and not by the first message."""
+    for queue in declared:
+        # A refusal closes the channel, so each has one of its own.
+        with bus.app.connection_for_write() as connection:
+            try:
+                queue(connection.default_channel).declare()
+            except PreconditionFailed as error:
+                raise SettingsError(
+                    f"the queue {queue.name!r} exists with other options ({error.reply_text}): "
+                    "stop what declared it, let it run empty, delete it with `rabbitmqctl "
+                    f"delete_queue {queue.name}` and start again"
+                ) from None
+            except AccessRefused as error:
+                raise SettingsError(
+                    f"the broker's user may not declare {queue.name!r} ({error.reply_text}): "
+                    "docs/fleet.md lists the permissions that a worker needs"
+                ) from None
+            except (KombuError, OSError) as error:
+                raise BusUnavailable(
+                    f"the broker {connection.as_uri()} does not answer: {error}"
+                ) from error

@@ -1,47 +1,61 @@
 """The one place that every message passes: recorded in the ledger first, then published.
 
 Celery sends everything through ``amqp.send_task_message``: calls of all doors, retries, the parts
-of a canvas, its own tasks. Recording there means that nothing can be accepted unrecorded.
+of a canvas, its own tasks. Recording there means that nothing can be accepted unrecorded. On a
+broker a message is persistent, confirmed and must reach a queue, all within a bounded time.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from celery import current_task
 from celery.app.amqp import AMQP, task_message
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
 
 from menos_bus.errors import BusUnavailable
 from menos_bus.outcomes.ledger import Accepted, Entry
 from menos_bus.tasks.envelope import digest_of
+
+ACCEPTED_HEADER: Final = "menos_accepted"
+"""Marks a message that is in the ledger; a worker takes any other as one from outside."""
+PRIORITY_HEADER: Final = "menos_priority"
+CALLBACK_HEADER: Final = "menos_callback_url"
+
+PUBLISH_SECONDS: Final = 10.0
+"""How long a publish may take. A broker under a memory alarm never answers (facts: py-amqp waits
+for ever without it)."""
+_STALE_SECONDS: Final = 1.0
+"""A publish that fails sooner than this met a connection that had died while it was idle."""
 
 
 class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
     """Celery's message producer with acceptance in front."""
 
     def _create_task_sender(self) -> Callable[..., Any]:
-        publish = super()._create_task_sender()
+        send = super()._create_task_sender()
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            message.headers[ACCEPTED_HEADER] = True
             entry = _entry(name, message, options)
             ledger = self.app.ledger
+            publish = bounded(
+                producer, lambda **bounds: send(producer, name, message, **{**options, **bounds})
+            )
             if _sends_itself_again(message):
                 ledger.accept_again(entry)
-                return publish(producer, name, message, **options)
+                return publish()
             if ledger.accept(entry) is Accepted.REPEATED:
                 return None
             try:
-                return publish(producer, name, message, **options)
-            except (OperationalError, OSError) as error:
-                ledger.withdraw(entry.task_id)
-                raise BusUnavailable(
-                    f"the broker does not take messages now ({error}): try again"
-                ) from error
+                published = publish()
             except BaseException:
                 ledger.withdraw(entry.task_id)
                 raise
+            ledger.published(entry.task_id)
+            return published
 
         return send_task_message
 
@@ -52,6 +66,46 @@ class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
         )
         message = task_message(headers, properties, tuple(body), None)
         super()._create_task_sender()(producer, entry.task, message, queue=entry.queue)
+
+
+def bounded(producer: Any, publish: Callable[..., Any]) -> Callable[[], Any]:
+    """A publish that ends within :data:`PUBLISH_SECONDS`, confirmed, or raises BusUnavailable.
+
+    Args:
+        producer: the kombu producer that it uses.
+        publish: takes ``mandatory`` and ``confirm_timeout``, which only AMQP knows.
+    """
+
+    def run() -> Any:
+        connection = producer.connection
+        amqp = connection is not None and connection.transport.driver_type == "amqp"
+        bounds = {"mandatory": True, "confirm_timeout": PUBLISH_SECONDS} if amqp else {}
+        errors = (KombuError, OSError)
+        if connection is not None:
+            errors = (*errors, *connection.connection_errors, *connection.channel_errors)
+        started = time.monotonic()
+        try:
+            try:
+                return publish(**bounds)
+            except errors:
+                if connection is None or time.monotonic() - started > _STALE_SECONDS:
+                    raise
+                connection.collect(socket_timeout=1)
+                producer.revive(connection)
+                return publish(**bounds)
+        except errors as error:
+            if connection is not None:
+                # Closed, so that nobody waits for this one again.
+                connection.collect(socket_timeout=1)
+            raise BusUnavailable(
+                f"the broker does not take messages now ({_say(error)}): try again"
+            ) from error
+
+    return run
+
+
+def _say(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _sends_itself_again(message: Any) -> bool:
@@ -65,14 +119,16 @@ def _entry(name: str, message: Any, options: dict[str, Any]) -> Entry:
     queue = options.get("queue") or options.get("routing_key") or ""
     args, kwargs, _ = message.body
     headers = {**message.headers, **(options.get("headers") or {})}
+    callback_url = headers.get(CALLBACK_HEADER)
     return Entry(
         task_id=message.headers["id"],
         task=name,
         queue=getattr(queue, "name", queue),
-        digest=digest_of(name, args, kwargs),
+        digest=digest_of(name, args, kwargs, callback_url),
         message={
             "headers": headers,
             "properties": dict(message.properties),
             "body": list(message.body),
         },
+        callback_url=callback_url,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,11 @@ class Entry:
         digest: hash of task and arguments; tells a repetition from another call.
         message: the Celery message as ``{"headers", "properties", "body", "options"}``, so that
             the very same call can be sent again.
+        callback_url: where the outcome is to be sent, if anywhere.
         state: a Celery state or ``PROGRESS``.
         accepted_at: seconds since the epoch, set by the ledger.
+        starts: how often a worker began to run it since it was last sent.
+        rounds: how often it was taken up again after it had failed.
     """
 
     task_id: str
@@ -32,8 +35,15 @@ class Entry:
     queue: str
     digest: str
     message: dict[str, Any] = field(repr=False)
+    callback_url: str | None = None
     state: str = "PENDING"
     accepted_at: float = 0.0
+    starts: int = 0
+    rounds: int = 0
+
+
+CALLBACK_SECONDS: Final = 5 * 24 * 3600
+"""Seconds that an outcome is kept at least while its callback may still be tried."""
 
 
 class Accepted(Enum):
@@ -56,6 +66,9 @@ class Ledger(Protocol):
             BusUnavailable: it cannot be recorded now.
         """
 
+    def published(self, task_id: str) -> None:
+        """Note that an accepted call is in the broker's hands."""
+
     def accept_again(self, entry: Entry) -> None:
         """Replace the message of a call that sends itself again: a retry, a ``replace()``."""
 
@@ -67,3 +80,20 @@ class Ledger(Protocol):
 
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None`` if it was never accepted or has expired."""
+
+    def reopen(self, task_id: str) -> Entry:
+        """Make a failed call wait again, in a new round.
+
+        Raises:
+            UnknownTaskId: it is not known.
+            CallConflict: it has not failed.
+        """
+
+    def forget(self, task_id: str) -> None:
+        """Delete a call and its result."""
+
+    def owed_callbacks(self, limit: int = 100) -> list[Entry]:
+        """Calls in a terminal state whose callback nobody has taken over yet, oldest first."""
+
+    def callback_taken(self, task_id: str) -> None:
+        """Note that the delivery of a call's callback is in the broker's hands."""

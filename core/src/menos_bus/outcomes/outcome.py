@@ -35,6 +35,7 @@ class Outcome:
         result: the return value, when it succeeded.
         error: ``{"code", "message", "tries"}`` when it failed or is being retried.
         progress: ``{"stage", "done", "total"}`` while it runs and says so.
+        done_at: when it reached its terminal state; ISO 8601.
     """
 
     task_id: str
@@ -42,6 +43,7 @@ class Outcome:
     result: Any = None
     error: dict[str, Any] | None = None
     progress: dict[str, Any] | None = None
+    done_at: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -54,9 +56,12 @@ class Outcome:
         state, result = meta["status"], meta.get("result")
         if state == PROGRESS:
             return cls(task_id, state, progress=result)
+        done_at = meta.get("date_done")
         if state in states.EXCEPTION_STATES:
-            return cls(task_id, state, error=_explain(result))
-        return cls(task_id, state, result=result if state == states.SUCCESS else None)
+            return cls(task_id, state, error=_explain(result), done_at=done_at)
+        if state == states.SUCCESS:
+            return cls(task_id, state, result=result, done_at=done_at)
+        return cls(task_id, state)
 
     def as_json(self) -> dict[str, Any]:
         """The outcome in JSON types; ``result``, ``error``, ``progress`` only where they apply."""

@@ -1,22 +1,83 @@
-"""The ledger of a fleet: one Redis key per accepted call, beside Celery's results.
+"""The ledger of a fleet: one Redis hash per accepted call, beside Celery's results.
 
-The broker keeps the messages here, so the ledger only has to tell unknown from waiting and a
-repetition from a new call.
+The broker keeps the messages here. Each change of state is one script, so that a state, its
+result and the callback that it owes can never disagree, whoever dies in between.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final, cast
+import time
+from typing import Any, Final
 
 import redis
+from celery import states
 
-from menos_bus.errors import BusUnavailable, CallConflict
-from menos_bus.outcomes.ledger import Accepted, Entry
+from menos_bus.errors import BusUnavailable, CallConflict, UnknownTaskId
+from menos_bus.outcomes.ledger import CALLBACK_SECONDS, Accepted, Entry
 
 _PREFIX: Final = "menos:call:"
-_WAITING_MARGIN: Final = 24 * 3600
-"""Seconds that a record outlives a result that is stored at once, for calls that wait long."""
+_RESULT_PREFIX: Final = "celery-task-meta-"
+_OWED: Final = "menos:callbacks"
+_WAITING_SECONDS: Final = 30 * 24 * 3600
+"""Seconds that a call without a terminal state is kept: longer than any call may wait."""
+_PUBLISH_SECONDS: Final = 30.0
+"""After this, a call that was recorded but not published belongs to a process that died."""
+_PATIENCE: Final = 3.0
+"""Seconds to wait for another process that is publishing the same call just now."""
+
+_ACCEPT: Final = """
+local digest = redis.call('HGET', KEYS[1], 'digest')
+if digest then
+  if digest ~= ARGV[1] then return 'conflict' end
+  if redis.call('HGET', KEYS[1], 'state') ~= 'ACCEPTING' then return 'repeated' end
+  if tonumber(ARGV[2]) - tonumber(redis.call('HGET', KEYS[1], 'accepted_at')) < tonumber(ARGV[3])
+  then return 'busy' end
+end
+redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'accepted_at', ARGV[2], 'state', 'ACCEPTING',
+  'task', ARGV[5], 'queue', ARGV[6], 'callback_url', ARGV[7])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 'new'
+"""
+_PUBLISHED: Final = """
+if redis.call('HGET', KEYS[1], 'state') == 'ACCEPTING' then
+  redis.call('HSET', KEYS[1], 'state', 'PENDING')
+end
+"""
+_WITHDRAW: Final = """
+if redis.call('HGET', KEYS[1], 'state') == 'ACCEPTING' then redis.call('DEL', KEYS[1]) end
+"""
+# The first terminal state stays: two runs of one call have one outcome.
+_STORE: Final = """
+local before = redis.call('HGET', KEYS[1], 'state')
+if before == 'SUCCESS' or before == 'FAILURE' or before == 'REVOKED' then return 0 end
+local keep = tonumber(ARGV[4])
+if before then
+  redis.call('HSET', KEYS[1], 'state', ARGV[2])
+  if ARGV[2] == 'STARTED' then redis.call('HINCRBY', KEYS[1], 'starts', 1) end
+  if ARGV[2] == 'RETRY' then redis.call('HSET', KEYS[1], 'starts', 0) end
+  if ARGV[3] == '1' then
+    if (redis.call('HGET', KEYS[1], 'callback_url') or '') ~= '' then
+      redis.call('ZADD', KEYS[3], ARGV[6], ARGV[7])
+      keep = math.max(keep, tonumber(ARGV[5]))
+    end
+    redis.call('EXPIRE', KEYS[1], keep)
+  end
+end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', keep)
+redis.call('PUBLISH', KEYS[2], ARGV[1])
+return 1
+"""
+_REOPEN: Final = """
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'unknown' end
+if state ~= 'FAILURE' then return state end
+redis.call('HSET', KEYS[1], 'state', 'PENDING', 'starts', 0)
+redis.call('HINCRBY', KEYS[1], 'rounds', 1)
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[2])
+redis.call('DEL', KEYS[2])
+return 'reopened'
+"""
 
 
 class RedisLedger:
@@ -28,52 +89,169 @@ class RedisLedger:
     """
 
     def __init__(self, url: str, expires: float) -> None:
-        self._redis = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5)
-        self._seconds = int(expires) + _WAITING_MARGIN
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=10, socket_connect_timeout=5, decode_responses=True
+        )
+        self._expires = int(expires)
+        register = self._redis.register_script
+        self._accept = register(_ACCEPT)
+        self._published = register(_PUBLISHED)
+        self._withdraw = register(_WITHDRAW)
+        self._store = register(_STORE)
+        self._reopen = register(_REOPEN)
 
     def accept(self, entry: Entry) -> Accepted:
         """Record a call before it is published.
 
         Raises:
             CallConflict: the id belongs to a call with another task or other arguments.
-            BusUnavailable: Redis does not answer.
+            BusUnavailable: Redis does not answer, or the same call is being published elsewhere.
         """
-        try:
-            return self._accept(entry)
-        except redis.RedisError as error:
-            raise BusUnavailable(
-                f"the result store does not take calls now ({error}): try again"
-            ) from error
-
-    def _accept(self, entry: Entry) -> Accepted:
-        key = _PREFIX + entry.task_id
-        if self._redis.set(key, _dump(entry), nx=True, ex=self._seconds):
-            return Accepted.NEW
-        known = self.find(entry.task_id)
-        if known is not None and known.digest != entry.digest:
+        deadline = time.monotonic() + _PATIENCE
+        while (answer := self._try_to_accept(entry)) == "busy":
+            if time.monotonic() > deadline:
+                raise BusUnavailable(
+                    f"the call {entry.task_id} is being submitted by somebody else: try again"
+                )
+            time.sleep(0.02)
+        if answer == "conflict":
             raise CallConflict.of(entry.task_id)
-        return Accepted.REPEATED
+        return Accepted(answer)
+
+    def _try_to_accept(self, entry: Entry) -> str:
+        try:
+            return str(
+                self._accept(
+                    [_PREFIX + entry.task_id],
+                    [
+                        entry.digest,
+                        time.time(),
+                        _PUBLISH_SECONDS,
+                        _WAITING_SECONDS,
+                        entry.task,
+                        entry.queue,
+                        entry.callback_url or "",
+                    ],
+                )
+            )
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+
+    def published(self, task_id: str) -> None:
+        """Note that an accepted call is in the broker's hands."""
+        try:
+            self._published([_PREFIX + task_id])
+        except redis.RedisError:
+            # It is accepted: its worker or the next submission will set this right.
+            return
 
     def accept_again(self, entry: Entry) -> None:
-        """Keep the record of a call that sends itself again for as long as a new one's."""
-        self._redis.set(_PREFIX + entry.task_id, _dump(entry), ex=self._seconds)
+        """Record a call that sends itself again, if it is not known any more."""
+        key = _PREFIX + entry.task_id
+        fields: Any = {
+            "digest": entry.digest,
+            "accepted_at": time.time(),
+            "state": states.PENDING,
+            "task": entry.task,
+            "queue": entry.queue,
+            "callback_url": entry.callback_url or "",
+        }
+        if not self._redis.exists(key):
+            self._redis.hset(key, mapping=fields)
+        self._redis.expire(key, _WAITING_SECONDS)
 
     def withdraw(self, task_id: str) -> None:
         """Forget a call that could not be published."""
-        self._redis.delete(_PREFIX + task_id)
+        try:
+            self._withdraw([_PREFIX + task_id])
+        except redis.RedisError:
+            return  # A repetition takes it over soon, since it was never published.
 
     def __contains__(self, task_id: str) -> bool:
         return bool(self._redis.exists(_PREFIX + task_id))
 
     def find(self, task_id: str) -> Entry | None:
-        """The record of a call, or ``None``."""
-        text = cast("bytes | None", self._redis.get(_PREFIX + task_id))
-        if text is None:
-            return None
-        fields: dict[str, Any] = json.loads(text)
-        return Entry(task_id=task_id, message={}, **fields)
+        """The record of a call, or ``None``.
+
+        Raises:
+            BusUnavailable: Redis does not answer.
+        """
+        try:
+            fields: Any = self._redis.hgetall(_PREFIX + task_id)
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+        return _entry(task_id, fields) if fields else None
+
+    def store(self, task_id: str, state: str, value: str | bytes) -> None:
+        """Write a state with its result and the callback that it owes; the first terminal stays.
+
+        Args:
+            task_id: the call.
+            state: the new state.
+            value: the result as Celery encoded it.
+
+        Raises:
+            redis.RedisError: Redis does not answer.
+        """
+        ready = state in states.READY_STATES
+        self._store(
+            [_PREFIX + task_id, _RESULT_PREFIX + task_id, _OWED],
+            [value, state, int(ready), self._expires, CALLBACK_SECONDS, time.time(), task_id],
+        )
+
+    def reopen(self, task_id: str) -> Entry:
+        """Make a failed call wait again, in a new round.
+
+        Raises:
+            UnknownTaskId: it is not known.
+            CallConflict: it has not failed.
+        """
+        result = f"{_RESULT_PREFIX}{task_id}"
+        answer = self._reopen([_PREFIX + task_id, result, _OWED], [_WAITING_SECONDS, task_id])
+        if answer == "unknown":
+            raise UnknownTaskId(f"no call with the id {task_id!r} is known any more")
+        if answer != "reopened":
+            raise CallConflict(f"{task_id} has not failed: it is {answer}")
+        entry = self.find(task_id)
+        assert entry is not None
+        return entry
+
+    def forget(self, task_id: str) -> None:
+        """Delete a call and its result."""
+        self._redis.delete(_PREFIX + task_id, _RESULT_PREFIX + task_id)
+
+    def owed_callbacks(self, limit: int = 100) -> list[Entry]:
+        """Calls in a terminal state whose callback nobody has taken over yet, oldest first."""
+        owed: Any = self._redis.zrange(_OWED, 0, limit - 1)
+        entries = []
+        for task_id in owed:
+            entry = self.find(task_id)
+            if entry is None:
+                self.callback_taken(task_id)
+            else:
+                entries.append(entry)
+        return entries
+
+    def callback_taken(self, task_id: str) -> None:
+        """Note that the delivery of a call's callback is in the broker's hands."""
+        self._redis.zrem(_OWED, task_id)
 
 
-def _dump(entry: Entry) -> str:
-    # The message itself is the broker's to keep.
-    return json.dumps({"task": entry.task, "queue": entry.queue, "digest": entry.digest})
+def _entry(task_id: str, fields: dict[str, str]) -> Entry:
+    state = fields.get("state", states.PENDING)
+    return Entry(
+        task_id=task_id,
+        task=fields.get("task", ""),
+        queue=fields.get("queue", ""),
+        digest=fields.get("digest", ""),
+        message={},
+        callback_url=fields.get("callback_url") or None,
+        state=states.PENDING if state == "ACCEPTING" else state,
+        accepted_at=float(fields.get("accepted_at", 0)),
+        starts=int(fields.get("starts", 0)),
+        rounds=int(fields.get("rounds", 0)),
+    )
+
+
+def _unavailable(error: Exception) -> BusUnavailable:
+    return BusUnavailable(f"the result store does not answer ({error}): try again")

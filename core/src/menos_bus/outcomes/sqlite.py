@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from celery import states
 
-from menos_bus.errors import BusUnavailable, CallConflict
-from menos_bus.outcomes.ledger import Accepted, Entry
+from menos_bus.errors import BusUnavailable, CallConflict, UnknownTaskId
+from menos_bus.outcomes.ledger import CALLBACK_SECONDS, Accepted, Entry
 
 FILE: Final = "ledger.sqlite3"
+_BUSY_SECONDS: Final = 10.0
 RUNNING: Final = (states.STARTED, "PROGRESS")
 _READY: Final = tuple(sorted(states.READY_STATES))
 _READY_MARKS: Final = ",".join("?" * len(_READY))
@@ -31,21 +32,38 @@ CREATE TABLE IF NOT EXISTS calls (
   task        TEXT NOT NULL,
   queue       TEXT NOT NULL,
   digest      TEXT NOT NULL,
-  message     TEXT,               -- JSON; dropped when the call has succeeded
+  message     TEXT,               -- JSON, dropped when the call has succeeded
   state       TEXT NOT NULL,
   meta        TEXT,               -- JSON: what Celery's result backend stores
   cut_off     INTEGER NOT NULL DEFAULT 0,  -- times that it was running when its process died
   accepted_at REAL NOT NULL,      -- seconds since the epoch
-  updated_at  REAL NOT NULL
+  updated_at  REAL NOT NULL,
+  callback_url TEXT,              -- where the outcome is to be sent
+  callback_owed INTEGER NOT NULL DEFAULT 0,  -- terminal, and nobody has taken the sending over
+  reopened    INTEGER NOT NULL DEFAULT 0,  -- waits to be sent again by the bus that runs
+  rounds      INTEGER NOT NULL DEFAULT 0,  -- times that it was taken up again after a failure
+  discarded   INTEGER NOT NULL DEFAULT 0   -- a failure that somebody has dealt with
 ) STRICT;
 CREATE INDEX IF NOT EXISTS calls_by_state ON calls (state, queue);
+CREATE INDEX IF NOT EXISTS calls_reopened ON calls (updated_at) WHERE reopened;
+CREATE INDEX IF NOT EXISTS calls_owed ON calls (updated_at) WHERE callback_owed;
 CREATE TABLE IF NOT EXISTS groups (
   group_id   TEXT PRIMARY KEY,
   meta       TEXT NOT NULL,
   updated_at REAL NOT NULL
 ) STRICT;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
+_TO_VERSION_2: Final = """
+ALTER TABLE calls ADD COLUMN callback_url TEXT;
+ALTER TABLE calls ADD COLUMN callback_owed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE calls ADD COLUMN reopened INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE calls ADD COLUMN rounds INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE calls ADD COLUMN discarded INTEGER NOT NULL DEFAULT 0;
+"""
+_ENTRY: Final = (
+    "task_id, task, queue, digest, message, callback_url, state, accepted_at, cut_off, rounds"
+)
 
 
 class SQLiteLedger:
@@ -62,19 +80,29 @@ class SQLiteLedger:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = folder / FILE
         self._local = threading.local()
-        self._connection.executescript(_SCHEMA)
+        self._prepare()
 
     @property
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+            _use_wal(connection)
             # With a write-ahead log this survives the death of the process; only a power cut can
             # take the last moments, and `accept` pays for those.
             connection.execute("PRAGMA synchronous = NORMAL")
             self._local.connection = connection
         return connection
+
+    def _prepare(self) -> None:
+        """Make the tables, or bring those of an earlier version up to date."""
+        with self._write() as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            # One by one: `executescript` would end the transaction.
+            for statement in (_TO_VERSION_2 if version == 1 else "").split(";"):
+                db.execute(statement)
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
 
     @contextmanager
     def _write(self, *, flushed: bool = False) -> Iterator[sqlite3.Connection]:
@@ -113,14 +141,16 @@ class SQLiteLedger:
         now = time.time()
         with self._write(flushed=True) as db:
             cursor = db.execute(
-                "INSERT INTO calls (task_id, task, queue, digest, message, state, accepted_at,"
-                " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (task_id) DO NOTHING",
+                "INSERT INTO calls (task_id, task, queue, digest, message, callback_url, state,"
+                " accepted_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (task_id) DO NOTHING",
                 (
                     entry.task_id,
                     entry.task,
                     entry.queue,
                     entry.digest,
                     json.dumps(entry.message),
+                    entry.callback_url,
                     states.PENDING,
                     now,
                     now,
@@ -134,6 +164,9 @@ class SQLiteLedger:
         if digest != entry.digest:
             raise CallConflict.of(entry.task_id)
         return Accepted.REPEATED
+
+    def published(self, task_id: str) -> None:
+        """Nothing to note: the broker is in this process, and starts from the ledger."""
 
     def accept_again(self, entry: Entry) -> None:
         """Replace the message of a call that sends itself again."""
@@ -157,8 +190,7 @@ class SQLiteLedger:
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None``."""
         row = self._connection.execute(
-            "SELECT task_id, task, queue, digest, message, state, accepted_at FROM calls"
-            " WHERE task_id = ?",
+            f"SELECT {_ENTRY} FROM calls WHERE task_id = ?",  # noqa: S608
             (task_id,),
         ).fetchone()
         return _entry(row) if row else None
@@ -181,11 +213,12 @@ class SQLiteLedger:
         """Write a state with its result; a terminal state is never overwritten by another."""
         now = time.time()
         message = ", message = NULL" if state == states.SUCCESS else ""
+        owed = ", callback_owed = callback_url IS NOT NULL" if state in _READY else ""
         with self._write() as db:
             db.execute(
                 "INSERT INTO calls (task_id, task, queue, digest, state, meta, accepted_at,"  # noqa: S608
                 " updated_at) VALUES (?, ?, '', '', ?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE"
-                f" SET state = excluded.state, meta = excluded.meta, updated_at = ?{message}"
+                f" SET state = excluded.state, meta = excluded.meta, updated_at = ?{message}{owed}"
                 f" WHERE calls.state NOT IN ({_READY_MARKS})",
                 (task_id, task, state, json.dumps(meta), now, now, now, *_READY),
             )
@@ -224,13 +257,83 @@ class SQLiteLedger:
 
     def expire(self, seconds: float) -> None:
         """Delete what reached its terminal state longer ago than this."""
-        until = time.time() - seconds
+        now = time.time()
+        until = now - seconds
         with self._write() as db:
             db.execute(
-                f"DELETE FROM calls WHERE updated_at < ? AND state IN ({_READY_MARKS})",  # noqa: S608
-                (until, *_READY),
+                f"DELETE FROM calls WHERE updated_at < ? AND state IN ({_READY_MARKS})"  # noqa: S608
+                " AND (callback_url IS NULL OR updated_at < ?)",
+                (until, *_READY, now - CALLBACK_SECONDS),
             )
             db.execute("DELETE FROM groups WHERE updated_at < ?", (until,))
+
+    # after the end: callbacks and failures
+
+    def owed_callbacks(self, limit: int = 100) -> list[Entry]:
+        """Calls in a terminal state whose callback nobody has taken over yet, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_ENTRY} FROM calls WHERE callback_owed ORDER BY updated_at LIMIT ?",  # noqa: S608
+            (limit,),
+        )
+        return [_entry(row) for row in rows]
+
+    def callback_taken(self, task_id: str) -> None:
+        """Note that the delivery of a call's callback is accepted."""
+        with self._write() as db:
+            db.execute("UPDATE calls SET callback_owed = 0 WHERE task_id = ?", (task_id,))
+
+    def failed(self) -> list[tuple[Entry, float]]:
+        """Every failed call that was not discarded, and when it failed."""
+        rows = self._connection.execute(
+            f"SELECT {_ENTRY}, updated_at FROM calls"  # noqa: S608
+            " WHERE state = ? AND NOT discarded AND message IS NOT NULL ORDER BY updated_at",
+            (states.FAILURE,),
+        )
+        return [(_entry(row[:-1]), row[-1]) for row in rows]
+
+    def reopen(self, task_id: str) -> Entry:
+        """Make a failed call wait again, in a new round.
+
+        Raises:
+            UnknownTaskId: it is not known.
+            CallConflict: it has not failed.
+        """
+        entry = self.find(task_id)
+        if entry is None:
+            raise UnknownTaskId(f"no call with the id {task_id!r} is known any more")
+        with self._write() as db:
+            changed = db.execute(
+                "UPDATE calls SET state = ?, meta = NULL, cut_off = 0, callback_owed = 0,"
+                " reopened = 1, rounds = rounds + 1, updated_at = ? WHERE task_id = ? AND state = ?"
+                " AND NOT discarded",
+                (states.PENDING, time.time(), task_id, states.FAILURE),
+            )
+        if not changed.rowcount:
+            raise CallConflict(f"{task_id} has not failed: it is {entry.state}")
+        entry = self.find(task_id)
+        assert entry is not None
+        return entry
+
+    def take_reopened(self) -> list[Entry]:
+        """The calls that were reopened and not taken yet, for the bus to send again."""
+        if (
+            self._connection.execute("SELECT 1 FROM calls WHERE reopened LIMIT 1").fetchone()
+            is None
+        ):
+            return []
+        with self._write() as db:
+            rows = db.execute(
+                f"SELECT {_ENTRY} FROM calls WHERE reopened ORDER BY updated_at"  # noqa: S608
+            ).fetchall()
+            db.execute("UPDATE calls SET reopened = 0 WHERE reopened")
+        return [_entry(row) for row in rows]
+
+    def discard(self, task_id: str) -> None:
+        """Take a failed call off the list of :meth:`failed`; its result stays."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE calls SET discarded = 1, message = NULL WHERE task_id = ?", (task_id,)
+            )
 
     # recovery: for the one process that serves the folder
 
@@ -242,8 +345,8 @@ class SQLiteLedger:
                 (states.PENDING, *RUNNING),
             )
 
-    def unfinished(self) -> list[tuple[Entry, int]]:
-        """Every call without a terminal state, oldest first, and how often it was cut off.
+    def unfinished(self) -> list[Entry]:
+        """Every call without a terminal state, oldest first; ``starts`` that were cut off.
 
         A call that is found running was cut off once more, since no process is running it.
         """
@@ -253,16 +356,29 @@ class SQLiteLedger:
                 " WHERE state IN (?, ?)",
                 (states.PENDING, *RUNNING),
             )
+            db.execute("UPDATE calls SET reopened = 0 WHERE reopened")
             rows = db.execute(
-                "SELECT task_id, task, queue, digest, message, state, accepted_at, cut_off"  # noqa: S608
-                f" FROM calls WHERE state NOT IN ({_READY_MARKS}) AND message IS NOT NULL"
+                f"SELECT {_ENTRY} FROM calls"  # noqa: S608
+                f" WHERE state NOT IN ({_READY_MARKS}) AND message IS NOT NULL"
                 " ORDER BY accepted_at",
                 _READY,
             ).fetchall()
-        return [(_entry(row[:7]), row[7]) for row in rows]
+        return [_entry(row) for row in rows]
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log, once per file. SQLite does not wait here for another opener."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    task_id, task, queue, digest, message, state, accepted_at = row
-    content = json.loads(message) if message else {}
-    return Entry(task_id, task, queue, digest, content, state, accepted_at)
+    task_id, task, queue, digest, message, *rest = row
+    return Entry(task_id, task, queue, digest, json.loads(message) if message else {}, *rest)

@@ -87,6 +87,14 @@ class Hooks:
                 return Wait(UNDECIDED_WAIT, reason)
         return None
 
+    def deliver_callback(self, *, url: str, body: bytes, headers: dict[str, str]) -> int | None:
+        """Let a plugin send a callback; raises what an implementation raises."""
+        for plugin in self._names:
+            status = self._one(plugin, "deliver_callback", url=url, body=body, headers=headers)
+            if status is not None:
+                return int(status)
+        return None
+
     # notification
 
     def release_quota(self, **told: Any) -> None:

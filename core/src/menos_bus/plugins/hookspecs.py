@@ -109,6 +109,16 @@ class HookSpecs:
         types, ``None`` for a failure. Policy: notification.
         """
 
+    @hookspec(firstresult=True)
+    def deliver_callback(self, url: str, body: bytes, headers: dict[str, str]) -> int | None:
+        """Send a callback in another way than by the bus's own request, and give its HTTP status.
+
+        Fires in the worker of queue ``callbacks`` at each try, with the exact bytes and the
+        headers that identify and sign them. ``None`` leaves the sending to the bus. A status from
+        200 to 299 means that it arrived; 410 that the receiver wants no more. Policy: decision;
+        one that raises is a failed try, and the next one follows as after an HTTP error.
+        """
+
     @hookspec
     def check_health(self) -> Iterable[Check]:
         """Report what ``menos-bus doctor`` should show of this plugin, as :class:`Check` items.

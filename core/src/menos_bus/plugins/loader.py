@@ -38,7 +38,7 @@ from menos_bus.version import VERSION
 SLOW_IMPORT: Final = 0.5
 """Seconds of import after which a plugin is told to move heavy imports into its tasks."""
 
-_TAKEN: Final = frozenset({"celery", "tasks", "menos"})
+_TAKEN: Final = frozenset({"celery", "callbacks", "tasks", "menos"})
 """Names that stand for something else in queues and task names."""
 
 

@@ -18,6 +18,21 @@ PUBLIC_TASKS: Final[dict[str, str]] = {
 }
 """Task name → the plugin that owns it, which is also its queue."""
 
+INTERNAL_QUEUE: Final = "celery"
+"""Where Celery's own tasks travel, such as the one that completes a chord."""
+
+CALLBACK_QUEUE: Final = "callbacks"
+"""Where the delivery of callbacks travels."""
+
+CORE_QUEUES: Final = (INTERNAL_QUEUE, CALLBACK_QUEUE)
+"""The queues of the bus itself, which every worker serves."""
+
+
+def core_queue(task: str) -> str | None:
+    """The queue of a task of the bus itself, or ``None`` for a plugin's."""
+    prefix = task.partition(".")[0]
+    return prefix if prefix in CORE_QUEUES else None
+
 
 def owner_of(task: str) -> str | None:
     """The plugin, and so the queue, that a task name belongs to by its name alone.

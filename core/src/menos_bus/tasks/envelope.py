@@ -62,7 +62,8 @@ class Envelope(BaseModel):
     args: list[Any] = Field([], description="Positional arguments of the task.")
     kwargs: dict[str, Any] = Field(
         {},
-        description="Keyword arguments of the task; besides, `priority` and `idempotency_key`.",
+        description="Keyword arguments of the task; besides, `callback_url`, `priority` and "
+        "`idempotency_key`.",
     )
     task_id: TaskId | None = Field(None, description="The id to give the call; else a new one.")
     countdown: Seconds | None = Field(None, description="Seconds to wait before the task runs.")
@@ -84,6 +85,15 @@ class Envelope(BaseModel):
             raise InvalidCall([FieldProblem("body", f"invalid JSON: {error}")]) from None
         if not isinstance(fields, dict):
             raise InvalidCall([FieldProblem("body", "must be a JSON object")])
+        return cls.of(fields)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Envelope:
+        """Check fields that were read already.
+
+        Raises:
+            InvalidCall: a field is wrong, or not for callers.
+        """
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
@@ -119,6 +129,7 @@ class Call:
     kwargs: dict[str, Any]
     priority: bool = False
     idempotency_key: str | None = None
+    callback_url: str | None = None
 
     @property
     def task_id(self) -> str | None:
@@ -141,11 +152,10 @@ def validate_call(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]
         InvalidCall: names each field and what is wrong with it.
     """
     reserved, arguments = split_reserved(task.signature.bind(args, kwargs))
-    priority = reserved.get("priority", False)
     if task.signature.takes_priority and "priority" in reserved:
-        arguments["priority"] = priority
+        arguments["priority"] = reserved["priority"]
     task.signature.validate(arguments)
-    return Call(task.name, _plain(arguments), priority, reserved.get("idempotency_key"))
+    return _call(task.name, arguments, reserved)
 
 
 def foreign_call(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
@@ -159,11 +169,16 @@ def foreign_call(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> C
             [FieldProblem("args", f"{task} is not installed here: give its arguments by name")]
         )
     reserved, arguments = split_reserved(kwargs)
+    return _call(task, arguments, reserved)
+
+
+def _call(task: str, arguments: dict[str, Any], reserved: dict[str, Any]) -> Call:
     return Call(
         task,
         _plain(arguments),
         reserved.get("priority", False),
         reserved.get("idempotency_key"),
+        reserved.get("callback_url"),
     )
 
 
@@ -188,21 +203,15 @@ def split_reserved(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
             reserved[name] = adapter.validate_python(value)
         except ValidationError as error:
             raise InvalidCall(problems_of(error, prefix=name)) from None
-    if "callback_url" in reserved:
-        raise InvalidCall(
-            [
-                FieldProblem(
-                    "callback_url",
-                    "this version sends no callbacks: leave it out and poll the result instead",
-                )
-            ]
-        )
     return reserved, arguments
 
 
-def digest_of(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+def digest_of(
+    task: str, args: Sequence[Any], kwargs: Mapping[str, Any], callback_url: str | None = None
+) -> str:
     """A hash that is the same for two calls of the same task with the same arguments."""
-    canonical = json.dumps([task, list(args), dict(kwargs)], sort_keys=True, default=str)
+    told = [task, list(args), dict(kwargs), *filter(None, [callback_url])]
+    canonical = json.dumps(told, sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -233,7 +242,7 @@ def _aware(moment: datetime) -> datetime:
 
 
 _RESERVED_TYPES: Final[dict[str, TypeAdapter[Any]]] = {
-    "callback_url": TypeAdapter(Annotated[str, Field(max_length=2048)]),
+    "callback_url": TypeAdapter(Annotated[str, Field(min_length=1, max_length=2048)]),
     "idempotency_key": TypeAdapter(Annotated[str, Field(min_length=1, max_length=255)]),
     "priority": TypeAdapter(StrictBool),
 }

@@ -1,0 +1,162 @@
+"""The registry in OpenAPI's words: what the HTTP API says of each task's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from menos_bus.tasks.envelope import Envelope
+from menos_bus.tasks.register import TaskSpec
+
+RESERVED: Final[dict[str, dict[str, Any]]] = {
+    "callback_url": {
+        "type": ["string", "null"],
+        "format": "uri",
+        "minLength": 1,
+        "maxLength": 2048,
+        "description": "Where the outcome is POSTed, success or failure.",
+    },
+    "idempotency_key": {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": 255,
+        "description": "The same key and task give the same task id and one execution; with other "
+        "arguments the call is refused. Also as the header `Idempotency-Key`.",
+    },
+    "priority": {
+        "type": ["boolean", "null"],
+        "description": "Goes ahead in the queue, and may use the reserved share of a quota.",
+    },
+}
+"""What every task takes besides its own parameters."""
+
+OPTIONS: Final = ("task_id", "countdown", "eta", "expires")
+"""What the query may say of the delivery."""
+
+KEY_HEADER: Final = "Idempotency-Key"
+
+_NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
+"""Keywords whose keys are names of the caller's, not keywords."""
+_VALUES: Final = frozenset({"const", "default", "enum", "example", "examples"})
+"""Keywords that hold values, in which nothing is a keyword."""
+_SAMPLES: Final[dict[str, Any]] = {
+    "string": "text",
+    "integer": 1,
+    "number": 1.0,
+    "boolean": True,
+    "array": [],
+    "object": {},
+    "null": None,
+}
+_DEPTH: Final = 4
+
+
+def body_of(spec: TaskSpec | None) -> dict[str, Any]:
+    """The ``requestBody`` of a task's endpoint.
+
+    Args:
+        spec: the task; ``None`` for one that only another host has, whose parameters are not
+            known here.
+    """
+    if spec is None:
+        schema: dict[str, Any] = {"type": "object", "properties": dict(RESERVED)}
+        return {"required": False, "content": {"application/json": {"schema": schema}}}
+    schema = inlined(spec.signature.parameters_schema)
+    own = schema.get("properties", {})
+    schema["properties"] = {**own, **RESERVED}
+    if told := own.get("priority", {}).get("description"):
+        # The bus checks it as for every task; what it is good for, the task knows better.
+        schema["properties"]["priority"] = {**RESERVED["priority"], "description": told}
+    schema["title"] = spec.name
+    content: dict[str, Any] = {"schema": schema}
+    if (example := example_of(spec)) is not None:
+        content["example"] = example
+    return {"required": "required" in schema, "content": {"application/json": content}}
+
+
+def parameters_of_delivery() -> list[dict[str, Any]]:
+    """The query parameters and the header that every submission takes."""
+    known = Envelope.model_json_schema()["properties"]
+    found: list[dict[str, Any]] = []
+    for name in OPTIONS:
+        kinds = [kind for kind in known[name]["anyOf"] if kind != {"type": "null"}]
+        schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+        told = {"description": known[name]["description"], "required": False, "schema": schema}
+        found.append({"name": name, "in": "query", **told})
+    schema = {"type": "string", "minLength": 1, "maxLength": 255}
+    told = {"description": "The reserved argument `idempotency_key`.", "schema": schema}
+    found.append({"name": KEY_HEADER, "in": "header", "required": False, **told})
+    return found
+
+
+def inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema without ``$defs``: in an OpenAPI document its references would lead nowhere.
+
+    A type that contains itself is told once; inside itself it is anything.
+    """
+    found = _inline(schema, schema.get("$defs", {}), ())
+    assert isinstance(found, dict)
+    return found
+
+
+def _inline(node: Any, known: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(node, list):
+        return [_inline(item, known, inside) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    found: dict[str, Any] = {}
+    if isinstance(reference := node.get("$ref"), str):
+        name = reference.rpartition("/")[2]
+        if name not in inside:
+            found.update(_inline(known[name], known, (*inside, name)))
+    for key, value in node.items():
+        if key in ("$ref", "$defs", "discriminator"):
+            continue
+        if key in _NAMED:
+            found[key] = {name: _inline(item, known, inside) for name, item in value.items()}
+        else:
+            found[key] = value if key in _VALUES else _inline(value, known, inside)
+    return found
+
+
+def example_of(spec: TaskSpec) -> dict[str, Any] | None:
+    """Arguments that the task takes, or ``None`` where its schema does not tell enough."""
+    schema = inlined(spec.signature.parameters_schema)
+    fields = schema.get("properties", {})
+    shown = {
+        name: _sample(field, name)
+        for name, field in fields.items()
+        if name in schema.get("required", ()) or field.get("examples")
+    }
+    try:
+        spec.signature.validate(shown)
+    except Exception:  # noqa: BLE001 - a validator of a plugin's own may raise anything
+        return None
+    return shown
+
+
+def _sample(schema: Any, name: str = "", depth: int = 0) -> Any:
+    """A value that fits, as far as a glance at its schema tells."""
+    if not isinstance(schema, Mapping) or depth > _DEPTH:
+        return None
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return _sample(schema[key][0], name, depth + 1)
+    kind = schema.get("type")
+    if kind == "string":
+        text = name.replace("_", " ") or "text"
+        return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
+    if kind in ("integer", "number"):
+        return schema.get("minimum", schema.get("maximum", _SAMPLES[kind]))
+    if kind == "array":
+        return [_sample(schema.get("items"), "", depth + 1)] * schema.get("minItems", 0)
+    if kind == "object":
+        fields = schema.get("properties", {})
+        return {key: _sample(fields[key], key, depth + 1) for key in schema.get("required", ())}
+    return _SAMPLES.get(str(kind))

@@ -1,0 +1,50 @@
+"""What an HTTP door answers when something goes wrong: the same words at every one of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+from kombu.exceptions import OperationalError
+
+from menos_bus.errors import CallError, FieldProblem, InvalidCall, UnknownTaskId
+
+RETRY_AFTER: Final = 10
+"""Seconds after which a caller may try again when the bus is not available."""
+
+_DOWN: Final = (redis.RedisError, OperationalError, sqlite3.OperationalError)
+"""What a broker or a store that does not answer raises."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is no success: HTTP status, stable code, text, and the wrong fields."""
+
+    status: int
+    code: str
+    message: str
+    fields: Sequence[FieldProblem] = ()
+
+
+INTERNAL: Final = Refusal(
+    500, code="internal_error", message="the bus failed; its log has the cause"
+)
+
+
+def refusal_of(error: BaseException | None) -> Refusal | None:
+    """The answer to an error that is the call's or the network's, and not a defect of the bus."""
+    if isinstance(error, InvalidCall):
+        return Refusal(error.status, error.code, error.message, error.problems)
+    if isinstance(error, CallError):
+        return Refusal(error.status, error.code, error.message)
+    if isinstance(error, UnknownTaskId):
+        return Refusal(404, error.code, error.message)
+    if isinstance(error, _DOWN):
+        # Its text may name hosts and files, which are no caller's business.
+        return Refusal(
+            503, code="unavailable", message="the broker or the result store does not answer now"
+        )
+    return None

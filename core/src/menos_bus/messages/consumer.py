@@ -1,0 +1,185 @@
+"""The guarded consumer: no message can end the worker, and none is dropped without a trace.
+
+A stock worker dies of nine in 27 odd messages and acknowledges what it cannot decode. Here every
+message is read first (:mod:`menos_bus.messages.arrival`): our own go on to Celery, calls from
+outside are submitted as at any other door, and the rest becomes a dead letter with a reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import states
+from celery.worker.consumer import Consumer
+
+from menos_bus.errors import BusUnavailable, CallError, TaskFailed
+from menos_bus.messages.arrival import Malformed, Outside, Own, read
+from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, fail
+from menos_bus.messages.topology import DEAD_EXCHANGE, plugin_of
+from menos_bus.outcomes.outcome import Outcome
+from menos_bus.tasks.contract import INTERNAL_QUEUE
+
+logger = logging.getLogger(__name__)
+
+_PAUSE: Final = (1.0, 15.0)
+"""Seconds before a message that could not be dealt with is looked at again: first, and longest."""
+
+
+class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
+    """Celery's consumer behind a door of its own."""
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Celery's handler of messages, with ours in front."""
+        run = super().create_task_handler(*args, **kwargs)
+
+        def on_message(message: Any) -> None:
+            self._guard(message, lambda: self._admit(message, run))
+
+        return on_message
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """A body that cannot be decompressed or decoded; Celery would acknowledge and forget it."""
+        self._guard(message, lambda: self._bury(message, Malformed(f"body: {exc}")))
+
+    def _guard(self, message: Any, deal: Callable[[], None], pause: float = _PAUSE[0]) -> None:
+        """Deal with a message; if that cannot be done now, keep it unacknowledged and try again."""
+        restarts = self.restart_count
+        try:
+            deal()
+        except Exception as error:  # noqa: BLE001 - the worker and the message must survive it
+            log = logger.warning if isinstance(error, BusUnavailable) else logger.exception
+            log("a message on %s waits %g s: %s", self._queue_of(message), pause, error)
+
+            def again() -> None:
+                # After a reconnection the broker has delivered it again.
+                if self.restart_count == restarts and not message.acknowledged:
+                    self._guard(message, deal, min(pause * 2, _PAUSE[1]))
+
+            self.timer.call_after(pause, again)
+
+    def _admit(self, message: Any, run: Callable[[Any], None]) -> None:
+        if message.delivery_info.get("exchange") == DEAD_EXCHANGE:
+            self._file(message)
+            return
+        try:
+            call = read(message.headers, message.body)
+        except Malformed as malformed:
+            self._bury(message, malformed)
+            return
+        if isinstance(call, Outside):
+            self._submit(message, call)
+        else:
+            self._run(message, call, run)
+
+    def _submit(self, message: Any, call: Outside) -> None:
+        envelope = call.envelope
+        try:
+            self.app.send_task(call.task, envelope.args, envelope.kwargs, **envelope.options)
+        except BusUnavailable:
+            raise
+        except CallError as error:
+            named = {"task": call.task, "callback_url": call.callback_url}
+            task_id = None if error.code == "conflict" else envelope.task_id
+            raise_as = Malformed(error.message, error.code, task_id=task_id, **named)
+            self._bury(message, raise_as)
+        else:
+            message.ack()
+
+    def _run(self, message: Any, call: Own, run: Callable[[Any], None]) -> None:
+        if call.task not in self.strategies:
+            # This worker serves the queue, so no other host would know the task either.
+            reason = f"unknown task {call.task!r}: the plugin of this queue does not register it"
+            self._bury(
+                message,
+                Malformed(reason, "unknown_task", task=call.task, task_id=call.task_id),
+            )
+            return
+        entry = self.app.ledger.find(call.task_id)
+        if entry is not None and entry.state in states.READY_STATES:
+            # It ended, and its worker died before it could tell the broker.
+            if entry.state == states.FAILURE and message.delivery_info.get("redelivered"):
+                message.reject()
+            else:
+                message.ack()
+            return
+        limit = self.app.settings.delivery_limit
+        if entry is not None and entry.starts >= limit and message.delivery_info.get("redelivered"):
+            outcome = TaskFailed(
+                f"its process died {entry.starts} times while it ran, so it is not run again "
+                "(MENOS_DELIVERY_LIMIT)",
+                "crash_loop",
+                entry.starts,
+            )
+            self.app.backend.store_result(call.task_id, outcome, states.FAILURE)
+            message.reject()
+            return
+        run(message)
+
+    def _bury(self, message: Any, malformed: Malformed) -> None:
+        """File a message that is no call, and tell its sender, if there is a way to."""
+        death = Death(
+            malformed.code,
+            malformed.reason,
+            self._queue_of(message),
+            task=malformed.task,
+            task_id=malformed.task_id,
+            rounds=_rounds(message),
+        )
+        logger.warning("dead letter on %s: %s", death.queue, death.reason)
+        url = self.app.allowed_callback(malformed.callback_url)
+        fail(self.app, death, url, message)
+        bury(self.app, message, death)
+
+    def _file(self, message: Any) -> None:
+        """File what was rejected, or what the broker gave up: with its outcome as the reason."""
+        deaths = (message.headers or {}).get("x-death") or [{}]
+        queue = self._known(plugin_of(str(deaths[0].get("queue"))))
+        try:
+            call = read(message.headers, message.body)
+        except Malformed as malformed:
+            bury(
+                self.app,
+                message,
+                Death("malformed", malformed.reason, queue, rounds=_rounds(message)),
+            )
+            return
+        why = str(deaths[0].get("reason", "rejected"))
+        if isinstance(call, Outside):
+            bury(self.app, message, Death(why, f"the broker gave it up: {why}", queue, call.task))
+            return
+        entry = self.app.ledger.find(call.task_id)
+        if entry is None or entry.state not in states.READY_STATES:
+            text = f"the broker gave it up ({why}) after its workers had died too often"
+            outcome = TaskFailed(text, "crash_loop" if why == "delivery_limit" else why)
+            self.app.backend.store_result(call.task_id, outcome, states.FAILURE)
+        meta = self.app.backend.get_task_meta(call.task_id, cache=False)
+        error = Outcome.from_meta(call.task_id, meta).error or {}
+        death = Death(
+            error.get("code", why),
+            error.get("message", why),
+            queue,
+            task=call.task,
+            task_id=call.task_id,
+            tries=error.get("tries", 0),
+            rounds=entry.rounds if entry else 0,
+        )
+        bury(self.app, message, death)
+
+    def _queue_of(self, message: Any) -> str:
+        """The plugin whose queue a message came from, by its routing key.
+
+        A message for a queue by name has the name itself; one that was delayed has it at the end.
+        """
+        key = str(message.delivery_info.get("routing_key"))
+        return self._known(plugin_of(key.lstrip("01.")))
+
+    def _known(self, plugin: str) -> str:
+        """That plugin, if it has a place for its dead letters; otherwise the internal one."""
+        return plugin if plugin in self.app.amqp.queues else INTERNAL_QUEUE
+
+
+def _rounds(message: Any) -> int:
+    rounds = (message.headers or {}).get(ROUNDS_HEADER)
+    return rounds if isinstance(rounds, int) else 0

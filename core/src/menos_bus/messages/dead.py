@@ -1,0 +1,142 @@
+"""Dead letters: messages that will not be run, each with its reason, in ``<plugin>.dead``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from celery import states
+
+from menos_bus.errors import CallConflict, TaskFailed
+from menos_bus.messages.publish import ACCEPTED_HEADER, bounded
+from menos_bus.messages.topology import DEAD_EXCHANGE, dead_queue
+from menos_bus.outcomes.ledger import Entry
+
+_HEADER: Final = "menos_dead_"
+ROUNDS_HEADER: Final = "menos_rounds"
+"""How often a message was taken up again."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """Why a message is a dead letter.
+
+    Attributes:
+        code: a stable word for programs, as in the outcome of the call.
+        reason: for a person.
+        queue: the plugin's queue that it came from.
+        task: the task that it names, if any.
+        task_id: the call's id, if it has one.
+        tries: how often it was tried.
+        rounds: how often it was taken up again before.
+        died_at: ISO 8601, UTC.
+    """
+
+    code: str
+    reason: str
+    queue: str
+    task: str | None = None
+    task_id: str | None = None
+    tries: int = 0
+    rounds: int = 0
+    died_at: str = ""
+
+    def as_headers(self) -> dict[str, Any]:
+        """As AMQP headers, ``menos_dead_…``."""
+        died_at = self.died_at or datetime.now(UTC).isoformat(timespec="seconds")
+        told = {**self.__dict__, "died_at": died_at, "reason": self.reason[:2000]}
+        return {_HEADER + name: value for name, value in told.items() if value is not None}
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, Any]) -> Death | None:
+        """What :meth:`as_headers` wrote, or ``None``."""
+        told = {
+            name: headers[_HEADER + name]
+            for name in cls.__dataclass_fields__
+            if _HEADER + name in headers
+        }
+        return cls(**told) if {"code", "reason", "queue"} <= told.keys() else None
+
+
+def bury(app: Any, message: Any, death: Death) -> None:
+    """File a message under ``<plugin>.dead``, as it is, and acknowledge it.
+
+    Args:
+        app: the bus's application.
+        message: the kombu message, not acknowledged yet.
+        death: why.
+
+    Raises:
+        BusUnavailable: it could not be filed; the message is still unacknowledged.
+    """
+    properties = dict(message.properties)
+    headers = without_death(message.headers)
+    body = _bytes(message.body)
+    with app.producer_or_acquire() as producer:
+        publish = bounded(
+            producer,
+            lambda **bounds: producer.publish(
+                body,
+                exchange=DEAD_EXCHANGE,
+                routing_key=dead_queue(death.queue),
+                headers={**headers, **death.as_headers()},
+                content_type=message.content_type or "application/octet-stream",
+                content_encoding="binary",
+                correlation_id=properties.get("correlation_id"),
+                delivery_mode=2,
+                **bounds,
+            ),
+        )
+        publish()
+    message.ack()
+
+
+def without_death(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A message's own headers, without what became of it."""
+    return {
+        name: value
+        for name, value in (headers or {}).items()
+        # kombu has decompressed the body, and what the broker noted is of no use.
+        if name != "compression" and not name.startswith(("x-", _HEADER))
+    }
+
+
+def fail(app: Any, death: Death, callback_url: str | None, message: Any) -> None:
+    """Store the terminal state of a call that never ran, so that its sender can learn of it.
+
+    Args:
+        app: the bus's application.
+        death: why.
+        callback_url: where its sender wants to hear of it.
+        message: what it says tells a repetition from another call of that id, whose outcome is
+            left alone.
+    """
+    if death.task_id is None and callback_url is None:
+        return
+    own = bool((message.headers or {}).get(ACCEPTED_HEADER))
+    digest = hashlib.sha256(_bytes(message.body)).hexdigest()
+    entry = Entry(
+        # Computed, so that a second try is not a second outcome.
+        task_id=death.task_id or str(uuid5(NAMESPACE_URL, f"menos-bus:dead:{digest}")),
+        task=death.task or "",
+        queue=death.queue,
+        digest=digest,
+        message={},
+        callback_url=callback_url,
+    )
+    try:
+        app.ledger.accept(entry)
+    except CallConflict:
+        if not own:
+            return
+    app.ledger.published(entry.task_id)
+    outcome = TaskFailed(death.reason, death.code, death.tries)
+    app.backend.store_result(entry.task_id, outcome, states.FAILURE)
+
+
+def _bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else str(body).encode(errors="surrogatepass")
