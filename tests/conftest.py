@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 
-from running import MENOS_BUS, PROBE, RunningBus
+from running import MENOS_BUS, PROBE, RunningBus, poll
 
 
 @pytest.fixture
@@ -59,6 +61,64 @@ def install(tmp_path: Path, clean_env: dict[str, str]) -> Callable[..., Path]:
 def probe(install: Callable[..., Path]) -> None:
     """A plugin whose tasks show what the bus does with them."""
     install("probe", PROBE)
+
+
+BROKER = "amqp://guest:guest@127.0.0.1:5672//"
+
+
+@pytest.fixture(scope="session")
+def services() -> None:
+    """RabbitMQ and Redis on their standard ports; CI must have them, a laptop need not."""
+    for name, port in (("RabbitMQ", 5672), ("Redis", 6379)):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        except OSError:
+            reason = f"{name} does not run on 127.0.0.1:{port}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+
+
+@pytest.fixture
+def fleet_env(services: None, clean_env: dict[str, str], probe: None) -> Iterator[dict[str, str]]:
+    """The settings of a fleet that has the plugin ``probe`` only; its queues go when it ends."""
+    yield {
+        **clean_env,
+        "MENOS_BROKER_URL": BROKER,
+        "MENOS_RESULT_BACKEND": "redis://127.0.0.1:6379/5",
+        "MENOS_PLUGINS": "probe",
+    }
+    with Connection(BROKER) as connection:
+        for queue in ("probe", "probe.priority", "probe.dead", "callbacks", "callbacks.dead"):
+            connection.default_channel.queue_delete(queue)
+
+
+@pytest.fixture
+def start_worker(fleet_env: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start ``menos-bus worker`` with some words and settings; it serves when this returns."""
+    workers: list[subprocess.Popen[bytes]] = []
+
+    def start(*words: str, **settings: str) -> subprocess.Popen[bytes]:
+        command = [MENOS_BUS, "worker", "--concurrency", "2", *words]
+        process = subprocess.Popen(command, env={**fleet_env, **settings})
+        workers.append(process)
+        poll(lambda: _consumers("probe") >= len(workers), what="a worker")
+        return process
+
+    yield start
+    for process in workers:
+        process.terminate()
+    for process in workers:
+        process.wait(60)
+
+
+def _consumers(queue: str) -> int:
+    with Connection(BROKER) as connection:
+        try:
+            declared = connection.default_channel.queue_declare(queue, passive=True)
+        except connection.channel_errors:
+            return 0
+        return int(declared.consumer_count)
 
 
 @pytest.fixture

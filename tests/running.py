@@ -98,7 +98,7 @@ from menos_bus import Permanent, Retryable, hookimpl, progress
 
 @hookimpl
 def register_tasks(register):
-    for function in (echo, work, steps, note, refuse, die, panic, total, fan_out):
+    for function in (echo, work, steps, note, refuse, die, panic, total, fan_out, stubborn):
         register(function)
     register(flaky, max_retries=2)
     register(broken, max_retries=1)
@@ -149,6 +149,15 @@ class Panic(BaseException):
 
 def panic() -> None:
     raise Panic("native trouble")
+
+def stubborn() -> None:
+    """Does not end when it is told to."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
 
 def total(numbers: list[int]) -> int:
     return sum(numbers)

@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
 import socket
 import subprocess
 
 import httpx
 import pytest
+from kombu import Connection
 
 from running import MENOS_BUS, poll, run_cli
 
-BROKER = "amqp://guest:guest@127.0.0.1:5672//"
-RESULTS = "redis://127.0.0.1:6379/5"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def services() -> None:
-    """RabbitMQ and Redis on their standard ports; CI must have them, a laptop need not."""
-    for name, port in (("RabbitMQ", 5672), ("Redis", 6379)):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=2).close()
-        except OSError:
-            reason = f"{name} does not run on 127.0.0.1:{port}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
-
 
 @pytest.fixture
-def fleet_env(clean_env, probe):
-    from kombu import Connection
-
-    env = {**clean_env, "MENOS_BROKER_URL": BROKER, "MENOS_RESULT_BACKEND": RESULTS}
-    yield env
-    with Connection(BROKER) as connection:
-        for queue in ("probe", "probe.priority", "probe.dead"):
-            connection.default_channel.queue_delete(queue)
-
-
-@pytest.fixture
-def worker(fleet_env):
-    process = subprocess.Popen([MENOS_BUS, "worker", "--concurrency", "2"], env=fleet_env)
-    yield process
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+def worker(start_worker):
+    return start_worker()
 
 
 def test_a_call_goes_over_the_broker_and_its_result_comes_back(fleet_env, worker):
@@ -142,3 +113,98 @@ def _up(door: httpx.Client) -> bool:
         return door.get("/healthcheck").status_code == 200
     except httpx.TransportError:
         return False
+
+
+LIMITED = """
+from menos_bus import hookimpl
+
+@hookimpl
+def register_tasks(register):
+    register(slow, time_limit=LIMIT)
+
+def slow() -> None: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "limit", "reason"),
+    [
+        (["--pool", "threads"], {}, 60, "--pool threads cannot end a task that runs too long"),
+        (["--pool", "solo"], {}, 60, "limited.slow declares time_limit=60"),
+        ([], {}, 3600, "limited.slow may run 3600 s, but RabbitMQ takes a message back"),
+        ([], {"MENOS_CONSUMER_TIMEOUT": "500"}, 60, "MENOS_TIME_LIMIT|may run|consumer_timeout"),
+        (["--only", "nothing"], {}, 60, "--only nothing: not loaded here"),
+        (
+            [],
+            {"MENOS_BROKER_URL": "amqp://guest:guest@rabbit.example.org//"},
+            60,
+            "the user guest on rabbit.example.org",
+        ),
+    ],
+)
+def test_a_worker_refuses_to_start_with_what_would_go_wrong_later(
+    fleet_env, clean_env, install, words, settings, limit, reason
+):
+    install("limited", LIMITED.replace("LIMIT", str(limit)))
+    path = clean_env["PYTHONPATH"]
+    env = {**fleet_env, "PYTHONPATH": path, "MENOS_PLUGINS": "limited,probe", **settings}
+
+    refused = run_cli("worker", *words, env=env)
+
+    assert refused.returncode == 2
+    assert re.search(reason, refused.stderr), refused.stderr
+
+
+def test_a_queue_that_was_declared_differently_is_named(fleet_env):
+    with Connection(fleet_env["MENOS_BROKER_URL"]) as connection:
+        connection.default_channel.queue_declare("probe", durable=True, auto_delete=False)
+
+    refused = run_cli("worker", env=fleet_env)
+
+    assert refused.returncode == 2
+    assert "the queue 'probe' exists with other options" in refused.stderr
+    assert "rabbitmqctl delete_queue probe" in refused.stderr
+
+
+def test_a_priority_call_goes_ahead(fleet_env, start_worker, tmp_path):
+    start_worker("--concurrency", "1")
+    until, order = tmp_path / "until", tmp_path / "order"
+    submit = lambda *words: run_cli(*words, "--no-wait", env=fleet_env)  # noqa: E731
+    submit("call", "probe.work", str(tmp_path / "m"), str(until))
+    poll((tmp_path / "m").exists)
+    for number in range(5):
+        submit("call", "probe.note", str(order), str(number))
+    submit("call", "probe.note", str(order), "first", "--priority")
+
+    until.touch()
+
+    poll(lambda: order.exists() and len(order.read_text().split()) == 6)
+    # One that had been handed to the worker before may run before it.
+    assert "first" in order.read_text().split()[:2]
+
+
+def test_a_task_beyond_its_hard_limit_is_a_failure_and_a_dead_letter(fleet_env, start_worker):
+    start_worker(MENOS_SOFT_TIME_LIMIT="1", MENOS_TIME_LIMIT="2")
+
+    called = run_cli("call", "probe.stubborn", "--json", env=fleet_env)
+
+    error = json.loads(called.stdout)["error"]
+    assert (called.returncode, error["code"]) == (1, "time_limit")
+    letters = poll(lambda: json.loads(run_cli("dead", "list", "--json", env=fleet_env).stdout))
+    assert letters[0]["code"] == "time_limit"
+
+
+def test_redis_as_a_broker_serves_calls_and_the_doctor_says_what_is_missing(fleet_env, tmp_path):
+    env = {**fleet_env, "MENOS_BROKER_URL": "redis://127.0.0.1:6379/4"}
+    worker = subprocess.Popen([MENOS_BUS, "worker", "--concurrency", "1"], env=env)
+    try:
+        called = run_cli("call", "probe.echo", "x", env=env)
+        failed = run_cli("call", "probe.flaky", str(tmp_path / "m"), env=env)
+        checked = run_cli("doctor", env=env)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+
+    assert called.stdout == '"x"\n', called.stderr
+    assert "not yet (busy, after 3 tries)" in failed.stderr
+    assert "reduced" in checked.stdout

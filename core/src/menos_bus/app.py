@@ -55,6 +55,7 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         """
         # Without a result nobody would know that the call has ended, the ledger neither.
         options["ignore_result"] = False
+        self._leave_limits_to_the_worker(name, options)
         if (queue := core_queue(name)) is not None:
             options["queue"] = queue
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
@@ -81,6 +82,13 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
             **options,
         )
 
+    def _leave_limits_to_the_worker(self, name: str, options: dict[str, Any]) -> None:
+        """Celery would send this host's limits along, and they would win over the worker's own."""
+        task = self.tasks.get(name)
+        for limit in ("time_limit", "soft_time_limit"):
+            given = options.get(limit)
+            options[limit] = None if given == getattr(task, limit, None) else given
+
     def allowed_callback(self, url: str | None) -> str | None:
         """The URL, if callbacks may go there."""
         try:
@@ -92,8 +100,9 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
 
     def _check(self, name: str, args: Any, kwargs: Any) -> tuple[Call, str]:
         plugin = owner_of(name)
-        # Embedded there is no other host that could have a task that is not installed here.
-        if name in self.registry or plugin is None or self.settings.embedded:
+        # Another host may have a plugin that is not installed here; embedded there is none.
+        here = {spec.plugin for spec in self.registry.values()}
+        if plugin is None or plugin in here or self.settings.embedded:
             spec = self.registry[name]
             return validate_call(spec, args, kwargs), spec.plugin
         return foreign_call(name, args, kwargs), plugin

@@ -154,7 +154,7 @@ def _fleet(bus: Bus) -> Iterator[Check]:
     try:
         with bus.app.connection_for_write(connect_timeout=5) as connection:
             connection.ensure_connection(max_retries=1, timeout=5)
-            yield Check("broker", True, f"{connection.as_uri()} answers")
+            yield _broker(bus.settings, connection.as_uri())
     except (OperationalError, OSError) as error:
         yield Check(
             "broker",
@@ -162,6 +162,7 @@ def _fleet(bus: Bus) -> Iterator[Check]:
             f"{bus.app.connection_for_write().as_uri()} does not answer: {error}",
             "start it, or correct MENOS_BROKER_URL",
         )
+    yield from _callbacks(bus.settings)
     try:
         bus.app.ledger.find("doctor")
         yield Check("results", True, "the result store answers")
@@ -173,3 +174,24 @@ def _fleet(bus: Bus) -> Iterator[Check]:
             "start it, or correct MENOS_RESULT_BACKEND",
         )
     yield from bus.hooks.check_health()
+
+
+def _broker(settings: BusSettings, uri: str) -> Check:
+    if not (settings.broker_url or "").startswith("redis"):
+        return Check("broker", True, f"{uri} answers")
+    return Check(
+        "broker",
+        False,
+        f"{uri} answers; Redis as a broker is a reduced mode: what a worker that dies has taken "
+        "runs again only after an hour, and failed tasks leave no dead letters",
+        "use RabbitMQ where no call may be late or lost (docs/fleet.md)",
+    )
+
+
+def _callbacks(settings: BusSettings) -> Iterator[Check]:
+    if settings.callback_secret is None and settings.callback_token is None:
+        yield Check(
+            "callbacks",
+            True,
+            "not signed: set MENOS_CALLBACK_SECRET if receivers are to verify where they come from",
+        )

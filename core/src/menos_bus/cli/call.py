@@ -19,7 +19,9 @@ from menos_bus.tasks.register import TaskSpec
 if TYPE_CHECKING:
     from menos_bus.outcomes.outcome import Outcome
 
-_OWN_OPTIONS: Final = frozenset({"priority", "idempotency_key", "no_wait", "wait", "json", "help"})
+_OWN_OPTIONS: Final = frozenset(
+    {"callback_url", "priority", "idempotency_key", "no_wait", "wait", "json", "help"}
+)
 """What the command itself takes; a parameter of such a name is given by its position."""
 
 
@@ -97,6 +99,7 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         )
     params += [
         click.Option(["--priority"], is_flag=True, help="Go ahead of other calls."),
+        click.Option(["--callback-url"], help="Where the outcome is POSTed."),
         click.Option(["--idempotency-key"], help="The same key gives the same call."),
         click.Option(["--no-wait"], is_flag=True, help="Print the task id and do not wait."),
         click.Option(
@@ -112,9 +115,10 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         from menos_bus.doors.client import submit
 
         names = list(properties)
+        order = spec.signature.positional
         args = [
-            _read(name, value, properties[name]) for name, value in zip(names, values, strict=False)
-        ] + list(values[len(names) :])
+            _read(name, value, properties[name]) for name, value in zip(order, values, strict=False)
+        ] + list(values[len(order) :])
         kwargs = {
             name: _read_option(name, given[f"task_{name}"], properties[name])
             for name in names
@@ -122,8 +126,9 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         }
         if given["priority"]:
             kwargs["priority"] = True
-        if given["idempotency_key"] is not None:
-            kwargs["idempotency_key"] = given["idempotency_key"]
+        for name in ("idempotency_key", "callback_url"):
+            if given[name] is not None:
+                kwargs[name] = given[name]
         task_id = submit(bus, spec.name, args, kwargs)
         if given["no_wait"]:
             print_json({"task_id": task_id}) if as_json else click.echo(task_id)

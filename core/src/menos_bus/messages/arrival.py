@@ -194,6 +194,9 @@ def _read_outside(fields: dict[str, Any]) -> Outside:
     ]
     if fields.get("timelimit") not in (None, [None, None]):
         problems.append(FieldProblem("timelimit", "is the task's own to set"))
+    if fields.get("id") is not None and _valid_id(fields["id"]) is None:
+        reason = "must be a text of up to 128 letters, digits and _ . : -, as in a UUID"
+        problems.append(FieldProblem("id", reason))
     known = {"task", "timelimit", *_CANVAS, *_ENVELOPE, *_PROTOCOL_1}
     problems += [FieldProblem(name, "is no field of a call") for name in fields.keys() - known]
     if problems:

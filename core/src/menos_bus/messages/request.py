@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from billiard.exceptions import TimeLimitExceeded
 from celery.worker.request import Request
 
 
@@ -11,9 +14,15 @@ class BusRequest(Request):  # type: ignore[misc]  # Celery ships no types
     _out_of_time = False
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
-        """Celery stores the failure here and acknowledges the message."""
+        """The time is up: Celery stores the failure and acknowledges the message."""
         self._out_of_time = not soft
         super().on_timeout(soft, timeout)
+
+    def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """The task has failed: of one whose time is up Celery hears here, too, and maybe first."""
+        error = exc_info.exception
+        self._out_of_time |= isinstance(getattr(error, "exc", error), TimeLimitExceeded)
+        return super().on_failure(exc_info, *args, **kwargs)
 
     def acknowledge(self) -> None:
         """Acknowledge the message, unless it belongs to the dead letters."""

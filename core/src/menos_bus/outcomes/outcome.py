@@ -18,8 +18,6 @@ from menos_bus.tasks.progress import PROGRESS
 
 _CODES: Final[dict[type[BaseException], str]] = {
     WorkerLostError: "worker_lost",
-    TimeLimitExceeded: "time_limit",
-    SoftTimeLimitExceeded: "time_limit",
     TaskRevokedError: "revoked",
 }
 
@@ -80,6 +78,9 @@ def _explain(error: Any) -> dict[str, Any]:
         return {"code": error.code, "message": error.message, "tries": error.tries}
     if isinstance(error, BusError):
         return {"code": error.code, "message": error.message, "tries": 1}
+    if isinstance(error, (TimeLimitExceeded, SoftTimeLimitExceeded)):
+        limit = f" {error.args[0]:g} s" if error.args else " its time limit"
+        return {"code": "time_limit", "message": f"ran longer than{limit}", "tries": 1}
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     return {
         "code": code or "internal_error",

@@ -152,6 +152,8 @@ def validate_call(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]
         InvalidCall: names each field and what is wrong with it.
     """
     reserved, arguments = split_reserved(task.signature.bind(args, kwargs))
+    if missing := [name for name in task.signature.required_reserved if name not in reserved]:
+        raise InvalidCall([FieldProblem(name, "required") for name in missing])
     if task.signature.takes_priority and "priority" in reserved:
         arguments["priority"] = reserved["priority"]
     task.signature.validate(arguments)

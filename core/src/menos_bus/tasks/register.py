@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -79,13 +79,19 @@ class Registrar:
         self.tasks: list[TaskSpec] = []
 
     def __call__(
-        self, function: Callable[..., Any], name: str | None = None, **options: Any
+        self,
+        function: Callable[..., Any],
+        name: str | None = None,
+        positional: Sequence[str] | None = None,
+        **options: Any,
     ) -> None:
         """Register a function as a task.
 
         Args:
             function: a plain function with type hints; its docstring is the task's help.
             name: the task's name; ``<plugin>.<function>`` by default.
+            positional: the names that positional arguments stand for, if not all parameters in
+                their order. A reserved one among them, such as ``callback_url``, must be given.
             options: Celery task options such as ``max_retries``, ``retry_backoff``,
                 ``autoretry_for``, ``dont_autoretry_for``, ``time_limit``, ``bind``.
 
@@ -106,7 +112,8 @@ class Registrar:
         if owned := _OWNED & options.keys():
             raise PluginError(f"{name}: the bus sets {', '.join(sorted(owned))} itself")
         RetryPolicy.pop_from(dict(options))
-        signature = Signature(function, bound=bool(options.get("bind")))
+        bound = bool(options.get("bind"))
+        signature = Signature(function, bound=bound, positional=positional)
         self.tasks.append(TaskSpec(name, self.plugin, function, options, signature))
 
 

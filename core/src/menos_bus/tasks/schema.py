@@ -15,7 +15,24 @@ from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_p
 
 from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
 
-RESERVED: Final = frozenset({"callback_url", "idempotency_key"})
+RESERVED_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+    "callback_url": {
+        "type": "string",
+        "format": "uri",
+        "minLength": 1,
+        "maxLength": 2048,
+        "description": "Where the outcome is POSTed, whether it succeeds or fails.",
+    },
+    "idempotency_key": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "description": "The same key for the same task gives the same call, run once.",
+    },
+}
+"""The JSON Schemas of the reserved arguments."""
+
+RESERVED: Final = frozenset(RESERVED_SCHEMAS)
 """Keyword arguments that every task takes and that the core keeps for itself.
 
 The third reserved one, ``priority``, may be declared by a function, which then gets its value.
@@ -42,12 +59,20 @@ class Signature:
     Args:
         function: the task's function; its parameters need no hints, but get no checks without.
         bound: whether the first parameter is the Celery task itself (``bind=True``).
+        positional: the names that positional arguments stand for, in order; by default all
+            parameters. A reserved argument among them must be given.
 
     Raises:
         PluginError: the signature has something that a message cannot carry.
     """
 
-    def __init__(self, function: Callable[..., Any], *, bound: bool = False) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        bound: bool = False,
+        positional: Sequence[str] | None = None,
+    ) -> None:
         self.function = function
         try:
             hints = get_type_hints(function, include_extras=True)
@@ -55,6 +80,11 @@ class Signature:
             raise PluginError(f"the type hints of {function.__qualname__} fail: {error}") from error
         parameters = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
         self.names = [parameter.name for parameter in parameters]
+        self.positional = self.names if positional is None else list(positional)
+        if unknown := set(self.positional) - {*self.names, *RESERVED}:
+            raise PluginError(f"positional: {function.__qualname__} has no {sorted(unknown)}")
+        self.required_reserved = [name for name in self.positional if name in RESERVED]
+        """Reserved arguments that a call must have."""
         fields: dict[str, Any] = {}
         for parameter in parameters:
             _refuse_unsendable(function, parameter)
@@ -82,6 +112,9 @@ class Signature:
                 schema_generator=_BoundedSchema
             )
             """The JSON Schema (2020-12) of the keyword arguments."""
+            for name in self.required_reserved:
+                self.parameters_schema["properties"][name] = RESERVED_SCHEMAS[name]
+                self.parameters_schema.setdefault("required", []).append(name)
             self._result: TypeAdapter[Any] = TypeAdapter(self._returns)
             self._result.json_schema(mode="serialization")
         except (PydanticUserError, TypeError) as error:
@@ -103,10 +136,10 @@ class Signature:
         Raises:
             InvalidCall: too many arguments, or one that is given twice.
         """
-        if len(args) > len(self.names):
-            takes = f"takes at most {len(self.names)} positional arguments, got {len(args)}"
+        if len(args) > len(self.positional):
+            takes = f"takes at most {len(self.positional)} positional arguments, got {len(args)}"
             raise InvalidCall([FieldProblem("args", takes)])
-        bound = dict(zip(self.names, args, strict=False))
+        bound = dict(zip(self.positional, args, strict=False))
         if twice := bound.keys() & kwargs.keys():
             raise InvalidCall(
                 [FieldProblem(name, "given in both args and kwargs") for name in sorted(twice)]

@@ -17,11 +17,18 @@ def register_settings(register: Callable[[type], None]) -> None:
 
 @hookimpl
 def register_tasks(register: Callable[..., None]) -> None:
-    """Declare ``tasks.ingest_youtube``.
+    """Declare ``tasks.ingest_youtube``, and under a second name with a callback that must be given.
 
     A failed request is tried again after up to 5, 10 and 20 s; a blocked one says itself when.
     """
-    register(ingest_youtube, name="tasks.ingest_youtube", max_retries=3, retry_backoff=5)
+    tries = {"max_retries": 3, "retry_backoff": 5}
+    register(ingest_youtube, name="tasks.ingest_youtube", **tries)
+    register(
+        ingest_youtube,
+        name="tasks.ingest_youtube_with_callback",
+        positional=["url", "callback_url"],
+        **tries,
+    )
 
 
 @hookimpl

@@ -1,0 +1,274 @@
+"""The AMQP door: whatever is published to a queue by name, by n8n, by Celery or by nobody sane."""
+
+from __future__ import annotations
+
+import json
+import random
+from uuid import uuid4
+
+import amqp
+import pytest
+from celery import Celery
+
+from conftest import BROKER
+from menos_bus import Bus, BusSettings, UnknownTaskId
+from menos_bus.messages.dead_letters import Which, dead_letters
+from running import poll, run_cli
+
+EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+
+@pytest.fixture
+def channel(fleet_env):
+    with amqp.Connection("127.0.0.1:5672", userid="guest", password="guest") as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def bus(fleet_env, monkeypatch):
+    """The fleet as another host sees it: it has no plugin."""
+    names = ("broker_url", "result_backend")
+    settings = {name: fleet_env[f"MENOS_{name.upper()}"] for name in names}
+    bus = Bus(BusSettings.load(**settings), [])
+    yield bus
+    bus.app.close()
+
+
+def send(channel, body, queue="probe", headers=None, **properties):
+    text = body if isinstance(body, (str, bytes)) else json.dumps(body)
+    message = amqp.Message(text, application_headers=headers or {}, **properties)
+    channel.basic_publish(message, exchange="", routing_key=queue)
+
+
+def ended(bus, task_id):
+    """The outcome, once it is there."""
+
+    def look():
+        try:
+            outcome = bus.outcome(task_id)
+        except UnknownTaskId:
+            return None
+        return outcome if outcome.ready else None
+
+    return poll(look, what=f"the end of {task_id}")
+
+
+def letters(bus):
+    return dead_letters(bus.app).find(Which(queue="probe"))
+
+
+def test_what_n8n_publishes_runs_though_it_has_no_content_type(start_worker, channel, bus):
+    start_worker()
+    task_id = str(uuid4())
+
+    send(channel, {"id": task_id, "task": "probe.echo", "args": ["ha"], "kwargs": {"times": 2}})
+
+    assert ended(bus, task_id).result == "haha"
+
+
+def test_other_celery_clients_of_both_protocols_are_served(start_worker, bus):
+    start_worker()
+    for protocol in (1, 2):
+        client = Celery(broker=BROKER, set_as_current=False)
+        client.conf.update(task_protocol=protocol, task_ignore_result=True)
+        task_id = str(uuid4())
+        # Its own declaration of the queue would be another one; it only publishes.
+        with client.producer_pool.acquire() as producer:
+            client.send_task(
+                "probe.echo", ["x"], {"times": 3}, task_id=task_id, producer=producer,
+                exchange="", routing_key="probe", declare=[],
+            )  # fmt: skip
+
+        assert ended(bus, task_id).result == "xxx"
+        client.close()
+
+
+def test_reserved_arguments_mean_the_same_as_at_every_door(start_worker, channel, bus, tmp_path):
+    start_worker()
+    marker, key = tmp_path / "marker", str(uuid4())
+    (tmp_path / "until").touch()
+    kwargs = {"marker": str(marker), "until": str(tmp_path / "until"), "idempotency_key": key}
+
+    for _ in range(5):
+        send(channel, {"task": "probe.work", "kwargs": {**kwargs, "priority": True}})
+    later = str(uuid4())
+    send(channel, {"id": later, "task": "probe.echo", "args": ["last"]})
+    ended(bus, later)
+
+    poll(marker.exists)
+    assert marker.read_text() == "started\n"
+
+
+ODD = {
+    "empty": (b"", {}),
+    "not utf-8": (b"\xff\xfe\x00", {}),
+    "null": ("null", {}),
+    "list": ("[]", {}),
+    "list of one": ("[1]", {}),
+    "text": ('"text"', {}),
+    "number": ("5", {}),
+    "deep": ("[" * 100_000, {}),
+    "deep objects": ('{"a":' * 50_000, {}),
+    "no task": ({"id": "ID"}, {}),
+    "task a list": ({"task": ["a"], "id": "ID"}, {}),
+    "unknown task": ({"task": "probe.nope", "id": "ID"}, {}),
+    "unknown public task": ({"task": "tasks.nope", "id": "ID"}, {}),
+    "args an object": ({"task": "probe.echo", "args": {"text": "u"}, "id": "ID"}, {}),
+    "args a text": ({"task": "probe.echo", "args": "abc", "id": "ID"}, {}),
+    "kwargs a list": ({"task": "probe.echo", "kwargs": ["a"], "id": "ID"}, {}),
+    "wrong argument": ({"task": "probe.echo", "args": [5], "id": "ID"}, {}),
+    "too many": ({"task": "probe.echo", "args": ["a", 1, 2], "id": "ID"}, {}),
+    "id a list": ({"task": "probe.echo", "args": ["a"], "id": ["x"]}, {}),
+    "id a number": ({"task": "probe.echo", "args": ["a"], "id": 5}, {}),
+    "eta": ({"task": "probe.echo", "args": ["a"], "eta": "soon", "id": "ID"}, {}),
+    "timelimit": ({"task": "probe.echo", "args": ["a"], "timelimit": "abc", "id": "ID"}, {}),
+    "callbacks": ({"task": "probe.echo", "args": ["a"], "callbacks": [{}], "id": "ID"}, {}),
+    "option": ({"task": "probe.echo", "args": ["a"], "queue": "ghost", "id": "ID"}, {}),
+    "header without a body": ("", {"task": "probe.echo", "id": "ID"}),
+    "header, other body": ("[1, 2]", {"task": "probe.echo", "id": "ID"}),
+    "header, wrong shapes": ("[{}, [], null]", {"task": "probe.echo", "id": "ID"}),
+    "header task a number": ([[], {}, EMBED], {"task": 5, "id": "ID"}),
+    "header id a number": ([["a"], {}, EMBED], {"task": "probe.echo", "id": 7}),
+    "header eta": ([["a"], {}, EMBED], {"task": "probe.echo", "id": "ID", "eta": "x"}),
+    "chain": ([["a"], {}, {**EMBED, "chain": [{}]}], {"task": "probe.echo", "id": "ID"}),
+    "compression": ("{}", {"task": "probe.echo", "id": "ID", "compression": "application/x-no"}),
+    "broken gzip": ("{}", {"compression": "application/x-gzip"}),
+    "forged, no id": ([[], {}, EMBED], {"menos_accepted": True, "task": "probe.echo"}),
+    "forged, unknown": (
+        [[], {}, EMBED],
+        {"menos_accepted": True, "task": "probe.nope", "id": "ID"},
+    ),
+    "forged limits": (
+        [[], {}, EMBED],
+        {"menos_accepted": True, "task": "probe.echo", "id": "ID", "timelimit": "abc"},
+    ),
+    "forged retries": (
+        [[], {}, EMBED],
+        {"menos_accepted": True, "task": "probe.echo", "id": "ID", "retries": "x"},
+    ),
+}
+
+
+def test_no_odd_message_ends_the_worker_and_each_has_a_grave_and_an_outcome(
+    start_worker, channel, bus
+):
+    worker = start_worker()
+    named = {}
+    for name, (body, headers) in ODD.items():
+        for content_type in ({}, {"content_type": "application/json", "content_encoding": "utf-8"}):
+            task_id = str(uuid4())
+            text = body if isinstance(body, (str, bytes)) else json.dumps(body)
+            if isinstance(text, str):
+                text = text.replace('"ID"', f'"{task_id}"')
+            told = {key: task_id if value == "ID" else value for key, value in headers.items()}
+            send(channel, text, headers=told, **content_type)
+            if task_id in told.values() or (isinstance(text, str) and task_id in text):
+                named[task_id] = name
+    after = str(uuid4())
+    send(channel, {"id": after, "task": "probe.echo", "args": ["still here"]})
+
+    assert ended(bus, after).result == "still here"
+    assert worker.poll() is None
+    poll(lambda: len(letters(bus)) == 2 * len(ODD), what="all dead letters")
+    assert all(letter.death.reason and letter.death.code for letter in letters(bus))
+    for task_id, name in named.items():
+        # A compression that nobody knows hides what else the message says.
+        if name != "compression":
+            outcome = ended(bus, task_id)
+            assert outcome.state == "FAILURE", name
+            assert outcome.error["code"] in ("malformed", "invalid_call", "unknown_task"), name
+            assert outcome.error["message"], name
+
+
+def test_random_messages_are_all_accounted_for(start_worker, channel, bus):
+    chance = random.Random(20260201)
+    worker = start_worker()
+    pieces = [
+        None,
+        True,
+        5,
+        -1.5,
+        "p",
+        "probe.echo",
+        [],
+        ["a", "b"],
+        {},
+        {"text": 5},
+        "x" * 200_000,
+    ]
+    words = [
+        "task",
+        "id",
+        "args",
+        "kwargs",
+        "eta",
+        "countdown",
+        "chain",
+        "retries",
+    ]
+    runs = 0
+    for _ in range(200):
+        picked = chance.sample(words, chance.randrange(len(words)))
+        said = {word: chance.choice(pieces) for word in picked}
+        headers = {
+            word: value
+            for word, value in said.items()
+            if chance.random() < 0.3 and not isinstance(value, float) and value != "x" * 200_000
+        }
+        body = chance.choice([said, [said.get("args"), said.get("kwargs"), None], "{", b"\x80"])
+        send(channel, body, headers=headers)
+        runs += 1
+    after = str(uuid4())
+    send(channel, {"id": after, "task": "probe.echo", "args": ["still here"]})
+
+    assert ended(bus, after).result == "still here"
+    assert worker.poll() is None
+    # Nothing among them is a whole call, so each is a dead letter.
+    poll(lambda: len(letters(bus)) == runs, what="all dead letters")
+
+
+def test_dead_letters_are_listed_shown_taken_up_again_and_discarded(
+    start_worker, channel, bus, fleet_env, tmp_path
+):
+    start_worker()
+    marker = tmp_path / "marker"
+    task_id = bus.submit("probe.flaky", (), {"marker": str(marker)})
+    ended(bus, task_id)
+    send(channel, {"task": "probe.echo", "kwargs": {"x": 1}})
+    poll(lambda: len(letters(bus)) == 2)
+
+    listed = json.loads(run_cli("dead", "list", "--json", env=fleet_env).stdout)
+    [shown] = [letter for letter in listed if letter["id"] == task_id]
+    assert (shown["code"], shown["tries"], shown["rounds"]) == ("busy", 3, 0)
+    only = run_cli("dead", "list", "--task", "probe.flaky", "--since", "1h", env=fleet_env).stdout
+    assert task_id in only
+    assert "probe.echo" not in only
+    assert "not yet" in run_cli("dead", "show", task_id, env=fleet_env).stdout
+
+    replayed = run_cli("dead", "replay", task_id, "--json", env=fleet_env)
+    assert json.loads(replayed.stdout) == {"replayed": [task_id]}
+    poll(lambda: len(marker.read_text().splitlines()) == 6, what="another three tries")
+    again = poll(lambda: next((i for i in letters(bus) if i.id == task_id), None))
+    assert (again.death.rounds, again.death.tries) == (1, 3)
+
+    assert run_cli("dead", "replay", env=fleet_env).returncode == 2
+    unknown = run_cli("dead", "show", "nothing", env=fleet_env)
+    assert (unknown.returncode, "no dead letter has the id nothing" in unknown.stderr) == (2, True)
+    run_cli("dead", "discard", "--all", "--queue", "probe", env=fleet_env)
+    assert letters(bus) == []
+    assert bus.outcome(task_id).state == "FAILURE"
+
+
+def test_a_call_that_was_mended_succeeds_under_its_old_id(start_worker, bus, tmp_path, fleet_env):
+    start_worker()
+    file = tmp_path / "later" / "note"
+    task_id = bus.submit("probe.note", (), {"file": str(file), "word": "there"})
+    file.parent.mkdir()
+    assert ended(bus, task_id).state in ("FAILURE", "SUCCESS")
+    poll(lambda: letters(bus) or file.exists())
+
+    if not file.exists():
+        run_cli("dead", "replay", "--all", env=fleet_env)
+
+    poll(file.exists)
+    assert poll(lambda: bus.outcome(task_id).state == "SUCCESS")
