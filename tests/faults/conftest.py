@@ -1,0 +1,75 @@
+"""The services of the fault tests, the counters that each ends with, and their summary."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from faults.fleet import PLUGIN, Counters, Fleet
+from faults.services import Rabbit, Redis
+
+SEED = int(os.environ.get("MENOS_FAULT_SEED") or random.randrange(10**6))
+_results: list[tuple[str, Counters]] = []
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rabbit, Redis]]:
+    folder = tmp_path_factory.mktemp("servers")
+    rabbit, redis = Rabbit(folder / "rabbit"), Redis(folder / "redis")
+    try:
+        redis.start()
+        rabbit.start()
+        yield rabbit, redis
+    finally:
+        rabbit.kill()
+        redis.kill()
+
+
+@pytest.fixture
+def fleet(
+    servers: tuple[Rabbit, Redis],
+    clean_env: dict[str, str],
+    install: Callable[..., Path],
+    tmp_path: Path,
+) -> Iterator[Fleet]:
+    """An empty fleet; stopped when the test ends."""
+    install("fault", PLUGIN)
+    rabbit, redis = servers
+    fleet = Fleet(rabbit, redis, tmp_path / "faults", dict(clean_env), SEED)
+    yield fleet
+    fleet.stop()
+    with rabbit.connect() as connection:
+        channel = connection.channel()
+        for queue in ("fault", "fault.priority", "fault.dead", "callbacks", "callbacks.dead"):
+            channel.queue_delete(queue)
+
+
+@pytest.fixture
+def gate(fleet: Fleet, request: pytest.FixtureRequest) -> Callable[..., Counters]:
+    """Wait for the end of everything, note the counters, and hold them against the gate."""
+
+    def gate(seconds: float = 90) -> Counters:
+        counters = fleet.settle(seconds)
+        name = request.node.name.removeprefix("test_").replace("_", " ")
+        _results.append((name, counters))
+        print(f"\n{name}: {counters}")
+        assert counters.good, f"{counters}\n{fleet.log()}"
+        assert counters.done == counters.accepted > 0
+        return counters
+
+    return gate
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _results:
+        return
+    terminalreporter.section(f"faults, seed {SEED}")
+    for name, counters in _results:
+        terminalreporter.write_line(f"{name}: {counters}")
+    lost = sum(counters.lost for _, counters in _results)
+    accepted = sum(counters.accepted for _, counters in _results)
+    terminalreporter.write_line(f"lost {lost} of {accepted} accepted")
