@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults.fleet import PLUGIN, Counters, Fleet
+from faults.receiver import Receiver
 from faults.services import Rabbit, Redis
 
 SEED = int(os.environ.get("MENOS_FAULT_SEED") or random.randrange(10**6))
@@ -46,6 +47,13 @@ def fleet(
         channel = connection.channel()
         for queue in ("fault", "fault.priority", "fault.dead", "callbacks", "callbacks.dead"):
             channel.queue_delete(queue)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
 
 
 @pytest.fixture

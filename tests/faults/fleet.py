@@ -18,8 +18,9 @@ from typing import Any
 from uuid import uuid4
 
 import amqp
+import httpx
 
-from faults.services import Rabbit, Redis
+from faults.services import Rabbit, Redis, free_port
 from menos_bus import Bus, BusError, BusSettings
 from running import MENOS_BUS, poll
 
@@ -121,6 +122,34 @@ class Fleet:
         self.workers.append(worker)
         poll(lambda: self.consumers() > before, 60, "a worker")
         return worker
+
+    def start_door(self, door: str, **settings: str) -> str:
+        """``menos-bus flower`` or ``menos-bus api`` as a process; gives its URL."""
+        port = free_port()
+        with (self.folder / "workers.log").open("ab") as log:
+            process = subprocess.Popen(
+                [MENOS_BUS, door, "--port", str(port)], env={**self.env, **settings},
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.workers.append(process)
+        url = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            try:
+                return httpx.get(url, trust_env=False).status_code < 500
+            except httpx.TransportError:
+                return False
+
+        poll(answers, 60, door)
+        return url
+
+    def post(self, url: str, body: dict[str, Any]) -> None:
+        """One call at an HTTP door."""
+        self.attempted += 1
+        answer = httpx.post(url, json=body, auth=("caller", "caller-pw"), timeout=30)
+        assert answer.is_success, answer.text
+        told = answer.json()
+        self.accepted[told.get("task-id") or told["task_id"]] = "SUCCESS"
 
     def consumers(self) -> int:
         try:

@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from faults.fleet import wait_for
@@ -245,3 +246,50 @@ def test_a_publisher_that_dies_between_recording_and_publishing(fleet, gate):
 
 def _dead(fleet) -> int:
     return len(dead_letters(fleet.bus.app).find(Which(queue="fault")))
+
+
+# doors and callbacks
+
+
+def test_the_http_doors_answer_in_time_during_a_memory_alarm(fleet, gate):
+    fleet.start_worker()
+    logins = {"MENOS_FLOWER_PASSWORD": "operator-pw", "MENOS_CALLER_PASSWORD": "caller-pw"}
+    flower, api = fleet.start_door("flower", **logins), fleet.start_door("api", **logins)
+    doors = [(f"{flower}/api/task/async-apply/fault.work", {}), (f"{api}/tasks/fault.work", {})]
+    for url, body in doors:
+        fleet.post(url, body)
+
+    fleet.rabbit.control("set_vm_memory_high_watermark", "0.00001")
+    try:
+        for url, body in doors:
+            started = time.monotonic()
+            answer = httpx.post(url, json=body, auth=("caller", "caller-pw"), timeout=30)
+            assert time.monotonic() - started < 12
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            assert "Traceback" not in answer.text
+    finally:
+        fleet.rabbit.control("set_vm_memory_high_watermark", "0.6")
+    for url, body in doors:
+        fleet.post(url, body)
+
+    assert len(fleet.accepted) == 4
+    gate()
+
+
+def test_callbacks_survive_their_receiver_and_their_workers(fleet, gate, receiver):
+    settings = {"MENOS_CALLBACK_ALLOW": receiver.place, "MENOS_CALLBACK_TIMEOUT": "1"}
+    worker = fleet.start_worker(**settings)
+    fleet.bus = fleet.door(callback_allow=receiver.place)
+    receiver.faults = ["500", "drip", "redirect", "409", "409", "hang up"]
+
+    for number in range(20):
+        fleet.submit(callback_url=receiver.url)
+        if number in (7, 14):
+            fleet.kill(worker)
+            worker = fleet.start_worker(**settings)
+    gate()
+
+    wanted = set(fleet.accepted)
+    wait_for(lambda: receiver.told() == wanted, 60, "all callbacks")
+    assert len(receiver.events()) == len(wanted), "one event id for each call"
