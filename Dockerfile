@@ -6,7 +6,9 @@ WORKDIR /src
 COPY core core
 COPY vault vault
 COPY plugins plugins
-RUN pip install './core[flower]' ./vault $(for plugin in $PLUGINS; do echo "./plugins/$plugin"; done) \
+# A plugin that is not in this repository is installed by its distribution's name.
+RUN pip install './core[flower,http]' ./vault \
+      $(for plugin in $PLUGINS; do [ -d "plugins/$plugin" ] && echo "./plugins/$plugin" || echo "menos-$plugin"; done) \
  && useradd --create-home --uid 1000 menos \
  && mkdir -p /data && chown menos /data
 USER menos

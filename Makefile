@@ -4,12 +4,13 @@
 PYTHON ?= python3
 SOURCE ?=
 QUESTIONS ?=
+MINUTES ?= 30
 HATCH  := .hatch/bin/hatch
 
 # Written once at installation, so that no command compiles the libraries again.
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: help demo up test lint types check build clean
+.PHONY: help demo up test test-faults soak lint types check build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +23,12 @@ up: $(HATCH) ## run the bus until Ctrl-C, and print how to call it
 
 test: $(HATCH) ## run all tests (ARGS="-k name")
 	@$(HATCH) run test $(ARGS)
+
+test-faults: $(HATCH) ## kill, stop and cut servers and workers under load (MENOS_FAULT_SEED)
+	@$(HATCH) run test-faults $(ARGS)
+
+soak: $(HATCH) ## mix all faults under steady load for MINUTES
+	@$(HATCH) run soak $(MINUTES)
 
 lint: $(HATCH) ## check style and the direction of imports
 	@$(HATCH) run lint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import click
 import yaml
@@ -20,6 +21,7 @@ def test_every_service_of_ours_runs_a_command_that_exists():
     for service in OURS.values():
         command, *options = service["command"]
         found = main.get_command(click.Context(main), command)
+        assert found is not None
         known = {option for param in found.params for option in param.opts}
         assert {word for word in options if word.startswith("-")} <= known
 
@@ -38,10 +40,49 @@ def test_every_setting_is_one_that_something_reads():
 def test_there_is_no_password_by_default():
     text = (ROOT / "compose.yaml").read_text()
 
-    for variable in ("RABBITMQ_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD"):
-        uses = re.findall(r"\$\{" + variable + r"(.*?)\}", text)
-        assert uses
-        assert all(use.startswith(":?") for use in uses)
+    uses = re.findall(r"\$\{(\w*(?:PASSWORD|SECRET))(.*?)\}", text)
+    assert len({name for name, _ in uses}) == 9
+    assert all(use == f":?set {name}" for name, use in uses)
+
+
+def test_the_example_of_the_env_file_has_every_variable_and_no_value():
+    text = (ROOT / "compose.yaml").read_text()
+    example = (ROOT / "deploy" / "env.example").read_text()
+
+    listed = re.findall(r"^(\w+)=(.*)$", example, re.M)
+    assert {name for name, _ in listed} == set(re.findall(r"\$\{(\w+)", text))
+    assert all(value == "" for _, value in listed)
+
+
+def test_what_is_mounted_and_referred_to_exists():
+    services, volumes = COMPOSE["services"], COMPOSE["volumes"]
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= set(services)
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).is_file() if source.startswith("./") else source in volumes
+        assert ("image" in service) != ("build" in service)
+        if "image" in service:
+            assert re.search(r":v?\d|:RELEASE", service["image"]), "an image needs a version"
+
+
+def test_the_file_is_what_the_compose_specification_says():
+    for name, service in COMPOSE["services"].items():
+        assert service.keys() <= KEYS, name
+        health = service.get("healthcheck", {"test": ["CMD"]})
+        assert health["test"][0] in ("CMD", "CMD-SHELL")
+        for condition in service.get("depends_on", {}).values():
+            assert condition["condition"] in (
+                "service_started", "service_healthy", "service_completed_successfully",
+            )  # fmt: skip
+
+
+KEYS = {
+    "build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "hostname",
+    "image", "ports", "profiles", "read_only", "restart", "security_opt", "stop_grace_period",
+    "tmpfs", "user", "volumes",
+}  # fmt: skip
+"""The keys of a service, by https://github.com/compose-spec/compose-spec, that are used here."""
 
 
 def test_nothing_is_published_beyond_loopback():
@@ -54,5 +95,8 @@ def test_the_image_installs_packages_of_this_repository():
 
     for folder in re.findall(r"^COPY (\S+) ", text, re.M):
         assert (ROOT / folder).is_dir()
+    extras = tomllib.loads((ROOT / "core" / "pyproject.toml").read_text())["project"]
+    for extra in re.search(r"core\[(.*?)\]", text).group(1).split(","):
+        assert extra in extras["optional-dependencies"]
     for plugin in re.search(r'ARG PLUGINS="(.*)"', text).group(1).split():
         assert (ROOT / "plugins" / plugin / "pyproject.toml").is_file()

@@ -278,7 +278,7 @@ def test_the_http_doors_answer_in_time_during_a_memory_alarm(fleet, gate):
 
 
 def test_callbacks_survive_their_receiver_and_their_workers(fleet, gate, receiver):
-    settings = {"MENOS_CALLBACK_ALLOW": receiver.place, "MENOS_CALLBACK_TIMEOUT": "1"}
+    settings = {"MENOS_CALLBACK_ALLOW": receiver.place, "MENOS_CALLBACK_TIMEOUT": "3"}
     worker = fleet.start_worker(**settings)
     fleet.bus = fleet.door(callback_allow=receiver.place)
     receiver.faults = ["500", "drip", "redirect", "409", "409", "hang up"]
