@@ -63,17 +63,21 @@ def probe(install: Callable[..., Path]) -> None:
     install("probe", PROBE)
 
 
-BROKER = "amqp://guest:guest@127.0.0.1:5672//"
+# Other versions of the servers are tried by pointing these at them.
+RABBITMQ = os.environ.get("TEST_RABBITMQ", "127.0.0.1:5672")
+REDIS = os.environ.get("TEST_REDIS", "127.0.0.1:6379")
+BROKER = f"amqp://guest:guest@{RABBITMQ}//"
 
 
 @pytest.fixture(scope="session")
 def services() -> None:
     """RabbitMQ and Redis on their standard ports; CI must have them, a laptop need not."""
-    for name, port in (("RabbitMQ", 5672), ("Redis", 6379)):
+    for name, place in (("RabbitMQ", RABBITMQ), ("Redis", REDIS)):
+        host, _, port = place.partition(":")
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=2).close()
+            socket.create_connection((host, int(port)), timeout=2).close()
         except OSError:
-            reason = f"{name} does not run on 127.0.0.1:{port}"
+            reason = f"{name} does not run on {place}"
             if os.environ.get("CI") == "true":
                 pytest.fail(reason)
             pytest.skip(reason)
@@ -85,7 +89,7 @@ def fleet_env(services: None, clean_env: dict[str, str], probe: None) -> Iterato
     yield {
         **clean_env,
         "MENOS_BROKER_URL": BROKER,
-        "MENOS_RESULT_BACKEND": "redis://127.0.0.1:6379/5",
+        "MENOS_RESULT_BACKEND": f"redis://{REDIS}/5",
         "MENOS_PLUGINS": "probe",
     }
     with Connection(BROKER) as connection:

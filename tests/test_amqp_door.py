@@ -10,7 +10,7 @@ import amqp
 import pytest
 from celery import Celery
 
-from conftest import BROKER
+from conftest import BROKER, RABBITMQ
 from menos_bus import Bus, BusSettings, UnknownTaskId
 from menos_bus.messages.dead_letters import Which, dead_letters
 from running import poll, run_cli
@@ -20,7 +20,7 @@ EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 @pytest.fixture
 def channel(fleet_env):
-    with amqp.Connection("127.0.0.1:5672", userid="guest", password="guest") as connection:
+    with amqp.Connection(RABBITMQ, userid="guest", password="guest") as connection:
         yield connection.channel()
 
 

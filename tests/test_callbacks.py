@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from conftest import RABBITMQ
 from menos_bus import Bus, BusSettings
 from menos_bus.callbacks.signing import new_secret
 from running import poll, run_cli
@@ -213,7 +214,7 @@ def test_a_fleet_sends_callbacks_of_good_and_of_malformed_calls(
     bus = Bus(door, [])
     task_id = bus.submit("probe.echo", (), {"text": "x", "callback_url": receiver.url})
     malformed = {"task": "probe.echo", "kwargs": {"callback_url": receiver.url}}
-    with amqp.Connection("127.0.0.1:5672", userid="guest", password="guest") as connection:
+    with amqp.Connection(RABBITMQ, userid="guest", password="guest") as connection:
         message = amqp.Message(json.dumps(malformed))
         connection.channel().basic_publish(message, exchange="", routing_key="probe")
 

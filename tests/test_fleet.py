@@ -12,6 +12,7 @@ import httpx
 import pytest
 from kombu import Connection
 
+from conftest import REDIS
 from running import MENOS_BUS, poll, run_cli
 
 
@@ -195,7 +196,7 @@ def test_a_task_beyond_its_hard_limit_is_a_failure_and_a_dead_letter(fleet_env, 
 
 
 def test_redis_as_a_broker_serves_calls_and_the_doctor_says_what_is_missing(fleet_env, tmp_path):
-    env = {**fleet_env, "MENOS_BROKER_URL": "redis://127.0.0.1:6379/4"}
+    env = {**fleet_env, "MENOS_BROKER_URL": f"redis://{REDIS}/4"}
     worker = subprocess.Popen([MENOS_BUS, "worker", "--concurrency", "1"], env=env)
     try:
         called = run_cli("call", "probe.echo", "x", env=env)
