@@ -7,28 +7,12 @@ from typing import Any, Final
 
 from menos_bus.tasks.envelope import Envelope
 from menos_bus.tasks.register import TaskSpec
+from menos_bus.tasks.schema import RESERVED_SCHEMAS
 
 RESERVED: Final[dict[str, dict[str, Any]]] = {
-    "callback_url": {
-        "type": ["string", "null"],
-        "format": "uri",
-        "minLength": 1,
-        "maxLength": 2048,
-        "description": "Where the outcome is POSTed, success or failure.",
-    },
-    "idempotency_key": {
-        "type": ["string", "null"],
-        "minLength": 1,
-        "maxLength": 255,
-        "description": "The same key and task give the same task id and one execution; with other "
-        "arguments the call is refused. Also as the header `Idempotency-Key`.",
-    },
-    "priority": {
-        "type": ["boolean", "null"],
-        "description": "Goes ahead in the queue, and may use the reserved share of a quota.",
-    },
+    name: {**schema, "type": [schema["type"], "null"]} for name, schema in RESERVED_SCHEMAS.items()
 }
-"""What every task takes besides its own parameters."""
+"""What every task takes besides its own parameters; ``null`` is as good as nothing."""
 
 OPTIONS: Final = ("task_id", "countdown", "eta", "expires")
 """What the query may say of the delivery."""
@@ -63,7 +47,9 @@ def body_of(spec: TaskSpec | None) -> dict[str, Any]:
         return {"required": False, "content": {"application/json": {"schema": schema}}}
     schema = inlined(spec.signature.parameters_schema)
     own = schema.get("properties", {})
-    schema["properties"] = {**own, **RESERVED}
+    required = spec.signature.required_reserved
+    more = {name: told for name, told in RESERVED.items() if name not in required}
+    schema["properties"] = {**own, **more}
     if told := own.get("priority", {}).get("description"):
         # The bus checks it as for every task; what it is good for, the task knows better.
         schema["properties"]["priority"] = {**RESERVED["priority"], "description": told}

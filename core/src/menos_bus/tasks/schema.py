@@ -27,12 +27,17 @@ RESERVED_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
         "type": "string",
         "minLength": 1,
         "maxLength": 255,
-        "description": "The same key for the same task gives the same call, run once.",
+        "description": "The same key and task give the same task id and one execution; with other "
+        "arguments the call is refused.",
+    },
+    "priority": {
+        "type": "boolean",
+        "description": "Goes ahead in the queue, and may use the reserved share of a quota.",
     },
 }
 """The JSON Schemas of the reserved arguments."""
 
-RESERVED: Final = frozenset(RESERVED_SCHEMAS)
+RESERVED: Final = frozenset(RESERVED_SCHEMAS) - {"priority"}
 """Keyword arguments that every task takes and that the core keeps for itself.
 
 The third reserved one, ``priority``, may be declared by a function, which then gets its value.
