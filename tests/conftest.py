@@ -14,6 +14,29 @@ from kombu import Connection
 
 from running import MENOS_BUS, PROBE, RunningBus, poll
 
+_GROUP = pytest.StashKey[str]()
+ON_ONE_BROKER = (
+    "test_amqp_door.py",
+    "test_callbacks.py",
+    "test_fleet.py",
+    "test_http_api.py",
+    "test_redis_ledger.py",
+)
+"""What uses the same queues, and so must not run side by side."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what runs together when tests run side by side, the long ones first."""
+    for item in items:
+        group = item.path.name
+        if item.path.parent.name == "faults":
+            group = "faults"
+        elif group in ON_ONE_BROKER:
+            group = "broker"
+        item.add_marker(pytest.mark.xdist_group(group))
+        item.stash[_GROUP] = group
+    items.sort(key=lambda item: {"faults": 0, "broker": 1}.get(item.stash[_GROUP], 2))
+
 
 @pytest.fixture
 def clean_env(tmp_path: Path) -> dict[str, str]:

@@ -13,8 +13,8 @@ from faults.fleet import PLUGIN, Counters, Fleet
 from faults.receiver import Receiver
 from faults.services import Rabbit, Redis
 
-SEED = int(os.environ.get("MENOS_FAULT_SEED") or random.randrange(10**6))
-_results: list[tuple[str, Counters]] = []
+SEED = int(os.environ.setdefault("MENOS_FAULT_SEED", str(random.randrange(10**6))))
+"""Put into the environment for the processes that the tests are spread over."""
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +62,8 @@ def gate(fleet: Fleet, request: pytest.FixtureRequest) -> Callable[..., Counters
 
     def gate(seconds: float = 90) -> Counters:
         counters = fleet.settle(seconds)
-        name = request.node.name.removeprefix("test_").replace("_", " ")
-        _results.append((name, counters))
-        print(f"\n{name}: {counters}")
+        # With the report, since the summary may be another process's to write.
+        request.node.user_properties.append(("counters", counters.__dict__))
         assert counters.good, f"{counters}\n{fleet.log()}"
         assert counters.done == counters.accepted > 0
         return counters
@@ -73,11 +72,26 @@ def gate(fleet: Fleet, request: pytest.FixtureRequest) -> Callable[..., Counters
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not _results:
+    """Print what each scenario ended with."""
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call"
+    ]
+    results = [
+        (
+            report.nodeid.rpartition("::test_")[2].partition("@")[0].replace("_", " "),
+            Counters(**told),
+        )
+        for report in reports
+        for name, told in report.user_properties
+        if name == "counters"
+    ]
+    if not results:
         return
     terminalreporter.section(f"faults, seed {SEED}")
-    for name, counters in _results:
+    for name, counters in results:
         terminalreporter.write_line(f"{name}: {counters}")
-    lost = sum(counters.lost for _, counters in _results)
-    accepted = sum(counters.accepted for _, counters in _results)
-    terminalreporter.write_line(f"lost {lost} of {accepted} accepted")
+    total = [sum(values) for values in zip(*(c.__dict__.values() for _, c in results), strict=True)]
+    terminalreporter.write_line(f"in all: {Counters(*total)}")
