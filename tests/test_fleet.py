@@ -63,28 +63,40 @@ def test_an_id_that_was_never_accepted_is_unknown(fleet_env):
     assert "no call with the id 'never'" in asked.stderr
 
 
-def test_flower_takes_calls_for_the_fleet(fleet_env, worker, tmp_path):
+def test_flower_takes_calls_for_the_fleet_and_keeps_its_history(fleet_env, worker):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flower = subprocess.Popen(
-        [MENOS_BUS, "flower", "--port", str(port)],
-        env={**fleet_env, "MENOS_FLOWER_PASSWORD": "secret"},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        door = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", auth=("menos", "secret"), trust_env=False
-        )
-        poll(lambda: _up(door), what="Flower")
-        answer = door.post("/api/task/async-apply/probe.echo", json={"args": ["hi"]})
-        result = door.get(f"/api/task/result/{answer.json()['task-id']}?timeout=30", timeout=40)
+    env = {**fleet_env, "MENOS_FLOWER_PASSWORD": "secret", "MENOS_CALLER_PASSWORD": "hush"}
+    url = f"http://127.0.0.1:{port}"
+    caller = httpx.Client(base_url=url, auth=("caller", "hush"), trust_env=False)
+    operator = httpx.Client(base_url=url, auth=("menos", "secret"), trust_env=False)
 
+    def serve():
+        flower = subprocess.Popen([MENOS_BUS, "flower", "--port", str(port)], env=env)
+        poll(lambda: _up(caller), what="Flower")
+        return flower
+
+    def stop(flower):
+        flower.send_signal(signal.SIGTERM)
+        assert flower.wait(30) == 0
+
+    flower = serve()
+    try:
+        answer = caller.post("/api/task/async-apply/probe.echo", json={"args": ["hi"]})
+        task_id = answer.json()["task-id"]
+        result = caller.get(f"/api/task/result/{task_id}?timeout=30", timeout=40)
         assert result.json()["result"] == "hi"
-        assert door.get("/api/queues/length").status_code == 200
+        assert caller.get("/api/queues/length").status_code == 200
+        assert caller.post("/api/worker/shutdown/any").status_code == 403
+        poll(
+            lambda: task_id in operator.get("/api/tasks").json(), what="the task on Flower's pages"
+        )
+        stop(flower)
+        flower = serve()
+        assert task_id in operator.get("/api/tasks").json()
     finally:
-        flower.send_signal(signal.SIGINT)
-        flower.wait(30)
+        stop(flower)
 
 
 def test_a_worker_without_a_broker_says_which_settings_it_needs(clean_env):

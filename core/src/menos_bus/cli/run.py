@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,10 +118,10 @@ def flower(port: int | None) -> None:
         f"Flower: http://{settings.flower_host}:{bound}   operator: {known.operator.user}   "
         f"callers: {known.caller.user}"
     )
-    try:
-        app.start()
-    except KeyboardInterrupt:
-        app.stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Stopped in order, Flower keeps what its pages show.
+        signal.signal(number, lambda *_: app.io_loop.add_callback_from_signal(app.stop))
+    app.start()
 
 
 @click.command()
