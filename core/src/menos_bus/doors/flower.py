@@ -227,7 +227,7 @@ def make_flower(bus: Bus, logins: Logins) -> Flower:
     if bus.settings.broker_api is not None:
         options.broker_api = bus.settings.broker_api.get_secret_value()
     options.persistent = True
-    options.db = str(bus.settings.home / "flower")
+    options.db = str(bus.settings.make_home() / "flower")
     # Flower writes its whole state on the event loop, so not often and not much; the record of
     # every call is the ledger.
     options.state_save_interval = 30_000
