@@ -85,6 +85,46 @@ KEYS = {
 """The keys of a service, by https://github.com/compose-spec/compose-spec, that are used here."""
 
 
+def test_whatever_goes_on_running_says_whether_it_is_well():
+    for name, service in COMPOSE["services"].items():
+        ends_by_itself = service["restart"] == "on-failure"
+        assert ("healthcheck" in service) != ends_by_itself, name
+
+
+def test_a_worker_gets_the_time_that_a_task_may_take():
+    grace = int(OURS["worker"]["stop_grace_period"].removesuffix("m")) * 60
+
+    assert grace > BusSettings.model_fields["time_limit"].default
+
+
+def test_the_plugins_of_the_image_are_those_that_users_may_reach():
+    users = COMPOSE["services"]["rabbitmq-users"]["environment"]["PLUGINS"]
+    script = (ROOT / "deploy" / "rabbitmq-users.sh").read_text()
+    image = (ROOT / "Dockerfile").read_text()
+
+    assert all(service["build"]["args"]["PLUGINS"] == users for service in OURS.values())
+    assert f'PLUGINS:={users}}}"' in script
+    assert f'ARG PLUGINS="{users}"' in image
+    assert set(users.split()) == {folder.name for folder in (ROOT / "plugins").iterdir()}
+
+
+def test_the_administrators_password_goes_to_the_broker_and_to_who_makes_its_users_only():
+    holders = {
+        name for name, service in COMPOSE["services"].items()
+        if "RABBITMQ_ADMIN_PASSWORD" in str(service)
+    }  # fmt: skip
+
+    assert holders == {"rabbitmq", "rabbitmq-users"}
+
+
+def test_what_only_a_later_version_uses_does_not_start_by_itself():
+    later = {name for name, s in COMPOSE["services"].items() if s.get("profiles")}
+
+    assert later == {"surrealdb", "minio", "ollama", "ollama-model"}
+    for service in OURS.values():
+        assert not later & service["depends_on"].keys()
+
+
 def test_nothing_is_published_beyond_loopback():
     for service in COMPOSE["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
@@ -93,8 +133,11 @@ def test_nothing_is_published_beyond_loopback():
 def test_the_image_installs_packages_of_this_repository():
     text = (ROOT / "Dockerfile").read_text()
 
+    sent = (ROOT / ".dockerignore").read_text().split()
     for folder in re.findall(r"^COPY (\S+) ", text, re.M):
         assert (ROOT / folder).is_dir()
+        assert f"!{folder}" in sent
+    assert re.search(r"^USER (?!root)", text, re.M)
     extras = tomllib.loads((ROOT / "core" / "pyproject.toml").read_text())["project"]
     for extra in re.search(r"core\[(.*?)\]", text).group(1).split(","):
         assert extra in extras["optional-dependencies"]

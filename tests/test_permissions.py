@@ -49,18 +49,23 @@ def servers(tmp_path_factory):
         redis.start()
         rabbit.start()
         poll(lambda: _answers(rabbit.api), 30, "the management API")
-        subprocess.run(
-            ["sh", ROOT / "deploy" / "rabbitmq-users.sh"],
-            env={
-                **os.environ, **PASSWORDS, "ADMIN_PASSWORD": "pw-of-admin",
-                "RABBITMQ_API": rabbit.api, "PLUGINS": "probe", "NO_PROXY": "127.0.0.1",
-            },
-            check=True,
-        )  # fmt: skip
+        made = make_users(RABBITMQ_API=rabbit.api, PLUGINS="probe")
+        assert made.returncode == 0, made.stderr
         yield rabbit, redis
     finally:
         rabbit.kill()
         redis.kill()
+
+
+def make_users(**settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", ROOT / "deploy" / "rabbitmq-users.sh"],
+        env={
+            **os.environ, **PASSWORDS, "ADMIN_PASSWORD": "pw-of-admin", "NO_PROXY": "127.0.0.1",
+            **settings,
+        },
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
 
 
 def _answers(url: str) -> bool:
@@ -81,48 +86,118 @@ def env_of(servers, clean_env, probe):
     return env_of
 
 
-def test_each_user_can_do_its_work(servers, env_of, tmp_path):
+@pytest.fixture
+def start(env_of):
+    """Start a command as a user; it is stopped at the end, and a worker then ends in order."""
+    started = []
+
+    def start(user, *words, **settings):
+        process = subprocess.Popen([MENOS_BUS, *words], env={**env_of(user), **settings})
+        started.append((words[0], process))
+
+    yield start
+    for _, process in started:
+        process.terminate()
+    codes = [(command, process.wait(30)) for command, process in started]
+    assert all(code == 0 for command, code in codes if command == "worker")
+
+
+def test_a_door_may_take_a_call_before_any_worker_has_served_its_plugin(servers, env_of, start):
     rabbit, _ = servers
-    worker = subprocess.Popen([MENOS_BUS, "worker", "--concurrency", "1"], env=env_of("worker"))
+    with rabbit.connect() as connection:
+        channel = connection.channel()
+        for queue in ("probe", "probe.priority"):
+            channel.queue_delete(queue)
+        # With the first worker comes the exchange of the dead letters; on a new broker it is later.
+        channel.exchange_delete("menos.dead")
+
+    taken = run_cli("call", "probe.echo", "x", "--no-wait", env=env_of("door"))
+    assert taken.returncode == 0, taken.stderr
+    start("worker", "worker", "--concurrency", "1")
+    ended = run_cli("result", taken.stdout.strip(), "--wait", "60", env=env_of("door"))
+
+    assert "SUCCESS" in ended.stdout, ended.stdout + ended.stderr
+
+
+def test_each_user_can_do_its_work(servers, env_of, start, tmp_path):
+    rabbit, _ = servers
+    start("worker", "worker", "--concurrency", "1")
     port = free_port()
-    passwords = {"MENOS_FLOWER_PASSWORD": "o", "MENOS_CALLER_PASSWORD": "c"}
-    flower = subprocess.Popen(
-        [MENOS_BUS, "flower", "--port", str(port)], env={**env_of("door"), **passwords}
-    )
-    try:
-        # door: a call, a retry over the delay queues, a failure, its dead letter
-        env = env_of("door")
-        assert run_cli("call", "probe.echo", "x", env=env).stdout == '"x"\n'
-        later = run_cli("call", "probe.flaky", str(tmp_path / "m"), env=env)
-        assert "not yet (busy, after 3 tries)" in later.stderr, later.stderr
-        letters = lambda: json.loads(run_cli("dead", "list", "--json", env=env).stdout)  # noqa: E731
-        [letter] = poll(letters)
-        replayed = run_cli("dead", "replay", letter["id"], env=env)
-        assert replayed.returncode == 0, replayed.stderr
-        poll(lambda: len((tmp_path / "m").read_text().split()) == 6)
-        # Flower: sees the worker, and can ask it something
-        url = f"http://127.0.0.1:{port}"
-        poll(lambda: _answers(url), what="Flower")
-        poll(
-            lambda: httpx.get(f"{url}/api/workers?refresh=1", auth=("menos", "o")).json(),
-            what="the worker at Flower",
+    start(
+        "door", "flower", "--port", str(port), MENOS_FLOWER_PASSWORD="o",
+        MENOS_CALLER_PASSWORD="c",
+        MENOS_BROKER_API=rabbit.api.replace("//", "//door:pw-of-door@") + "/",
+    )  # fmt: skip
+    # door: a call, a retry over the delay queues, a failure, its dead letter
+    env = env_of("door")
+    called = run_cli("call", "probe.echo", "x", env=env)
+    assert called.stdout == '"x"\n', called.stderr
+    later = run_cli("call", "probe.flaky", str(tmp_path / "m"), env=env)
+    assert "not yet (busy, after 3 tries)" in later.stderr, later.stderr
+    [letter] = poll(lambda: json.loads(run_cli("dead", "list", "--json", env=env).stdout))
+    replayed = run_cli("dead", "replay", letter["id"], env=env)
+    assert replayed.returncode == 0, replayed.stderr
+    poll(lambda: len((tmp_path / "m").read_text().split()) == 6)
+    # Flower: sees the worker, can ask it something, and knows the queues from the management API
+    url = f"http://127.0.0.1:{port}"
+    flower = httpx.Client(base_url=url, auth=("menos", "o"), trust_env=False)
+    poll(lambda: _answers(url), what="Flower")
+    poll(lambda: flower.get("/api/workers?refresh=1").json(), what="the worker at Flower")
+    poll(lambda: ">probe<" in "".join(flower.get("/broker").text.split()), what="the broker page")
+    # caller: a message to the queue by name, as n8n sends it
+    with rabbit.connect("caller") as connection:
+        channel = connection.channel()
+        channel.queue_declare("probe", passive=True)
+        said = json.dumps({"task": "probe.echo", "args": ["raw"], "id": "from-n8n"})
+        channel.basic_publish(amqp.Message(said), exchange="", routing_key="probe")
+    settings = BusSettings.load(broker_url=rabbit.url_of("door"), result_backend=servers[1].url)
+    bus = Bus(settings, [])
+    poll(lambda: "from-n8n" in bus.app.ledger and bus.outcome("from-n8n").result == "raw")
+    assert poll(lambda: dead_letters(bus.app).discard(Which(queue="probe")))
+    bus.app.close()
+
+
+def test_a_caller_can_be_held_to_the_queues_of_some_plugins(servers, env_of, start):
+    rabbit, _ = servers
+    start("worker", "worker", "--concurrency", "1")
+    run_cli("call", "probe.echo", "x", env=env_of("door"))  # the worker is there
+    for path, body in (
+        ("users/narrow", {"password": "pw-of-narrow", "tags": ""}),
+        ("permissions/%2F/narrow", {"configure": "^$", "write": "^menos$", "read": "^$"}),
+        ("topic-permissions/%2F/narrow", {"exchange": "menos", "write": "^probe$", "read": "^$"}),
+    ):
+        auth = ("admin", "pw-of-admin")
+        put = httpx.put(f"{rabbit.api}/{path}", auth=auth, json=body, trust_env=False)
+        put.raise_for_status()
+
+    said = amqp.Message(json.dumps({"task": "probe.echo", "args": ["raw"], "id": "narrow"}))
+    with rabbit.connect("narrow") as connection:
+        connection.channel().basic_publish(said, exchange="menos", routing_key="probe")
+        for exchange, key in (("", "probe"), ("menos", "callbacks")):
+            with pytest.raises(amqp.AccessRefused):
+                publish_and_ask(connection.channel(), exchange, key)
+
+    ended = poll(
+        lambda: (
+            found.stdout
+            if (found := run_cli("result", "narrow", "--wait", "30", env=env_of("door"))).stdout
+            else None
         )
-        # caller: a message to the queue by name, as n8n sends it
-        with rabbit.connect("caller") as connection:
-            channel = connection.channel()
-            channel.queue_declare("probe", passive=True)
-            said = json.dumps({"task": "probe.echo", "args": ["raw"], "id": "from-n8n"})
-            channel.basic_publish(amqp.Message(said), exchange="", routing_key="probe")
-        settings = BusSettings.load(broker_url=rabbit.url_of("door"), result_backend=servers[1].url)
-        bus = Bus(settings, [])
-        poll(lambda: "from-n8n" in bus.app.ledger and bus.outcome("from-n8n").result == "raw")
-        assert dead_letters(bus.app).discard(Which(queue="probe"))
-        bus.app.close()
-    finally:
-        for process in (worker, flower):
-            process.terminate()
-            process.wait(30)
-    assert worker.returncode == 0
+    )
+    assert "SUCCESS" in ended
+
+
+def publish_and_ask(channel: amqp.Channel, exchange: str, key: str) -> None:
+    """A refusal to publish comes before the answer to what follows."""
+    channel.basic_publish(amqp.Message("x"), exchange=exchange, routing_key=key)
+    channel.queue_declare("probe", passive=True)
+
+
+def test_a_password_that_would_break_a_url_is_refused():
+    refused = make_users(DOOR_PASSWORD='p"w')
+
+    assert refused.returncode == 2
+    assert "openssl rand -hex 24" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -133,21 +208,32 @@ def test_each_user_can_do_its_work(servers, env_of, tmp_path):
         ("caller", lambda channel: channel.queue_purge("probe")),
         ("caller", lambda channel: channel.queue_delete("probe")),
         ("caller", lambda channel: channel.basic_consume("probe.dead")),
-        ("door", lambda channel: channel.basic_get("probe")),
+        ("caller", lambda channel: publish_and_ask(channel, "menos", "probe")),
         ("door", lambda channel: channel.queue_declare("mine")),
+        ("door", lambda channel: channel.queue_delete("probe.dead")),
+        ("door", lambda channel: channel.basic_get("menos.dead-lettered")),
+        ("door", lambda channel: channel.exchange_delete("menos.dead")),
         ("worker", lambda channel: channel.queue_declare("somebody-elses")),
+        ("worker", lambda channel: channel.exchange_declare("theirs", "topic")),
     ],
 )
 def test_and_nothing_else(servers, user, act):
     rabbit, _ = servers
     with rabbit.connect() as connection:
-        for name in ("probe", "probe.dead"):
-            arguments = {"x-queue-type": "quorum"}
-            try:
-                connection.channel().queue_declare(name, passive=True)
-            except amqp.NotFound:
-                connection.channel().queue_declare(
-                    name, durable=True, auto_delete=False, arguments=arguments
-                )
+        channel = connection.channel()
+        channel.exchange_declare("menos", "topic", durable=True, auto_delete=False)
+        channel.exchange_declare("menos.dead", "topic", durable=True, auto_delete=False)
+        for name in ("probe", "probe.dead", "menos.dead-lettered"):
+            declare_unless_there(connection, name)
     with rabbit.connect(user) as connection, pytest.raises(amqp.AccessRefused):
         act(connection.channel())
+
+
+def declare_unless_there(connection: amqp.Connection, name: str) -> None:
+    """The queue may be there with a worker's options, or not yet."""
+    try:
+        connection.channel().queue_declare(name, passive=True)
+    except amqp.NotFound:
+        connection.channel().queue_declare(
+            name, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"}
+        )

@@ -11,22 +11,30 @@ from typing import Any
 
 
 class Receiver:
-    """Meets each of its faults once, then takes everything.
+    """Meets each of its faults once, at the first try of another event, then takes everything.
+
+    An event that met two of them would be tried again only after minutes.
 
     A fault is a status, ``drip`` (its headers come a byte at a time), ``redirect`` (into a cloud's
-    metadata) or ``hang up``.
+    metadata, or to ``inward``) or ``hang up``.
     """
 
     def __init__(self) -> None:
         self.faults: list[str] = []
+        self.inward = "http://169.254.169.254/latest/meta-data/"
+        self.tries: list[str] = []
+        """The event of each try."""
         self._taken: list[tuple[str, str]] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                event = self.headers["webhook-id"]
+                first = event not in receiver.tries
+                receiver.tries.append(event)
                 with suppress(OSError):
-                    self.meet(receiver.faults.pop(0) if receiver.faults else "200", body)
+                    self.meet(receiver.faults.pop(0) if first and receiver.faults else "200", body)
 
             def meet(self, fault: str, body: bytes) -> None:
                 if fault == "hang up":
@@ -41,7 +49,7 @@ class Receiver:
                         receiver._taken.append((self.headers["webhook-id"], task_id))
                     self.send_response(302 if fault == "redirect" else int(fault))
                     if fault == "redirect":
-                        self.send_header("Location", "http://169.254.169.254/latest/meta-data/")
+                        self.send_header("Location", receiver.inward)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
 

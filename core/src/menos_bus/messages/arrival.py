@@ -161,6 +161,12 @@ def _wrong_header(headers: dict[str, Any]) -> str:
         return "headers: timelimit must be [seconds, seconds]"
     if type(headers.get("retries") or 0) is not int:
         return "headers: retries must be a whole number"
+    # Celery reads them after it has taken a place in its pool, which an error would not give back.
+    stamped, stamps = headers.get("stamped_headers") or [], headers.get("stamps") or {}
+    if not (isinstance(stamped, list) and all(isinstance(name, str) for name in stamped)):
+        return "headers: stamped_headers must be a list of texts"
+    if not isinstance(stamps, Mapping):
+        return "headers: stamps must be an object"
     return ""
 
 

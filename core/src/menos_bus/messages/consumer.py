@@ -13,10 +13,13 @@ from typing import Any, Final
 
 from celery import states
 from celery.worker.consumer import Consumer
+from celery.worker.state import active_requests
+from redis import RedisError
 
 from menos_bus.errors import BusUnavailable, CallError, TaskFailed
 from menos_bus.messages.arrival import Malformed, Outside, Own, read
 from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, fail
+from menos_bus.messages.request import BusRequest
 from menos_bus.messages.topology import DEAD_EXCHANGE, plugin_of
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.tasks.contract import INTERNAL_QUEUE
@@ -42,6 +45,17 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """A body that cannot be decompressed or decoded; Celery would acknowledge and forget it."""
         self._guard(message, lambda: self._bury(message, Malformed(f"body: {exc}")))
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """The broker delivers again what runs here, though no process has died of it."""
+        super().on_connection_error_after_connected(exc)
+        try:
+            for request in list(active_requests):
+                if isinstance(request, BusRequest) and not request.outlived:
+                    self.app.backend.ledger.outlived(request.id)
+                    request.outlived = True
+        except Exception as error:  # noqa: BLE001 - the worker must come back all the same
+            logger.warning("the lost connection may count as a death: %s", error)
 
     def _guard(self, message: Any, deal: Callable[[], None], pause: float = _PAUSE[0]) -> None:
         """Deal with a message; if that cannot be done now, keep it unacknowledged and try again."""
@@ -104,6 +118,11 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             else:
                 message.ack()
             return
+        # It was read as JSON, so it is, whatever it says of itself.
+        message.content_type, message.content_encoding = "application/json", "utf-8"
+        if entry is None:
+            # The store has lost it, or a door gave it up that the broker had taken it from.
+            self.app.amqp.record_again(message, self._queue_of(message))
         limit = self.app.settings.delivery_limit
         if entry is not None and entry.starts >= limit and message.delivery_info.get("redelivered"):
             outcome = TaskFailed(
@@ -115,7 +134,13 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             self.app.backend.store_result(call.task_id, outcome, states.FAILURE)
             message.reject()
             return
-        run(message)
+        try:
+            run(message)
+        except (OSError, RedisError, *self.connection_errors, *self.channel_errors):
+            raise
+        except Exception as error:  # noqa: BLE001 - it would fail at every look, and block others
+            reason = f"headers: Celery cannot read them: {type(error).__name__}: {error}"
+            self._bury(message, Malformed(reason, task=call.task, task_id=call.task_id))
 
     def _bury(self, message: Any, malformed: Malformed) -> None:
         """File a message that is no call, and tell its sender, if there is a way to."""

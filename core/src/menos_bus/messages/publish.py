@@ -59,6 +59,16 @@ class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
 
         return send_task_message
 
+    def record_again(self, message: Any, queue: str) -> None:
+        """Record a call whose message has arrived, though the ledger does not know it.
+
+        Args:
+            message: the kombu message.
+            queue: the queue that it came from.
+        """
+        sent = task_message(message.headers, message.properties, message.payload, None)
+        self.app.ledger.accept_again(_entry(message.headers["task"], sent, {"queue": queue}))
+
     def send_recorded(self, producer: Any, entry: Entry) -> None:
         """Publish a recorded call again, as it was."""
         headers, properties, body = (

@@ -11,6 +11,9 @@ from celery.worker.request import Request
 class BusRequest(Request):  # type: ignore[misc]  # Celery ships no types
     """Celery's request; a task that its hard time limit ended becomes a dead letter, too."""
 
+    outlived = False
+    """Whether the connection that brought it was lost while it ran."""
+
     _out_of_time = False
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

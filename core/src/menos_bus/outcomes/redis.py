@@ -67,6 +67,11 @@ redis.call('SET', KEYS[2], ARGV[1], 'EX', keep)
 redis.call('PUBLISH', KEYS[2], ARGV[1])
 return 1
 """
+_OUTLIVED: Final = """
+if tonumber(redis.call('HGET', KEYS[1], 'starts') or '0') > 0 then
+  redis.call('HINCRBY', KEYS[1], 'starts', -1)
+end
+"""
 _REOPEN: Final = """
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'unknown' end
@@ -98,6 +103,7 @@ class RedisLedger:
         self._published = register(_PUBLISHED)
         self._withdraw = register(_WITHDRAW)
         self._store = register(_STORE)
+        self._outlived = register(_OUTLIVED)
         self._reopen = register(_REOPEN)
 
     def accept(self, entry: Entry) -> Accepted:
@@ -198,6 +204,14 @@ class RedisLedger:
             [_PREFIX + task_id, _RESULT_PREFIX + task_id, _OWED],
             [value, state, int(ready), self._expires, CALLBACK_SECONDS, time.time(), task_id],
         )
+
+    def outlived(self, task_id: str) -> None:
+        """Note that a call runs again for another reason than the death of its process.
+
+        Raises:
+            redis.RedisError: Redis does not answer.
+        """
+        self._outlived([_PREFIX + task_id])
 
     def reopen(self, task_id: str) -> Entry:
         """Make a failed call wait again, in a new round.
