@@ -18,6 +18,7 @@ _GROUP = pytest.StashKey[str]()
 ON_ONE_BROKER = (
     "test_amqp_door.py",
     "test_callbacks.py",
+    "test_exactly_once.py",
     "test_fleet.py",
     "test_http_api.py",
     "test_redis_ledger.py",

@@ -31,6 +31,15 @@ NO_CALLS = [
     ("[[], {}, null]", {"task": "fault.work", "id": 7}),
     ("[[], {}, null]", FORGED),
     ("[1, 2]", {**FORGED, "id": "forged"}),
+    *(
+        ("[[], {}, null]", {**FORGED, "id": f"forged-{name}", name: value})
+        for name, value in [
+            ("stamped_headers", 5),
+            ("stamps", []),
+            ("menos_callback_url", ["x"]),
+            ("ignore_result", True),
+        ]
+    ),
 ]
 
 
@@ -72,9 +81,13 @@ def test_one_key_at_every_door_is_one_execution(fleet, gate):
 
 
 def test_messages_that_are_no_calls_among_calls(fleet, gate):
-    """None of them ends the worker, and none vanishes."""
+    """None of them ends the worker or keeps a place in it, and none vanishes."""
     worker = fleet.start_worker()
 
+    # As the bus sends it, but without a content type.
+    fleet.attempted += 1
+    fleet.accepted["plain"] = "SUCCESS"
+    _send(fleet, "[[], {}, null]", {**FORGED, "id": "plain"})
     for body, headers in NO_CALLS:
         _send(fleet, body, headers)
         fleet.submit()
