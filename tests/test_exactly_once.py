@@ -17,8 +17,8 @@ from menos_vault.settings import VaultSettings
 from running import MENOS_BUS, poll
 
 TEXT = "\n\n".join(
-    f"## Part {part}\n\nPart {part} of the handbook tells of topic number {part}, at length, so that "
-    "there is time to be killed while it is embedded and written into the vault."
+    f"## Part {part}\n\nPart {part} of the handbook tells of topic number {part}, at length, "
+    "so that there is time to be killed while it is embedded and written into the vault."
     for part in range(120)
 )
 
