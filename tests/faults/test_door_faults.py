@@ -35,7 +35,7 @@ NO_CALLS = [
         ("[[], {}, null]", {**FORGED, "id": f"forged-{name}", name: value})
         for name, value in [
             ("stamped_headers", 5),
-            ("stamps", []),
+            ("stamps", ["x"]),
             ("menos_callback_url", ["x"]),
             ("ignore_result", True),
         ]

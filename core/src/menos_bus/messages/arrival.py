@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
-from menos_bus.messages.publish import ACCEPTED_HEADER
+from menos_bus.messages.publish import ACCEPTED_HEADER, CALLBACK_HEADER
 from menos_bus.tasks.envelope import Envelope, TaskId
 
 _ENVELOPE: Final = frozenset({"id", *Envelope.model_fields})
@@ -167,6 +167,11 @@ def _wrong_header(headers: dict[str, Any]) -> str:
         return "headers: stamped_headers must be a list of texts"
     if not isinstance(stamps, Mapping):
         return "headers: stamps must be an object"
+    if headers.get("ignore_result"):
+        return "headers: ignore_result would leave the call without an end"
+    url = headers.get(CALLBACK_HEADER)
+    if url is not None and _text(url) is None:
+        return f"headers: {CALLBACK_HEADER} must be a text"
     return ""
 
 
