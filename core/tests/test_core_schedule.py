@@ -164,3 +164,17 @@ def test_waits_are_whole_seconds_from_one_to_a_day_and_a_fifth_and_come_to_an_en
         assert type(step.seconds) is int
         assert 1 <= step.seconds <= 86400 * 1.2
         assert step.tries.failed + step.tries.early == tries.failed + tries.early + 1
+
+
+def test_n8n_that_has_not_stored_its_execution_yet_is_too_early_and_no_failure():
+    text = "Cannot read properties of undefined (reading 'resumeToken')"
+
+    step = next_step(Answer(500, {}, text, None), Tries())
+
+    assert (step.seconds, step.tries) == (1, Tries(early=1))
+
+
+def test_an_execution_of_n8n_that_ended_with_an_error_has_had_its_callback():
+    text = 'The execution "93" has finished with error.'
+
+    assert next_step(Answer(409, {}, text, None), Tries()) == Done(duplicate=True)

@@ -32,8 +32,8 @@ WAITS: Final = (
 )
 """Seconds between two tries."""
 EARLY_WAITS: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Seconds between two tries while the receiver is not ready yet (409): n8n answers so until it has
-stored the workflow that waits for the callback."""
+"""Seconds between two tries while the receiver is not ready yet: n8n answers 409, or a 500 of its
+own, until it has stored the workflow that waits for the callback."""
 JITTER: Final = 0.2
 """The part of a wait by which it is longer or shorter, so that a receiver that was down does not
 get everything at one moment."""
@@ -41,7 +41,11 @@ LONGEST_RETRY_AFTER: Final = 24 * _HOUR
 LONGEST_AGE: Final = 4 * _DAY
 """Seconds after which there is no further try. The waits end before; ``Retry-After`` might not."""
 
-_FINISHED: Final = re.compile(r"finished already|already finished", re.IGNORECASE)
+_FINISHED: Final = re.compile(
+    r"finished already|already finished|has finished with error", re.IGNORECASE
+)
+_NOT_READY: Final = re.compile(r"\bresumeToken\b")
+"""In n8n's answer 500 while an execution is there and its data is not yet (2.41.1)."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +115,12 @@ def next_step(
     reason = f"answered {result.status}"
     if result.status == 410:
         return Stop(f"{reason}: the receiver wants no more callbacks")
-    if result.status == 409:
-        if _FINISHED.search(result.text):
-            return Done(duplicate=True)
-        if tries.early < len(EARLY_WAITS):
-            seconds = _seconds(EARLY_WAITS[tries.early], result.retry_after)
-            return _unless_old(Again(seconds, reason, replace(tries, early=tries.early + 1)), age)
+    if result.status == 409 and _FINISHED.search(result.text):
+        return Done(duplicate=True)
+    early = result.status == 409 or (result.status == 500 and _NOT_READY.search(result.text))
+    if early and tries.early < len(EARLY_WAITS):
+        seconds = _seconds(EARLY_WAITS[tries.early], result.retry_after)
+        return _unless_old(Again(seconds, reason, replace(tries, early=tries.early + 1)), age)
     if 300 <= result.status < 400:
         reason += ": redirects are not followed, give the address that it leads to"
     return _again(reason, result.retry_after, tries, age, draw)
