@@ -85,6 +85,30 @@ KEYS = {
 """The keys of a service, by https://github.com/compose-spec/compose-spec, that are used here."""
 
 
+def test_what_shares_the_vault_is_served_by_one_process_with_one_task_at_a_time():
+    [worker] = [s for s in OURS.values() if s["command"][0] == "worker"]
+    command = worker["command"]
+    only = {command[i + 1] for i, word in enumerate(command) if word == "--only"}
+
+    assert command[command.index("--concurrency") + 1] == "1"
+    assert only == set(worker["build"]["args"]["PLUGINS"].split())
+    assert "deploy" not in worker
+
+
+def test_the_service_in_the_comment_works_when_it_is_uncommented():
+    text = (ROOT / "compose.yaml").read_text()
+    lines = re.search(r"^  # {3}worker-hello:\n(?:  # {5}.*\n)+", text, re.M)[0]
+    service = yaml.safe_load(
+        text.replace(lines, re.sub(r"^  # {3}", "  ", lines, flags=re.M))
+    )["services"]["worker-hello"]  # fmt: skip
+
+    assert service.keys() <= KEYS
+    with main.get_command(click.Context(main), "worker").make_context(
+        "worker", list(service["command"][1:])
+    ) as context:
+        assert context.params["only"] == ("hello",)
+
+
 def test_whatever_goes_on_running_says_whether_it_is_well():
     for name, service in COMPOSE["services"].items():
         ends_by_itself = service["restart"] == "on-failure"
