@@ -26,6 +26,7 @@ ON_ONE_BROKER = (
 """What uses the same queues, and so must not run side by side."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what runs together when tests run side by side, the long ones first."""
     for item in items:

@@ -120,7 +120,15 @@ class Fleet:
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.workers.append(worker)
-        poll(lambda: self.consumers() > before, 60, "a worker")
+
+        def serves() -> bool:
+            # The broker may have counted one that was killed a moment ago.
+            nonlocal before
+            now = self.consumers()
+            before = min(before, now)
+            return now > before
+
+        poll(serves, 60, "a worker")
         return worker
 
     def start_door(self, door: str, **settings: str) -> str:

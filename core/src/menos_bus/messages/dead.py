@@ -13,7 +13,7 @@ from celery import states
 
 from menos_bus.errors import CallConflict, TaskFailed
 from menos_bus.messages.publish import ACCEPTED_HEADER, bounded
-from menos_bus.messages.topology import DEAD_EXCHANGE, dead_queue
+from menos_bus.messages.topology import DEAD_EXCHANGE, dead_letter_queues, dead_queue
 from menos_bus.outcomes.ledger import Entry
 
 _HEADER: Final = "menos_dead_"
@@ -83,6 +83,12 @@ def bury(app: Any, message: Any, death: Death) -> None:
                 body,
                 exchange=DEAD_EXCHANGE,
                 routing_key=dead_queue(death.queue),
+                # Somebody may have deleted it.
+                declare=[
+                    queue
+                    for queue in dead_letter_queues([death.queue])
+                    if queue.name == dead_queue(death.queue)
+                ],
                 headers={**headers, **death.as_headers()},
                 content_type=message.content_type or "application/octet-stream",
                 content_encoding="binary",
