@@ -6,38 +6,15 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from kombu import Connection
 
 from running import MENOS_BUS, PROBE, RunningBus, poll
-
-_GROUP = pytest.StashKey[str]()
-ON_ONE_BROKER = (
-    "test_amqp_door.py",
-    "test_callbacks.py",
-    "test_exactly_once.py",
-    "test_fleet.py",
-    "test_http_api.py",
-    "test_redis_ledger.py",
-)
-"""What uses the same queues, and so must not run side by side."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what runs together when tests run side by side, the long ones first."""
-    for item in items:
-        group = item.path.name
-        if item.path.parent.name == "faults":
-            group = "faults"
-        elif group in ON_ONE_BROKER:
-            group = "broker"
-        item.add_marker(pytest.mark.xdist_group(group))
-        item.stash[_GROUP] = group
-    items.sort(key=lambda item: {"faults": 0, "broker": 1}.get(item.stash[_GROUP], 2))
 
 
 @pytest.fixture
@@ -94,9 +71,12 @@ REDIS = os.environ.get("TEST_REDIS", "127.0.0.1:6379")
 BROKER = f"amqp://guest:guest@{RABBITMQ}//"
 
 
-@pytest.fixture(scope="session")
-def services() -> None:
-    """RabbitMQ and Redis on their standard ports; CI must have them, a laptop need not."""
+@pytest.fixture(scope="module")
+def services() -> Iterator[None]:
+    """RabbitMQ and Redis on their standard ports; CI must have them, a laptop need not.
+
+    Files of tests run side by side; those that use the same queues wait for each other here.
+    """
     for name, place in (("RabbitMQ", RABBITMQ), ("Redis", REDIS)):
         host, _, port = place.partition(":")
         try:
@@ -106,6 +86,8 @@ def services() -> None:
             if os.environ.get("CI") == "true":
                 pytest.fail(reason)
             pytest.skip(reason)
+    with FileLock(Path(tempfile.gettempdir()) / f"menos-bus-tests-{os.getuid()}.lock"):
+        yield
 
 
 @pytest.fixture
@@ -118,7 +100,7 @@ def fleet_env(services: None, clean_env: dict[str, str], probe: None) -> Iterato
         "MENOS_PLUGINS": "probe",
     }
     with Connection(BROKER) as connection:
-        for queue in ("probe", "probe.priority", "probe.dead", "callbacks", "callbacks.dead"):
+        for queue in ("probe", "probe.priority", "probe.dead"):
             connection.default_channel.queue_delete(queue)
 
 
