@@ -272,3 +272,18 @@ def test_a_call_that_was_mended_succeeds_under_its_old_id(start_worker, bus, tmp
 
     poll(file.exists)
     assert poll(lambda: bus.outcome(task_id).state == "SUCCESS")
+
+
+def test_a_replay_that_died_before_it_had_published_is_done_by_the_next_one(
+    start_worker, bus, fleet_env, tmp_path
+):
+    start_worker()
+    marker = tmp_path / "marker"
+    task_id = bus.submit("probe.flaky", (), {"marker": str(marker)})
+    poll(lambda: letters(bus))
+    bus.app.ledger.reopen(task_id)
+
+    run_cli("dead", "replay", task_id, env=fleet_env)
+
+    poll(lambda: len(marker.read_text().splitlines()) == 6, what="another three tries")
+    assert ended(bus, task_id).state == "FAILURE"

@@ -221,3 +221,63 @@ def test_redis_as_a_broker_serves_calls_and_the_doctor_says_what_is_missing(flee
     assert called.stdout == '"x"\n', called.stderr
     assert "not yet (busy, after 3 tries)" in failed.stderr
     assert "reduced" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "away"),
+    [
+        (("queues",), {"MENOS_BROKER_URL": "amqp://u:p@127.0.0.1:1//"}),
+        (("dead", "list"), {"MENOS_BROKER_URL": "amqp://u:p@127.0.0.1:1//"}),
+        (("worker",), {"MENOS_BROKER_URL": "amqp://u:p@127.0.0.1:1//"}),
+        (("result", "x"), {"MENOS_RESULT_BACKEND": "redis://127.0.0.1:1"}),
+        (("call", "probe.echo", "x"), {"MENOS_RESULT_BACKEND": "redis://127.0.0.1:1"}),
+    ],
+)
+def test_a_server_that_is_away_is_told_and_no_command_shows_a_traceback(fleet_env, words, away):
+    said = run_cli(*words, env={**fleet_env, **away})
+
+    assert said.returncode == 2
+    assert "does not answer" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+EAR = """
+import os
+from menos_bus import hookimpl
+
+@hookimpl
+def register_tasks(register):
+    register(listen)
+
+def listen() -> None: ...
+
+@hookimpl
+def task_finished(task, state):
+    with open(os.environ["EAR"], "a") as heard:
+        heard.write(f"{task} {state}\\n")
+"""
+
+
+def test_a_worker_serves_what_only_names_and_tells_the_plugins_of_a_call_that_it_gives_up(
+    fleet_env, clean_env, install, tmp_path
+):
+    install("ear", EAR)
+    heard = tmp_path / "heard"
+    more = {"PYTHONPATH": clean_env["PYTHONPATH"], "MENOS_PLUGINS": "probe,ear", "EAR": str(heard)}
+    env = {**fleet_env, **more, "MENOS_DELIVERY_LIMIT": "1"}
+    worker = subprocess.Popen(
+        [MENOS_BUS, "worker", "--concurrency", "1", "--only", "probe"], env=env
+    )
+    try:
+        run_cli("call", "probe.die", str(tmp_path / "died"), "--wait", "60", env=env)
+        poll(heard.exists, what="the plugin to hear of it")
+        with Connection(fleet_env["MENOS_BROKER_URL"]) as connection:
+            channel = connection.default_channel
+            assert channel.queue_declare("probe", passive=True).consumer_count == 1
+            with pytest.raises(connection.channel_errors):
+                channel.queue_declare("ear", passive=True)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+
+    assert heard.read_text() == "probe.die FAILURE\n"

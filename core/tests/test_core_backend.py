@@ -12,7 +12,7 @@ from celery.result import GroupResult
 
 from menos_bus import InvalidCall, TaskFailed, UnknownTaskId
 from menos_bus.errors import FieldProblem
-from menos_bus.outcomes.depths import queue_depths
+from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
 
 

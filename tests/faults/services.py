@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-class Service:
+class Service(ABC):
     """A server process in a process group of its own."""
 
     name = ""
@@ -47,14 +48,16 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The words that start it."""
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
 
+    @abstractmethod
     def answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it takes requests."""
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:

@@ -16,6 +16,7 @@ from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.messages.topology import queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
+from menos_bus.plugins.hooks import Hooks
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.contract import core_queue, owner_of
 from menos_bus.tasks.envelope import Call, foreign_call, validate_call
@@ -29,6 +30,7 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
 
     registry: Registry
     settings: BusSettings
+    hooks: Hooks
     open_ledger: Callable[[], Ledger]
     callback_guard: Guard
     """Where callbacks may go."""
@@ -101,8 +103,7 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
     def _check(self, name: str, args: Any, kwargs: Any) -> tuple[Call, str]:
         plugin = owner_of(name)
         # Another host may have a plugin that is not installed here; embedded there is none.
-        here = {spec.plugin for spec in self.registry.values()}
-        if plugin is None or plugin in here or self.settings.embedded:
+        if plugin is None or plugin in self.registry.plugins or self.settings.embedded:
             spec = self.registry[name]
             return validate_call(spec, args, kwargs), spec.plugin
         return foreign_call(name, args, kwargs), plugin

@@ -92,6 +92,7 @@ class Bus:
 
         Raises:
             UnknownTaskId: it was never accepted, or its record has expired.
+            BusUnavailable: the store does not answer.
         """
         from menos_bus.outcomes.outcome import Outcome
 
@@ -100,4 +101,4 @@ class Bus:
                 f"no call with the id {task_id!r} is known: it was never accepted, or its result "
                 f"has expired (they are kept {self.settings.result_expires / 3600:g} h)"
             )
-        return Outcome.from_meta(task_id, self.app.backend.get_task_meta(task_id, cache=False))
+        return Outcome.read(self.app, task_id)

@@ -58,6 +58,9 @@ _FLEET: Final[dict[str, Any]] = {
     # A publish that cannot be confirmed fails within seconds instead of hanging the caller.
     "task_publish_retry": False,
     "broker_connection_timeout": 5,
+    # Celery's own is 120 s, which a caller at a door would wait.
+    "redis_socket_timeout": 10,
+    "redis_socket_connect_timeout": 5,
     "broker_channel_error_retry": True,
     "worker_deduplicate_successful_tasks": True,
     "worker_consumer": "menos_bus.messages.consumer:GuardedConsumer",
@@ -72,10 +75,11 @@ def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
     app = BusApp("menos_bus", set_as_current=False)
     app.registry = registry
     app.settings = settings
+    app.hooks = hooks
     app.open_ledger = lambda: _ledger(settings)
     app.conf.update(_BOTH, result_expires=settings.result_expires)
     app.conf.worker_concurrency = settings.concurrency
-    plugins = sorted({task.plugin for task in registry.values()})
+    plugins = sorted(registry.plugins)
     app.conf.task_queues = topology.queues(plugins, embedded=settings.embedded)
     if settings.embedded:
         app.conf.update(_EMBEDDED)

@@ -120,8 +120,8 @@ def _embedded(bus: Bus) -> Iterator[Check]:
 
 def _stranded(bus: Bus) -> Iterator[Check]:
     """Calls that wait for a plugin that is not loaded here any more."""
+    from menos_bus.messages.depths import queue_depths
     from menos_bus.messages.topology import plugin_of
-    from menos_bus.outcomes.depths import queue_depths
     from menos_bus.outcomes.sqlite import FILE as LEDGER
     from menos_bus.tasks.contract import CORE_QUEUES
 

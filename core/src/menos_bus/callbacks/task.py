@@ -41,7 +41,7 @@ def deliver(
     entry = app.ledger.find(task_id)
     if entry is None or entry.callback_url is None:
         raise Permanent(f"{task_id} is not known any more", "callback_expired")
-    outcome = Outcome.from_meta(task_id, app.backend.get_task_meta(task_id, cache=False))
+    outcome = Outcome.read(app, task_id)
     if not outcome.ready:
         raise Permanent(
             f"{task_id} runs again and will send its own callback", "callback_overtaken"

@@ -73,7 +73,7 @@ def tasks(name: str | None, as_json: bool) -> None:
 @says_errors
 def queues(as_json: bool) -> None:
     """Show how many calls wait and run in each queue."""
-    from menos_bus.outcomes.depths import queue_depths
+    from menos_bus.messages.depths import queue_depths
 
     depths = queue_depths(Bus().app)
     if as_json:

@@ -118,15 +118,8 @@ def flower(port: int | None) -> None:
         f"Flower: http://{settings.flower_host}:{bound}   operator: {known.operator.user}   "
         f"callers: {known.caller.user}"
     )
-
-    def stop() -> None:
-        try:
-            app.stop()  # keeps what Flower's pages show
-        finally:
-            app.io_loop.stop()  # also if the disk is full
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: app.io_loop.add_callback_from_signal(stop))
+        signal.signal(number, lambda *_: app.io_loop.add_callback_from_signal(app.stop))
     app.start()
 
 

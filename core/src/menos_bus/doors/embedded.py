@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import celery.worker.state
-from celery import states
 from celery.platforms import SecurityWarning
 from celery.signals import worker_ready
 
@@ -21,9 +20,9 @@ from menos_bus.bus import Bus
 from menos_bus.doors.credentials import logins
 from menos_bus.doors.running import Address, announce, lock, withdraw
 from menos_bus.doors.serving import ApiServer, installed
-from menos_bus.errors import BusUnavailable, SettingsError, TaskFailed
+from menos_bus.errors import BusUnavailable, SettingsError
+from menos_bus.messages.dead import crash_loop, give_up
 from menos_bus.messages.topology import plugin_of
-from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.tasks.contract import CORE_QUEUES
 
@@ -191,7 +190,7 @@ class EmbeddedBus:
         with self.bus.app.producer_or_acquire() as producer:
             for entry in self._ledger.unfinished():
                 if entry.starts >= limit:
-                    self._give_up(entry)
+                    give_up(self.bus.app, entry.task, entry.task_id, crash_loop(entry.starts))
                 elif entry.queue not in amqp.queues:
                     # It waits in the ledger until its plugin loads again.
                     logger.warning(
@@ -202,18 +201,6 @@ class EmbeddedBus:
                     )
                 else:
                     amqp.send_recorded(producer, entry)
-
-    def _give_up(self, entry: Entry) -> None:
-        outcome = TaskFailed(
-            f"its process died {entry.starts} times while it ran, so it is not run again "
-            "(MENOS_DELIVERY_LIMIT)",
-            "crash_loop",
-            entry.starts,
-        )
-        self.bus.app.backend.store_result(entry.task_id, outcome, states.FAILURE)
-        told = {"task": entry.task, "task_id": entry.task_id, "state": states.FAILURE}
-        self.bus.hooks.release_quota(**told)
-        self.bus.hooks.task_finished(**told, result=None)
 
     def _schedule(self) -> None:
         from tornado.ioloop import PeriodicCallback

@@ -29,7 +29,7 @@ from menos_bus.doors.refusals import INTERNAL, RETRY_AFTER, Refusal, refusal_of
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import LONGEST_WAIT, seconds_of, wait
 from menos_bus.errors import BusError, FieldProblem, InvalidCall
-from menos_bus.outcomes.depths import queue_depths
+from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.tasks.envelope import Envelope
 
@@ -46,6 +46,13 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
     bus: Bus
     logins: Logins
     turns: Turns
+
+    def stop(self) -> None:
+        """End, and keep what the pages show; with a full disk, end all the same."""
+        try:
+            super().stop()
+        finally:
+            self.io_loop.stop()
 
     def get_handler_delegate(
         self, request: Any, target_class: type, *args: Any, **kwargs: Any

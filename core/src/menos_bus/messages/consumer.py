@@ -18,7 +18,7 @@ from redis import RedisError
 
 from menos_bus.errors import BusUnavailable, CallError, TaskFailed
 from menos_bus.messages.arrival import Malformed, Outside, Own, read
-from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, fail
+from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
 from menos_bus.messages.request import BusRequest
 from menos_bus.messages.topology import DEAD_EXCHANGE, plugin_of
 from menos_bus.outcomes.outcome import Outcome
@@ -125,13 +125,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             self.app.amqp.record_again(message, self._queue_of(message))
         limit = self.app.settings.delivery_limit
         if entry is not None and entry.starts >= limit and message.delivery_info.get("redelivered"):
-            outcome = TaskFailed(
-                f"its process died {entry.starts} times while it ran, so it is not run again "
-                "(MENOS_DELIVERY_LIMIT)",
-                "crash_loop",
-                entry.starts,
-            )
-            self.app.backend.store_result(call.task_id, outcome, states.FAILURE)
+            give_up(self.app, call.task, call.task_id, crash_loop(entry.starts))
             message.reject()
             return
         try:
@@ -178,9 +172,11 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         if entry is None or entry.state not in states.READY_STATES:
             text = f"the broker gave it up ({why}) after its workers had died too often"
             outcome = TaskFailed(text, "crash_loop" if why == "delivery_limit" else why)
-            self.app.backend.store_result(call.task_id, outcome, states.FAILURE)
-        meta = self.app.backend.get_task_meta(call.task_id, cache=False)
-        error = Outcome.from_meta(call.task_id, meta).error or {}
+            give_up(self.app, call.task, call.task_id, outcome)
+        elif entry.state != states.FAILURE:
+            message.ack()  # Another delivery of it has ended well.
+            return
+        error = Outcome.read(self.app, call.task_id).error or {}
         death = Death(
             error.get("code", why),
             error.get("message", why),

@@ -77,7 +77,7 @@ def bury(app: Any, message: Any, death: Death) -> None:
     headers = without_death(message.headers)
     body = _bytes(message.body)
     with app.producer_or_acquire() as producer:
-        publish = bounded(
+        bounded(
             producer,
             lambda **bounds: producer.publish(
                 body,
@@ -97,7 +97,6 @@ def bury(app: Any, message: Any, death: Death) -> None:
                 **bounds,
             ),
         )
-        publish()
     message.ack()
 
 
@@ -142,6 +141,31 @@ def fail(app: Any, death: Death, callback_url: str | None, message: Any) -> None
     app.ledger.published(entry.task_id)
     outcome = TaskFailed(death.reason, death.code, death.tries)
     app.backend.store_result(entry.task_id, outcome, states.FAILURE)
+
+
+def give_up(app: Any, task: str, task_id: str, outcome: TaskFailed) -> None:
+    """End a call that is not run again, and tell the plugins, as a run that fails does.
+
+    Args:
+        app: the bus's application.
+        task: the task's name.
+        task_id: the call.
+        outcome: why.
+    """
+    app.backend.store_result(task_id, outcome, states.FAILURE)
+    told = {"task": task, "task_id": task_id, "state": states.FAILURE}
+    app.hooks.release_quota(**told)
+    app.hooks.task_finished(**told, result=None)
+
+
+def crash_loop(starts: int) -> TaskFailed:
+    """The outcome of a call whose process died each time that it ran."""
+    return TaskFailed(
+        f"its process died {starts} times while it ran, so it is not run again "
+        "(MENOS_DELIVERY_LIMIT)",
+        "crash_loop",
+        starts,
+    )
 
 
 def _bytes(body: Any) -> bytes:

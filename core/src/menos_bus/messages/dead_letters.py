@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from kombu.exceptions import KombuError
+from celery import states
 
-from menos_bus.errors import BusUnavailable, CallConflict, UnknownTaskId
+from menos_bus.errors import CallConflict, UnknownTaskId
 from menos_bus.messages.arrival import Malformed, Own, read
+from menos_bus.messages.broker import connected
 from menos_bus.messages.dead import ROUNDS_HEADER, Death, without_death
 from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER, bounded
 from menos_bus.messages.topology import dead_queue, plugin_of, queue_name
@@ -127,8 +128,7 @@ class LedgerDeadLetters:
         return letters
 
     def _letter(self, entry: Entry, failed_at: float) -> DeadLetter:
-        meta = self._app.backend.get_task_meta(entry.task_id, cache=False)
-        error = Outcome.from_meta(entry.task_id, meta).error or {}
+        error = Outcome.read(self._app, entry.task_id).error or {}
         death = Death(
             error.get("code", ""),
             error.get("message", ""),
@@ -163,27 +163,20 @@ class BrokerDeadLetters:
 
     def _each(self, which: Which, act: Callable[[Any, DeadLetter], None]) -> list[DeadLetter]:
         letters = []
-        with self._app.connection_for_write(connect_timeout=5) as connection:
-            try:
-                connection.ensure_connection(max_retries=1, timeout=5)
-                for plugin in self._plugins(which):
-                    with _messages(connection, dead_queue(plugin)) as messages:
-                        for message in messages:
-                            letter = _from_message(message, plugin)
-                            if which.fits(letter):
-                                act(message, letter)
-                                letters.append(letter)
-            except (KombuError, OSError, *connection.connection_errors) as error:
-                raise BusUnavailable(
-                    f"the broker {connection.as_uri()} does not answer: {error}"
-                ) from error
+        with connected(self._app) as connection:
+            for plugin in self._plugins(which):
+                with _messages(connection, dead_queue(plugin)) as messages:
+                    for message in messages:
+                        letter = _from_message(message, plugin)
+                        if which.fits(letter):
+                            act(message, letter)
+                            letters.append(letter)
         return _sorted(letters)
 
     def _plugins(self, which: Which) -> Iterable[str]:
         if which.queue is not None:
             return [which.queue]
-        here = {task.plugin for task in self._app.registry.values()}
-        return sorted({*here, *PUBLIC_TASKS.values(), *CORE_QUEUES})
+        return sorted({*self._app.registry.plugins, *PUBLIC_TASKS.values(), *CORE_QUEUES})
 
     def _replay(self, message: Any, letter: DeadLetter) -> None:
         headers = without_death(message.headers) | {ROUNDS_HEADER: letter.death.rounds + 1}
@@ -193,7 +186,7 @@ class BrokerDeadLetters:
             call = None
         if isinstance(call, Own):
             if not self._reopen(call, message, letter):
-                message.ack()  # It was taken up before, by somebody who could not say so any more.
+                message.ack()  # It has ended since: its letter is a left-over.
                 return
             headers |= {"retries": 0, "eta": None, "expires": None}
         elif letter.death.task_id is not None:
@@ -214,14 +207,16 @@ class BrokerDeadLetters:
                     correlation_id=letter.death.task_id,
                     **bounds,
                 ),
-            )()
+            )
         message.ack()
 
     def _reopen(self, call: Own, message: Any, letter: DeadLetter) -> bool:
         try:
             self._app.ledger.reopen(call.task_id)
         except CallConflict:
-            return False
+            # Somebody took it up before, and may have died before it was published again.
+            entry = self._app.ledger.find(call.task_id)
+            return entry is not None and entry.state not in states.READY_STATES
         except UnknownTaskId:
             # Its record has expired: it gets a new one.
             args, kwargs, _ = message.payload

@@ -41,16 +41,17 @@ class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
             message.headers[ACCEPTED_HEADER] = True
             entry = _entry(name, message, options)
             ledger = self.app.ledger
-            publish = bounded(
-                producer, lambda **bounds: send(producer, name, message, **{**options, **bounds})
-            )
+
+            def publish(**bounds: Any) -> Any:
+                return send(producer, name, message, **{**options, **bounds})
+
             if _sends_itself_again(message):
                 ledger.accept_again(entry)
-                return publish()
+                return bounded(producer, publish)
             if ledger.accept(entry) is Accepted.REPEATED:
                 return None
             try:
-                published = publish()
+                published = bounded(producer, publish)
             except BaseException:
                 ledger.withdraw(entry.task_id)
                 raise
@@ -78,40 +79,42 @@ class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
         super()._create_task_sender()(producer, entry.task, message, queue=entry.queue)
 
 
-def bounded(producer: Any, publish: Callable[..., Any]) -> Callable[[], Any]:
-    """A publish that ends within :data:`PUBLISH_SECONDS`, confirmed, or raises BusUnavailable.
+def bounded(producer: Any, publish: Callable[..., Any]) -> Any:
+    """Publish within :data:`PUBLISH_SECONDS`, confirmed.
 
     Args:
-        producer: the kombu producer that it uses.
+        producer: the kombu producer that is used.
         publish: takes ``mandatory`` and ``confirm_timeout``, which only AMQP knows.
+
+    Returns:
+        What ``publish`` gives.
+
+    Raises:
+        BusUnavailable: the broker did not take it, or did not say so in time.
     """
-
-    def run() -> Any:
-        connection = producer.connection
-        amqp = connection is not None and connection.transport.driver_type == "amqp"
-        bounds = {"mandatory": True, "confirm_timeout": PUBLISH_SECONDS} if amqp else {}
-        errors = (KombuError, OSError)
-        if connection is not None:
-            errors = (*errors, *connection.connection_errors, *connection.channel_errors)
-        started = time.monotonic()
+    connection = producer.connection
+    amqp = connection is not None and connection.transport.driver_type == "amqp"
+    bounds = {"mandatory": True, "confirm_timeout": PUBLISH_SECONDS} if amqp else {}
+    errors = (KombuError, OSError)
+    if connection is not None:
+        errors = (*errors, *connection.connection_errors, *connection.channel_errors)
+    started = time.monotonic()
+    try:
         try:
-            try:
-                return publish(**bounds)
-            except errors:
-                if connection is None or time.monotonic() - started > _STALE_SECONDS:
-                    raise
-                connection.collect(socket_timeout=1)
-                producer.revive(connection)
-                return publish(**bounds)
-        except errors as error:
-            if connection is not None:
-                # Closed, so that nobody waits for this one again.
-                connection.collect(socket_timeout=1)
-            raise BusUnavailable(
-                f"the broker does not take messages now ({_say(error)}): try again"
-            ) from error
-
-    return run
+            return publish(**bounds)
+        except errors:
+            if connection is None or time.monotonic() - started > _STALE_SECONDS:
+                raise
+            connection.collect(socket_timeout=1)
+            producer.revive(connection)
+            return publish(**bounds)
+    except errors as error:
+        if connection is not None:
+            # Closed, so that nobody waits for this one again.
+            connection.collect(socket_timeout=1)
+        raise BusUnavailable(
+            f"the broker does not take messages now ({_say(error)}): try again"
+        ) from error
 
 
 def _say(error: BaseException) -> str:

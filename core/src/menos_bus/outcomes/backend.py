@@ -50,6 +50,10 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery ships no types
         plain = self.decode(self.encode(meta))
         self.ledger.store(task_id, getattr(request, "task", None) or "", state, plain)
 
+    def meta(self, task_id: str) -> dict[str, Any]:
+        """What is stored of a call."""
+        return self._get_task_meta_for(task_id)
+
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         meta = self.ledger.meta(task_id)
         if meta is None:

@@ -61,6 +61,15 @@ class Outcome:
             return cls(task_id, state, result=result, done_at=done_at)
         return cls(task_id, state)
 
+    @classmethod
+    def read(cls, app: Any, task_id: str) -> Outcome:
+        """The outcome of a call as it is stored now.
+
+        Raises:
+            BusUnavailable: the store does not answer.
+        """
+        return cls.from_meta(task_id, app.backend.meta(task_id))
+
     def as_json(self) -> dict[str, Any]:
         """The outcome in JSON types; ``result``, ``error``, ``progress`` only where they apply."""
         shown: dict[str, Any] = {"task_id": self.task_id, "state": self.state}

@@ -7,6 +7,8 @@ result and the callback that it owes can never disagree, whoever dies in between
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import redis
@@ -125,23 +127,17 @@ class RedisLedger:
         return Accepted(answer)
 
     def _try_to_accept(self, entry: Entry) -> str:
-        try:
-            return str(
-                self._accept(
-                    [_PREFIX + entry.task_id],
-                    [
-                        entry.digest,
-                        time.time(),
-                        _PUBLISH_SECONDS,
-                        _WAITING_SECONDS,
-                        entry.task,
-                        entry.queue,
-                        entry.callback_url or "",
-                    ],
-                )
-            )
-        except redis.RedisError as error:
-            raise _unavailable(error) from error
+        told: list[Any] = [
+            entry.digest,
+            time.time(),
+            _PUBLISH_SECONDS,
+            _WAITING_SECONDS,
+            entry.task,
+            entry.queue,
+            entry.callback_url or "",
+        ]
+        with answering():
+            return str(self._accept([_PREFIX + entry.task_id], told))
 
     def published(self, task_id: str) -> None:
         """Note that an accepted call is in the broker's hands."""
@@ -162,9 +158,10 @@ class RedisLedger:
             "queue": entry.queue,
             "callback_url": entry.callback_url or "",
         }
-        if not self._redis.exists(key):
-            self._redis.hset(key, mapping=fields)
-        self._redis.expire(key, _WAITING_SECONDS)
+        with answering():
+            if not self._redis.exists(key):
+                self._redis.hset(key, mapping=fields)
+            self._redis.expire(key, _WAITING_SECONDS)
 
     def withdraw(self, task_id: str) -> None:
         """Forget a call that could not be published."""
@@ -174,7 +171,8 @@ class RedisLedger:
             return  # A repetition takes it over soon, since it was never published.
 
     def __contains__(self, task_id: str) -> bool:
-        return bool(self._redis.exists(_PREFIX + task_id))
+        with answering():
+            return bool(self._redis.exists(_PREFIX + task_id))
 
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None``.
@@ -182,10 +180,8 @@ class RedisLedger:
         Raises:
             BusUnavailable: Redis does not answer.
         """
-        try:
+        with answering():
             fields: Any = self._redis.hgetall(_PREFIX + task_id)
-        except redis.RedisError as error:
-            raise _unavailable(error) from error
         return _entry(task_id, fields) if fields else None
 
     def store(self, task_id: str, state: str, value: str | bytes) -> None:
@@ -221,7 +217,8 @@ class RedisLedger:
             CallConflict: it has not failed.
         """
         result = f"{_RESULT_PREFIX}{task_id}"
-        answer = self._reopen([_PREFIX + task_id, result, _OWED], [_WAITING_SECONDS, task_id])
+        with answering():
+            answer = self._reopen([_PREFIX + task_id, result, _OWED], [_WAITING_SECONDS, task_id])
         if answer == "unknown":
             raise UnknownTaskId(f"no call with the id {task_id!r} is known any more")
         if answer != "reopened":
@@ -232,11 +229,13 @@ class RedisLedger:
 
     def forget(self, task_id: str) -> None:
         """Delete a call and its result."""
-        self._redis.delete(_PREFIX + task_id, _RESULT_PREFIX + task_id)
+        with answering():
+            self._redis.delete(_PREFIX + task_id, _RESULT_PREFIX + task_id)
 
     def owed_callbacks(self, limit: int = 100) -> list[Entry]:
         """Calls in a terminal state whose callback nobody has taken over yet, oldest first."""
-        owed: Any = self._redis.zrange(_OWED, 0, limit - 1)
+        with answering():
+            owed: Any = self._redis.zrange(_OWED, 0, limit - 1)
         entries = []
         for task_id in owed:
             entry = self.find(task_id)
@@ -248,7 +247,8 @@ class RedisLedger:
 
     def callback_taken(self, task_id: str) -> None:
         """Note that the delivery of a call's callback is in the broker's hands."""
-        self._redis.zrem(_OWED, task_id)
+        with answering():
+            self._redis.zrem(_OWED, task_id)
 
 
 def _entry(task_id: str, fields: dict[str, str]) -> Entry:
@@ -267,5 +267,10 @@ def _entry(task_id: str, fields: dict[str, str]) -> Entry:
     )
 
 
-def _unavailable(error: Exception) -> BusUnavailable:
-    return BusUnavailable(f"the result store does not answer ({error}): try again")
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what Redis raises when it does not answer into BusUnavailable."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise BusUnavailable(f"the result store does not answer ({error}): try again") from error

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 from celery.backends.redis import RedisBackend
 
-from menos_bus.outcomes.redis import RedisLedger
+from menos_bus.outcomes.redis import RedisLedger, answering
 
 
 class RedisLedgerBackend(RedisBackend):  # type: ignore[misc]  # Celery ships no types
@@ -24,6 +24,16 @@ class RedisLedgerBackend(RedisBackend):  # type: ignore[misc]  # Celery ships no
         ledger = self.app.ledger
         assert isinstance(ledger, RedisLedger)
         return ledger
+
+    def meta(self, task_id: str) -> dict[str, Any]:
+        """What is stored of a call; Celery would ask a store that is away again and again.
+
+        Raises:
+            BusUnavailable: Redis does not answer.
+        """
+        with answering():
+            found: dict[str, Any] = self._get_task_meta_for(task_id)
+        return found
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Celery would subscribe to the result of every call that is sent; doors poll instead."""

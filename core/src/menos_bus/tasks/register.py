@@ -146,6 +146,11 @@ class Registry(Mapping[str, TaskSpec]):
         """Drop all tasks of a plugin."""
         self._tasks = {name: task for name, task in self._tasks.items() if task.plugin != plugin}
 
+    @property
+    def plugins(self) -> set[str]:
+        """The plugins that have registered a task."""
+        return {task.plugin for task in self._tasks.values()}
+
     def __getitem__(self, name: str) -> TaskSpec:
         """The task of that name.
 

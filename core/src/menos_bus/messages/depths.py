@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from menos_bus.messages.broker import connected
 from menos_bus.outcomes.sqlite import SQLiteLedger
 
 _WAITING: Final = frozenset({"PENDING", "RETRY"})
@@ -16,6 +17,9 @@ def queue_depths(app: Any) -> list[dict[str, Any]]:
 
     Args:
         app: the bus's Celery application.
+
+    Raises:
+        BusUnavailable: the broker does not answer.
     """
     names = [queue.name for queue in app.conf.task_queues]
     if isinstance(app.ledger, SQLiteLedger):
@@ -28,17 +32,20 @@ def queue_depths(app: Any) -> list[dict[str, Any]]:
             }
             for name in sorted({*names, *depths})
         ]
-    return [{"name": name, "messages": _ask_broker(app, name)} for name in sorted(names)]
+    with connected(app) as connection:
+        return [{"name": name, "messages": _ask(connection, name)} for name in sorted(names)]
 
 
 def _count(states: dict[str, int], *, waiting: bool) -> int:
     return sum(number for state, number in states.items() if (state in _WAITING) == waiting)
 
 
-def _ask_broker(app: Any, queue: str) -> int:
-    with app.connection_for_write(connect_timeout=5) as connection:
-        try:
-            declared = connection.default_channel.queue_declare(queue, passive=True)
-        except connection.channel_errors:  # not declared by any worker yet
-            return 0
-        return int(declared.message_count)
+def _ask(connection: Any, queue: str) -> int:
+    # A channel of its own, since a queue that is not there closes it.
+    channel = connection.channel()
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except connection.channel_errors:  # not declared by any worker yet
+        return 0
+    finally:
+        channel.close()

@@ -1,0 +1,31 @@
+"""A connection to the broker, and what to say when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kombu.exceptions import KombuError
+
+from menos_bus.errors import BusUnavailable
+
+
+@contextmanager
+def connected(app: Any) -> Iterator[Any]:
+    """A connection of its own, for as long as the block runs.
+
+    Args:
+        app: the bus's application.
+
+    Raises:
+        BusUnavailable: the broker does not answer, or not any more.
+    """
+    with app.connection_for_write(connect_timeout=5) as connection:
+        try:
+            connection.ensure_connection(max_retries=1, timeout=5)
+            yield connection
+        except (KombuError, OSError, *connection.connection_errors) as error:
+            raise BusUnavailable(
+                f"the broker {connection.as_uri()} does not answer: {error}"
+            ) from error
