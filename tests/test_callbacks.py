@@ -110,6 +110,7 @@ def test_a_receiver_that_fails_is_tried_again_and_redirects_are_not_followed(
     bus.submit("probe.echo", "x", callback_url=receiver.url)
 
     receiver.bodies(2)
+    assert {body for _, body in receiver.got} == {receiver.got[0][1]}, "the same event again"
 
 
 def test_a_receiver_that_is_gone_is_not_tried_again(start, probe, receiver, settings):
