@@ -10,10 +10,10 @@ HATCH  := .hatch/bin/hatch
 # Written once at installation, so that no command compiles the libraries again.
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: help demo up test test-faults soak lint types check build clean
+.PHONY: help demo up test test-faults soak bench-retrieval lint types check build clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(HATCH) ## start the bus, store and embed documents, ask questions (SOURCE="files folders URL")
 	@QUESTIONS="$(QUESTIONS)" $(HATCH) run demo $(SOURCE)
@@ -29,6 +29,9 @@ test-faults: $(HATCH) ## kill, stop and cut servers and workers under load (MENO
 
 soak: $(HATCH) ## mix all faults under steady load for MINUTES
 	@$(HATCH) run soak $(MINUTES)
+
+bench-retrieval: $(HATCH) ## measure ingest and search on a BEIR-style folder (DATA=folder)
+	@$(HATCH) run bench-retrieval $(DATA)
 
 lint: $(HATCH) ## check style and the direction of imports
 	@$(HATCH) run lint

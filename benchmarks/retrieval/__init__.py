@@ -1,0 +1,1 @@
+"""The retrieval benchmark: see ``__main__``."""

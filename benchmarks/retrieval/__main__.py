@@ -1,0 +1,221 @@
+"""How well and how fast the bus retrieves, beside what it has to beat, in one run.
+
+    make bench-retrieval DATA=<folder>
+
+The folder is BEIR-style. Everything goes through a real bus on an empty data folder: store →
+process → search, call by call at its door. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from retrieval import baselines
+from retrieval.bus import BenchBus, Failed, milliseconds, running_bus
+from retrieval.dataset import Dataset, read_dataset
+from retrieval.measures import measure
+
+CLIENTS = 16
+"""Calls that wait side by side during ingest: enough to keep the bus's workers busy."""
+SAMPLE = 100
+"""Passages and queries that the naive task gets: it is too slow for all."""
+MODES = ("hybrid", "semantic", "keyword")
+
+
+def main(folder: Path) -> None:
+    """Run everything and print it."""
+    from menos_vault import Vault, VaultSettings
+
+    dataset = read_dataset(folder)
+    with Vault(VaultSettings()) as vault:
+        vault.embeddings.prepare()  # fetched and loaded here, so that no measure waits for it
+    say(f"{dataset.name}: {len(dataset.documents)} documents, {len(dataset.queries)} queries")
+    with tempfile.TemporaryDirectory() as folder_of_run:
+        home = Path(folder_of_run)
+        with running_bus(home) as bus:
+            figures = through_the_bus(bus, dataset)
+        with Vault(VaultSettings(home=home)) as vault:
+            figures |= beside_it(vault, dataset, figures.pop("passages"))
+    figures["bm25"] = measure(dataset, baselines.bm25(dataset))
+    report(dataset, figures)
+
+
+def through_the_bus(bus: BenchBus, dataset: Dataset) -> dict[str, Any]:
+    """Store, process and search, and what that took."""
+    trips = [milliseconds(bus.call, "tasks.semantic_search", "nothing")[0] for _ in range(50)]
+    say(f"bus round trip (a search in the empty vault): {median(trips):.1f} ms")
+    before = bus.memory()
+    ids = {}
+    seconds = []
+    documents = list(dataset.documents)
+    half = len(documents) // 2
+    for part in (documents[:half], documents[half:]):
+        started = time.perf_counter()
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            stored = clients.map(lambda key: ingest(bus, key, *dataset.documents[key]), part)
+            ids.update(zip(stored, part, strict=True))
+        seconds.append(time.perf_counter() - started)
+        say(f"ingested {len(ids)} of {len(documents)}, the bus holds {bus.memory():.0f} MiB")
+    figures: dict[str, Any] = {
+        "ingest_s": sum(seconds),
+        "memory_mib": [before, bus.memory()],
+        "round_trip_ms": median(trips),
+    }
+    run = {}
+    took = []
+    figures["passages"] = {}
+    for key, query in dataset.queries.items():
+        found = bus.call("tasks.semantic_search", query, limit=100)["results"]
+        run[key] = list(dict.fromkeys(ids[hit["content_id"]] for hit in found))
+        figures["passages"][key] = [(hit["content_id"], hit["text"]) for hit in found[:10]]
+        took.append(milliseconds(bus.call, "tasks.semantic_search", query)[0])
+    figures["semantic"] = measure(dataset, run)
+    figures["search_ms"] = took
+    return figures
+
+
+def ingest(bus: BenchBus, key: str, title: str, text: str) -> str:
+    """Store a document and have it embedded; returns its content id."""
+    stored = bus.call(
+        "tasks.store_content",
+        text=text or title,
+        # A title is required; a document without one gets its first words.
+        title=title or text[:80],
+        resource_key=f"bench:{key}",
+    )
+    content_id = str(stored["content_id"])
+    bus.call("tasks.process_content", content_id, ["embed"])
+    return content_id
+
+
+def beside_it(vault: Any, dataset: Dataset, passages: dict[str, Any]) -> dict[str, Any]:
+    """The model alone, exact search, and searches written by hand, over the bus's own chunks."""
+    embeddings = vault.embeddings
+    owners, texts, shown = [], [], []
+    names = {}
+    offset = 0
+    while page := vault.records.list_contents(limit=1000, offset=offset):
+        offset += len(page)
+        for content in page:
+            names[content.id] = content.resource_key.removeprefix("bench:")
+            for chunk in vault.records.chunks(content.id):
+                owners.append(names[content.id])
+                texts.append(chunk.text)
+                shown.append((content.id, chunk.text))
+    started = time.perf_counter()
+    vectors = embeddings.embed_documents(texts)
+    alone = time.perf_counter() - started
+
+    by_hand = baselines.ByHand(owners, texts, vectors, embeddings)
+    exact = {key: by_hand.dense(query) for key, query in dataset.queries.items()}
+    shares = [
+        len({shown[place] for place in exact[key][:10]} & set(map(tuple, passages[key]))) / 10
+        for key in dataset.queries
+    ]
+    naive = baselines.Naive(embeddings)
+    started = time.perf_counter()
+    for text in texts[:SAMPLE]:
+        naive.store(text)
+    naive_ingest = (time.perf_counter() - started) / SAMPLE * len(texts)
+    naive.rows = vectors.tolist()
+    asked = list(dataset.queries.values())[:SAMPLE]
+    return {
+        "chunks": len(texts),
+        "model_alone_s": alone,
+        "exact": measure(dataset, {key: by_hand.documents(found) for key, found in exact.items()}),
+        "by_hand": measure(
+            dataset, {key: by_hand.hybrid(query) for key, query in dataset.queries.items()}
+        ),
+        "knn_recall@10": float(np.mean(shares)),
+        "by_hand_ms": median(milliseconds(by_hand.hybrid, query)[0] for query in asked),
+        "naive_ingest_s": naive_ingest,
+        "naive_ms": median(milliseconds(naive.search, query)[0] for query in asked[:10]),
+        "settings": settings(vault),
+    }
+
+
+def settings(vault: Any) -> dict[str, Any]:
+    """What the figures depend on."""
+    from importlib.metadata import version
+
+    from menos_content.settings import ContentSettings
+
+    content = ContentSettings()
+    packages = ("menos-bus", "numpy", "onnxruntime", "surrealdb", "bm25s", "PyStemmer")
+    return {
+        "model": vault.embeddings.model,
+        "chunk_tokens": content.chunk_tokens,
+        "chunk_overlap": content.chunk_overlap,
+        "model_threads": vault.settings.threads,
+        "clients": CLIENTS,
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def report(dataset: Dataset, figures: dict[str, Any]) -> None:
+    """Print a table for people and the line for programs."""
+    kinds = [kind for kind in (*MODES, "bm25", "exact", "by_hand") if kind in figures]
+    say(f"{'':10}{'nDCG@10':>9}{'R@10':>8}{'R@100':>8}{'MRR@10':>8}")
+    for kind in kinds:
+        row = figures[kind]
+        say(
+            f"{kind:10}{row['ndcg@10']:9.4f}{row['recall@10']:8.3f}{row['recall@100']:8.3f}"
+            f"{row['mrr@10']:8.3f}"
+        )
+    took = figures["search_ms"]
+    p50, p99 = (float(np.percentile(took, share)) for share in (50, 99))
+    ingest_s, alone = figures["ingest_s"], figures["model_alone_s"]
+    say(f"KNN recall@10 against exact: {figures['knn_recall@10']:.4f}")
+    say(
+        f"ingest: {ingest_s:.1f} s for {figures['chunks']} chunks; the model alone {alone:.1f} s "
+        f"(× {ingest_s / alone:.2f}); naive {figures['naive_ingest_s']:.1f} s"
+    )
+    say(
+        f"search: p50 {p50:.1f} ms, p99 {p99:.1f} ms; by hand {figures['by_hand_ms']:.1f} ms + "
+        f"round trip {figures['round_trip_ms']:.1f} ms "
+        f"(× {p50 / (figures['by_hand_ms'] + figures['round_trip_ms']):.2f}); "
+        f"naive scan {figures['naive_ms']:.0f} ms"
+    )
+    say("memory of the bus before and after: {:.0f} → {:.0f} MiB".format(*figures["memory_mib"]))
+    say(f"settings: {json.dumps(figures['settings'])}")
+    line = {
+        "dataset": dataset.name,
+        **{kind: rounded(figures[kind]) for kind in (*MODES, "bm25", "exact") if kind in figures},
+        "knn_recall@10": round(figures["knn_recall@10"], 4),
+        "ingest_docs_per_s": round(len(dataset.documents) / ingest_s, 2),
+        "search_p50_ms": round(p50, 2),
+        "search_p99_ms": round(p99, 2),
+    }
+    say(json.dumps(line))
+
+
+def rounded(row: dict[str, float]) -> dict[str, float]:
+    """The three measures of the last line."""
+    return {name: round(row[name], 4) for name in ("ndcg@10", "recall@10", "recall@100")}
+
+
+def say(line: str) -> None:
+    """Print at once, also into a pipe."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m retrieval FOLDER (with corpus.jsonl, queries.jsonl, qrels.…)")
+    try:
+        main(Path(sys.argv[1]))
+    except (OSError, Failed) as error:
+        sys.exit(f"{error}")
