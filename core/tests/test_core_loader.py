@@ -6,9 +6,7 @@ import sys
 import pytest
 
 from menos_bus.plugins import loader
-from menos_bus.plugins.hooks import Hooks
-from menos_bus.plugins.loader import State, load_plugins
-from menos_bus.tasks.register import Registry
+from menos_bus.plugins.loader import Declared, State, load_plugins
 
 BROKEN = {
     "import error": ("import nowhere_to_be_found", "ModuleNotFoundError"),
@@ -65,9 +63,9 @@ def load(site, greeter):
     """Load the plugins; real ones that happen to be installed are left aside."""
 
     def load(*names, allowed=None):
-        registry = Registry()
-        found = load_plugins(Hooks(), registry, allowed if allowed is not None else names)
-        load.registry = registry
+        declared = Declared()
+        found = load_plugins(declared, allowed if allowed is not None else names)
+        load.declared, load.registry = declared, declared.tasks
         load.order = [plugin.name for plugin in found]
         return {plugin.name: plugin for plugin in found}
 
@@ -266,7 +264,7 @@ def test_without_an_allow_list_all_are_loaded_in_order_of_name(site, greeter):
         # So that the order of the folders is another one.
         site.install(name, greeter, distribution=f"dist-{place * 5 % 9}")
 
-    found = load_plugins(Hooks(), Registry(), None)
+    found = load_plugins(Declared(), None)
 
     ours = [plugin for plugin in found if plugin.name in names]
     assert [plugin.name for plugin in ours] == names

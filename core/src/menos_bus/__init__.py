@@ -9,17 +9,23 @@ from menos_bus.errors import (
     BusUnavailable,
     CallConflict,
     CallError,
+    Deferred,
     InvalidCall,
     Permanent,
     PluginError,
+    QuotaExceeded,
     Retryable,
     SettingsError,
     TaskError,
     TaskFailed,
+    UnknownQuota,
     UnknownTask,
     UnknownTaskId,
 )
+from menos_bus.fan_out import fan_out
+from menos_bus.plugins.extensions import extensions
 from menos_bus.plugins.hookspecs import Check, Proceed, Wait, hookimpl
+from menos_bus.quota.quota import Quota
 from menos_bus.send import send
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.progress import progress
@@ -33,18 +39,24 @@ __all__ = [
     "CallConflict",
     "CallError",
     "Check",
+    "Deferred",
     "InvalidCall",
     "Permanent",
     "PluginError",
     "Proceed",
+    "Quota",
+    "QuotaExceeded",
     "Retryable",
     "SettingsError",
     "TaskError",
     "TaskFailed",
+    "UnknownQuota",
     "UnknownTask",
     "UnknownTaskId",
     "Wait",
     "__version__",
+    "extensions",
+    "fan_out",
     "hookimpl",
     "progress",
     "send",

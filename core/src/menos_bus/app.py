@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from celery import Celery
-from celery.result import AsyncResult
+from celery.result import AsyncResult, EagerResult
 from kombu.entity import Queue
 
 from menos_bus.callbacks.guard import Forbidden, Guard
@@ -16,7 +16,9 @@ from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.messages.topology import queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
+from menos_bus.plugins.extensions import Extensions
 from menos_bus.plugins.hooks import Hooks
+from menos_bus.quota.gate import Gate
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.contract import core_queue, owner_of
 from menos_bus.tasks.envelope import Call, foreign_call, validate_call
@@ -31,6 +33,10 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
     registry: Registry
     settings: BusSettings
     hooks: Hooks
+    extensions: Extensions
+    """What plugins offer to each other."""
+    gate: Gate
+    """Decides about each use of a quota."""
     open_ledger: Callable[[], Ledger]
     callback_guard: Guard
     """Where callbacks may go."""
@@ -90,6 +96,18 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         for limit in ("time_limit", "soft_time_limit"):
             given = options.get(limit)
             options[limit] = None if given == getattr(task, limit, None) else given
+
+    def run_in_place(
+        self, name: str, args: Any, kwargs: Any, task_id: str | None = None
+    ) -> EagerResult:
+        """Run a call here and now, for tests; its retries follow at once, without their waits.
+
+        Raises:
+            CallError: the task is unknown, or an argument is wrong.
+        """
+        call = validate_call(self.registry[name], args, kwargs)
+        headers = {PRIORITY_HEADER: True} if call.priority else {}
+        return self.tasks[name].apply(kwargs=call.kwargs, headers=headers, task_id=task_id)
 
     def allowed_callback(self, url: str | None) -> str | None:
         """The URL, if callbacks may go there."""

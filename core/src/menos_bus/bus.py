@@ -7,15 +7,18 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from menos_bus.errors import UnknownTaskId
+from menos_bus.errors import BusUnavailable, UnknownTaskId
 from menos_bus.plugins.hooks import Hooks
-from menos_bus.plugins.loader import Plugin, State, load_plugins
+from menos_bus.plugins.loader import Declared, Plugin, State, load_plugins
+from menos_bus.quota.register import Quotas
+from menos_bus.quota.store import StoreDown
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.register import Registry
 
 if TYPE_CHECKING:
     from menos_bus.app import BusApp
     from menos_bus.outcomes.outcome import Outcome
+    from menos_bus.quota.status import Status
 
 
 class Bus:
@@ -36,11 +39,23 @@ class Bus:
         self, settings: BusSettings | None = None, modules: Iterable[ModuleType] | None = None
     ) -> None:
         self.settings = settings or BusSettings.load()
-        self.hooks = Hooks()
-        self.registry = Registry()
-        self.plugins: list[Plugin] = load_plugins(
-            self.hooks, self.registry, self.settings.plugins, modules
-        )
+        self._declared = Declared()
+        self.plugins: list[Plugin] = load_plugins(self._declared, self.settings.plugins, modules)
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks of the loaded plugins."""
+        return self._declared.hooks
+
+    @property
+    def registry(self) -> Registry:
+        """Their tasks."""
+        return self._declared.tasks
+
+    @property
+    def quotas(self) -> Quotas:
+        """Their quotas."""
+        return self._declared.quotas
 
     @property
     def loaded(self) -> list[Plugin]:
@@ -52,17 +67,27 @@ class Bus:
         """The Celery application, with every task of the loaded plugins registered."""
         from menos_bus.configure import make_app
 
-        app = make_app(self.settings, self.registry, self.hooks)
+        app = make_app(self.settings, self._declared)
         for plugin in self.loaded:
             try:
                 self.hooks.configure_app(plugin.name, app)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's fault stays its own
-                plugin.state = State.FAILED
-                plugin.reason = f"configure_app failed: {type(error).__name__}: {error}"
-                plugin.tasks = []
-                self.hooks.remove(plugin.name)
-                self.registry.remove(plugin.name)
+                reason = f"configure_app failed: {type(error).__name__}: {error}"
+                plugin.take_out(State.FAILED, reason)
+                self._declared.remove(plugin.name)
         return app
+
+    def quota(self, name: str) -> Status:
+        """How a quota is now.
+
+        Raises:
+            UnknownQuota: no loaded plugin declares it.
+            BusUnavailable: the store of the quotas does not answer.
+        """
+        try:
+            return self.app.gate.status(name)
+        except StoreDown as down:
+            raise BusUnavailable(f"{down.message}: try again") from down
 
     def submit(
         self,

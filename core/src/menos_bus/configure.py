@@ -16,10 +16,14 @@ from menos_bus.messages.publish import PUBLISH_SECONDS
 from menos_bus.outcomes.ledger import Ledger
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.plugins.hooks import Hooks
+from menos_bus.plugins.loader import Declared
+from menos_bus.quota.gate import Gate
+from menos_bus.quota.sqlite import SQLiteQuotaStore
+from menos_bus.quota.store import QuotaStore
 from menos_bus.settings import BusSettings
 from menos_bus.task import BusTask
 from menos_bus.tasks.contract import INTERNAL_QUEUE
-from menos_bus.tasks.register import Registry, TaskSpec
+from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.retry import RetryPolicy
 
 _BOTH: Final[dict[str, Any]] = {
@@ -70,16 +74,17 @@ _FLEET: Final[dict[str, Any]] = {
 }
 
 
-def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
-    """A Celery application with all tasks of a registry."""
+def make_app(settings: BusSettings, declared: Declared) -> BusApp:
+    """A Celery application with all that plugins have declared."""
     app = BusApp("menos_bus", set_as_current=False)
-    app.registry = registry
+    app.registry, app.hooks = declared.tasks, declared.hooks
+    app.extensions = declared.extensions
     app.settings = settings
-    app.hooks = hooks
     app.open_ledger = lambda: _ledger(settings)
+    app.gate = Gate(declared.quotas, lambda: _quota_store(settings))
     app.conf.update(_BOTH, result_expires=settings.result_expires)
     app.conf.worker_concurrency = settings.concurrency
-    plugins = sorted(registry.plugins)
+    plugins = sorted(app.registry.plugins)
     app.conf.task_queues = topology.queues(plugins, embedded=settings.embedded)
     if settings.embedded:
         app.conf.update(_EMBEDDED)
@@ -97,8 +102,8 @@ def make_app(settings: BusSettings, registry: Registry, hooks: Hooks) -> BusApp:
         )
     app.callback_guard, app.callback_signer = _callback_guard(settings), _callback_signer(settings)
     app.steps["consumer"].add(SubmitOwed)
-    for spec in (*registry.values(), callbacks.SPEC):
-        _add_task(app, spec, hooks)
+    for spec in (*app.registry.values(), callbacks.SPEC):
+        _add_task(app, spec, app.hooks)
     return app
 
 
@@ -132,6 +137,15 @@ def _ledger(settings: BusSettings) -> Ledger:
 
     assert settings.result_backend is not None
     return RedisLedger(settings.result_backend, settings.result_expires)
+
+
+def _quota_store(settings: BusSettings) -> QuotaStore:
+    if settings.embedded:
+        return SQLiteQuotaStore(settings.make_home())
+    from menos_bus.quota.redis import RedisQuotaStore
+
+    assert settings.result_backend is not None
+    return RedisQuotaStore(settings.result_backend)
 
 
 def _add_task(app: BusApp, spec: TaskSpec, hooks: Hooks) -> None:

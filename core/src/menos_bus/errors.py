@@ -7,9 +7,12 @@
     │   ├── CallConflict        the task id or idempotency key belongs to another call
     │   └── BusUnavailable      the bus or its broker cannot take calls now
     ├── UnknownTaskId           no call with that id was ever accepted (or it has expired)
+    ├── UnknownQuota            no loaded plugin declares a quota of that name
     ├── TaskError               what a task raises to say how its failure is to be treated
     │   ├── Permanent           will fail again: not retried
-    │   └── Retryable           may pass later: retried, after ``after`` seconds if given
+    │   │   └── QuotaExceeded   a quota has nothing left for this call today
+    │   ├── Retryable           may pass later: retried, after ``after`` seconds if given
+    │   └── Deferred            did not fail: put back, which costs it none of its tries
     ├── TaskFailed              how a task ended: code, message and number of tries
     ├── PluginError             a plugin declares something that the bus cannot take
     └── SettingsError           a setting is missing or wrong
@@ -22,7 +25,7 @@ package.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class BusError(Exception):
@@ -109,6 +112,12 @@ class UnknownTaskId(BusError):
     code = "unknown_task_id"
 
 
+class UnknownQuota(BusError):
+    """No loaded plugin declares a quota of that name."""
+
+    code = "unknown_quota"
+
+
 class TaskError(BusError):
     """What a task raises to say how its failure is to be treated."""
 
@@ -133,6 +142,12 @@ class Permanent(TaskError):
     retryable = False
 
 
+class QuotaExceeded(Permanent):
+    """A quota has nothing left for this call today; the message says when it resets."""
+
+    code = "quota_exceeded"
+
+
 class Retryable(TaskError):
     """The task may pass later: it is retried, up to its ``max_retries``.
 
@@ -150,16 +165,59 @@ class Retryable(TaskError):
         self.after = after
 
 
+class Deferred(TaskError):
+    """The task cannot go on now, and did not fail: it is put back, and run again from its start.
+
+    It costs the task none of its tries, however often it happens. What the task did before must
+    be repeatable.
+
+    Args:
+        message: what it waits for, for a person.
+        code: a stable word for programs, in snake_case.
+        after: seconds until it is run again, at least 1.
+        progress: ``(stage, done, total)``. With it, callers see the state ``PROGRESS`` while it
+            waits; without it, ``RETRY`` with the code and the message.
+    """
+
+    code = "deferred"
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        code: str | None = None,
+        *,
+        after: float = 60.0,
+        progress: tuple[str, int, int | None] | None = None,
+    ) -> None:
+        super().__init__(message, code)
+        self.after = after
+        self.progress = progress
+
+
 class TaskFailed(BusError):
     """How a task ended: the last error's code and message, and how often it was tried.
 
-    All three are in ``args``, so that the error passes through every Celery result backend.
+    All are in ``args``, so that the error passes through every Celery result backend.
+
+    Args:
+        message: the text for a person.
+        code: a stable word for programs.
+        tries: how often it was tried.
+        progress: ``(stage, done, total)`` of a task that only waits.
     """
 
-    def __init__(self, message: str, code: str = "internal_error", tries: int = 1) -> None:
-        super().__init__(message, code, tries)
+    def __init__(
+        self,
+        message: str,
+        code: str = "internal_error",
+        tries: int = 1,
+        progress: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(message, code, tries, *([] if progress is None else [list(progress)]))
         self.code = code
         self.tries = tries
+        self.progress = progress
 
     def __str__(self) -> str:
         return f"{self.message} ({self.code}, after {self.tries} {_times(self.tries)})"

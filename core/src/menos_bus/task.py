@@ -16,13 +16,14 @@ from celery.exceptions import (
 )
 
 from menos_bus.callbacks.outbox import submit_owed
-from menos_bus.errors import TaskFailed
+from menos_bus.errors import Deferred, TaskFailed
 from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.hookspecs import Proceed, Wait
+from menos_bus.quota.gate import WAITING_FOR_QUOTA
 from menos_bus.tasks.envelope import split_reserved
 from menos_bus.tasks.register import TaskSpec
-from menos_bus.tasks.retry import Failure, RetryPolicy
+from menos_bus.tasks.retry import LONGEST_WAIT, Failure, RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
             return signature.dump(self.spec.function(*call, **values))
         except (Ignore, Reject, Retry, TaskFailed, WorkerShutdown, WorkerTerminate):
             raise
+        except Deferred as deferred:
+            self._defer(deferred)
         except SoftTimeLimitExceeded:
             limit = (self.request.timelimit or (None, None))[1] or self.soft_time_limit
             self._fail(Failure("time_limit", f"ran longer than {limit} s", retryable=False))
@@ -76,14 +79,8 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
             if not isinstance(answer, Wait) or not self._runs_in_place:
                 break
             answer = self._ask_gate()
-        if not isinstance(answer, Wait):
-            return
-        # The call itself did not fail, so waiting costs it none of its tries.
-        tries = self.request.retries
-        reason = TaskFailed(answer.reason, "waiting_for_quota", tries)
-        if self._runs_in_place:
-            raise reason
-        self._send_again(reason, countdown=max(1, round(answer.seconds)), retries=tries)
+        if isinstance(answer, Wait):
+            raise Deferred(answer.reason, WAITING_FOR_QUOTA, after=answer.seconds)
 
     def _ask_gate(self) -> Proceed | Wait | None:
         return self.hooks.acquire_quota(
@@ -94,6 +91,15 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
     def _runs_in_place(self) -> bool:
         """Whether no worker runs it: nobody could wait (see :mod:`menos_bus.testing`)."""
         return bool(self.request.is_eager or self.request.called_directly)
+
+    def _defer(self, deferred: Deferred) -> NoReturn:
+        # The call itself did not fail, so waiting costs it none of its tries.
+        tries = self.request.retries
+        reason = TaskFailed(deferred.message, deferred.code, tries, deferred.progress)
+        if self._runs_in_place:
+            raise reason
+        countdown = max(1, round(min(deferred.after, LONGEST_WAIT)))
+        self._send_again(reason, countdown=countdown, retries=tries)
 
     def _fail(self, failure: Failure, error: BaseException | None = None) -> NoReturn:
         tries = self.request.retries + 1

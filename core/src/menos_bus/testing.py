@@ -11,7 +11,6 @@ from menos_bus.bus import Bus
 from menos_bus.errors import PluginError, TaskFailed
 from menos_bus.plugins.loader import State
 from menos_bus.settings import BusSettings
-from menos_bus.tasks.envelope import validate_call
 
 
 class TestBus(Bus):
@@ -54,10 +53,7 @@ class TestBus(Bus):
             InvalidCall: an argument is wrong; names it.
             TaskFailed: the task failed for good; has ``code``, ``message`` and ``tries``.
         """
-        spec = self.registry[name]
-        call = validate_call(spec, args, kwargs)
-        headers = {"menos_priority": True} if call.priority else {}
-        result = self.app.tasks[name].apply(kwargs=call.kwargs, headers=headers)
+        result = self.app.run_in_place(name, args, kwargs)
         if result.successful():
             return result.result
         if isinstance(result.result, TaskFailed):

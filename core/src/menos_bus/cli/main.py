@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "plugins": "inspect",
     "tasks": "inspect",
     "queues": "inspect",
+    "quota": "quota",
     "doctor": "inspect",
     "version": "inspect",
 }

@@ -59,6 +59,35 @@ class Tasks(BaseModel):
     tasks: list[Task]
 
 
+class QuotaStatus(BaseModel):
+    """How a quota is on its present day; `null` where it has no limit a day."""
+
+    name: str
+    date: str = Field(description="The present day in the quota's zone.")
+    limit: int | None = Field(description="Units a day.")
+    units_used: int
+    units_remaining: int | None = Field(description="Units left, the reserved ones included.")
+    priority_reserved: int = Field(description="Units that only calls with priority may use.")
+    percentage_used: float | None
+    resets_at: str = Field(description="When the next day starts; ISO 8601, UTC.")
+    lasts_until: str | None = Field(
+        description="When calls without priority run out at today's pace; `null` if they do not "
+        "before the reset."
+    )
+    closed: str | None = Field(
+        description="What the service said when it refused for the rest of the day."
+    )
+    policy: str = Field(description="What a call without priority does then: `fail` or `wait`.")
+    zone: str
+    rate: float | None = Field(description="Uses a second.")
+
+
+class Quotas(BaseModel):
+    """How all quotas are."""
+
+    quotas: list[QuotaStatus]
+
+
 class Status(BaseModel):
     """Of the process."""
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBasic, HTTPBearer
 
 from menos_bus.bus import Bus
-from menos_bus.doors.answers import Accepted, CallOutcome, Status, Tasks
+from menos_bus.doors.answers import Accepted, CallOutcome, Quotas, QuotaStatus, Status, Tasks
 from menos_bus.doors.credentials import UNAUTHORIZED, Logins
 from menos_bus.doors.openapi import body_of, parameters_of_delivery
 from menos_bus.doors.page import HEADERS, page
@@ -134,6 +135,28 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
         name="menos_bus_read_outcome",
         summary="Read the outcome of a call.",
         tags=["calls"],
+    )
+    router.add_api_route(
+        "/api/v1/quota",
+        door.list_quotas,
+        methods=["GET"],
+        response_model=Quotas,
+        responses=documented(401, 403, 503),
+        dependencies=guarded,
+        operation_id="list_quotas",
+        summary="Show how all quotas are.",
+        tags=["quotas"],
+    )
+    router.add_api_route(
+        "/api/v1/quota/{name}",
+        door.read_quota,
+        methods=["GET"],
+        response_model=QuotaStatus,
+        responses=documented(401, 403, 404, 503),
+        dependencies=guarded,
+        operation_id="read_quota",
+        summary="Show how a quota is: used, left, when it resets.",
+        tags=["quotas"],
     )
     # After the others: whatever is called by another name.
     router.add_api_route(
@@ -256,6 +279,20 @@ class _Door:
         outcome = await wait(self.bus, task_id, seconds, request.is_disconnected)
         shown = outcome.as_json()
         return Json({"task_id": shown.pop("task_id"), "status": shown.pop("state"), **shown})
+
+    async def list_quotas(self) -> Response:
+        found = [await self._quota(name) for name in self.bus.quotas]
+        return Json({"quotas": found})
+
+    async def read_quota(
+        self, name: str = Path(description="The quota's name, such as `youtube`.")
+    ) -> Response:
+        return Json(await self._quota(name))
+
+    async def _quota(self, name: str) -> dict[str, Any]:
+        # In a thread, since a store that is away keeps it waiting.
+        status = await run_in_threadpool(self.bus.quota, name)
+        return status.as_json()
 
     async def ready(self, request: Request) -> Response:
         if wrong := await self._ready.problems():

@@ -10,7 +10,7 @@ from typing import Final
 import redis
 from kombu.exceptions import OperationalError
 
-from menos_bus.errors import CallError, FieldProblem, InvalidCall, UnknownTaskId
+from menos_bus.errors import CallError, FieldProblem, InvalidCall, UnknownQuota, UnknownTaskId
 
 RETRY_AFTER: Final = 10
 """Seconds after which a caller may try again when the bus is not available."""
@@ -40,7 +40,7 @@ def refusal_of(error: BaseException | None) -> Refusal | None:
         return Refusal(error.status, error.code, error.message, error.problems)
     if isinstance(error, CallError):
         return Refusal(error.status, error.code, error.message)
-    if isinstance(error, UnknownTaskId):
+    if isinstance(error, (UnknownTaskId, UnknownQuota)):
         return Refusal(404, error.code, error.message)
     if isinstance(error, _DOWN):
         # Its text may name hosts and files, which are no caller's business.

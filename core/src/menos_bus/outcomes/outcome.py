@@ -54,6 +54,10 @@ class Outcome:
         state, result = meta["status"], meta.get("result")
         if state == PROGRESS:
             return cls(task_id, state, progress=result)
+        if state == states.RETRY and isinstance(result, TaskFailed) and result.progress:
+            # It is between two runs and nothing went wrong: it waits, and says for how much.
+            named = dict(zip(("stage", "done", "total"), result.progress, strict=True))
+            return cls(task_id, PROGRESS, progress=named)
         done_at = meta.get("date_done")
         if state in states.EXCEPTION_STATES:
             return cls(task_id, state, error=_explain(result), done_at=done_at)

@@ -87,7 +87,7 @@ class SQLiteLedger:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-            _use_wal(connection)
+            use_wal(connection)
             # With a write-ahead log this survives the death of the process; only a power cut can
             # take the last moments, and `accept` pays for those.
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -366,7 +366,7 @@ class SQLiteLedger:
         return [_entry(row) for row in rows]
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def use_wal(connection: sqlite3.Connection) -> None:
     """Switch to a write-ahead log, once per file. SQLite does not wait here for another opener."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:

@@ -64,6 +64,14 @@ class Hooks:
         """Ask one plugin for its tasks."""
         self._one(plugin, "register_tasks", register=register)
 
+    def register_quotas(self, plugin: str, register: Callable[[Any], None]) -> None:
+        """Ask one plugin for its quotas."""
+        self._one(plugin, "register_quotas", register=register)
+
+    def register_extensions(self, plugin: str, register: Callable[[str, Any], None]) -> None:
+        """Ask one plugin for what it offers to others."""
+        self._one(plugin, "register_extensions", register=register)
+
     def configure_app(self, plugin: str, app: Any) -> None:
         """Let one plugin adjust the Celery application."""
         self._one(plugin, "configure_app", app=app)

@@ -79,6 +79,25 @@ class HookSpecs:
         """
 
     @hookspec
+    def register_quotas(self, register: Callable[[Any], None]) -> None:
+        """Declare what metered services allow: ``register(Quota(…))`` once per quota.
+
+        Fires at start-up of every process, after ``register_tasks``. What is declared is shown by
+        ``menos-bus quota`` and spent in tasks by :meth:`menos_bus.Quota.spend`. Policy:
+        declaration.
+        """
+
+    @hookspec
+    def register_extensions(self, register: Callable[[str, Any], None]) -> None:
+        """Offer something to another plugin: ``register(point, object)`` once per object.
+
+        Fires at start-up of every process, after ``register_quotas``. ``point`` is a word of the
+        plugin that uses it, such as ``"youtube.transcript_source"``; the object has a ``name``.
+        The other plugin need not be installed: nobody asks for its extensions then. Policy:
+        declaration.
+        """
+
+    @hookspec
     def configure_app(self, app: Any) -> None:
         """Adjust the Celery application: signals, ``app.conf``, ``app.steps``.
 

@@ -9,7 +9,7 @@ the program:
 3. the range that the plugin's own ``Requires-Dist: menos-bus`` gives
 4. import
 5. hook names and arguments
-6. settings, then tasks
+6. settings, then tasks, quotas, extensions
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from menos_bus.errors import PluginError
+from menos_bus.plugins.extensions import Extensions
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.hookspecs import ENTRY_POINT_GROUP
+from menos_bus.quota.register import Quotas
 from menos_bus.tasks.register import Registrar, Registry
 from menos_bus.version import VERSION
 
@@ -79,6 +81,10 @@ class Plugin:
     import_seconds: float = 0.0
     settings: list[type] = field(default_factory=list)
 
+    def take_out(self, state: State, reason: str) -> None:
+        """Note why it does not serve."""
+        self.state, self.reason, self.tasks = state, reason, []
+
     def as_json(self) -> dict[str, Any]:
         """What ``menos-bus plugins --json`` prints of a plugin."""
         return {
@@ -94,6 +100,28 @@ class Plugin:
         }
 
 
+@dataclass
+class Declared:
+    """All that the loaded plugins of one bus have declared.
+
+    Attributes:
+        hooks: their implementations.
+        tasks: their tasks.
+        quotas: their quotas.
+        extensions: what they offer to each other.
+    """
+
+    hooks: Hooks = field(default_factory=Hooks)
+    tasks: Registry = field(default_factory=Registry)
+    quotas: Quotas = field(default_factory=Quotas)
+    extensions: Extensions = field(default_factory=Extensions)
+
+    def remove(self, plugin: str) -> None:
+        """Drop whatever a plugin has declared."""
+        for part in (self.hooks, self.tasks, self.quotas, self.extensions):
+            part.remove(plugin)
+
+
 class _TakenOut(Exception):
     def __init__(self, state: State, reason: str) -> None:
         super().__init__(reason)
@@ -102,16 +130,14 @@ class _TakenOut(Exception):
 
 
 def load_plugins(
-    hooks: Hooks,
-    registry: Registry,
+    declared: Declared,
     allowed: Sequence[str] | None = None,
     modules: Iterable[ModuleType] | None = None,
 ) -> list[Plugin]:
-    """Load all plugins into ``hooks`` and ``registry``.
+    """Load all plugins.
 
     Args:
-        hooks: gets the implementations of the loaded ones.
-        registry: gets their tasks.
+        declared: gets what the loaded ones declare.
         allowed: the plugins to load, in this order; ``None`` for all, by name.
         modules: load these modules instead of what is installed (for tests).
 
@@ -123,8 +149,7 @@ def load_plugins(
             _load(
                 Plugin(module.__name__.split(".")[0].removeprefix("menos_")),
                 module,
-                hooks,
-                registry,
+                declared,
             )
             for module in modules
         ]
@@ -144,7 +169,7 @@ def load_plugins(
         except _TakenOut as out:
             plugin.state, plugin.reason = out.state, out.reason
         else:
-            _load(plugin, point, hooks, registry)
+            _load(plugin, point, declared)
         plugins.append(plugin)
     return plugins
 
@@ -191,9 +216,8 @@ def _check_compatible(dist: Distribution) -> None:
             )
 
 
-def _load(
-    plugin: Plugin, source: EntryPoint | ModuleType, hooks: Hooks, registry: Registry
-) -> Plugin:
+def _load(plugin: Plugin, source: EntryPoint | ModuleType, declared: Declared) -> Plugin:
+    hooks = declared.hooks
     try:
         module = source if isinstance(source, ModuleType) else _import(plugin, source)
         hooks.add(plugin.name, module)
@@ -201,13 +225,17 @@ def _load(
         hooks.register_settings(plugin.name, lambda cls: _add_settings(plugin, cls))
         registrar = Registrar(plugin.name)
         hooks.register_tasks(plugin.name, registrar)
-        _add_tasks(plugin, registrar, registry)
+        _add_tasks(plugin, registrar, declared.tasks)
+        quotas: list[Any] = []
+        hooks.register_quotas(plugin.name, quotas.append)
+        declared.quotas.add(plugin.name, quotas)
+        _add_extensions(plugin, declared)
     except _TakenOut as out:
-        plugin.state, plugin.reason = out.state, out.reason
-        hooks.remove(plugin.name)
+        plugin.take_out(out.state, out.reason)
+        declared.remove(plugin.name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises, the others go on
-        plugin.state, plugin.reason = State.FAILED, _say(error)
-        hooks.remove(plugin.name)
+        plugin.take_out(State.FAILED, _say(error))
+        declared.remove(plugin.name)
     return plugin
 
 
@@ -249,6 +277,17 @@ def _add_tasks(plugin: Plugin, registrar: Registrar, registry: Registry) -> None
     except PluginError as error:
         raise _TakenOut(State.CONFLICT, error.message) from error
     plugin.tasks = [task.name for task in registrar.tasks]
+
+
+def _add_extensions(plugin: Plugin, declared: Declared) -> None:
+    extensions: list[tuple[str, Any]] = []
+    declared.hooks.register_extensions(
+        plugin.name, lambda point, extension: extensions.append((point, extension))
+    )
+    try:
+        declared.extensions.add(plugin.name, extensions)
+    except PluginError as error:
+        raise _TakenOut(State.CONFLICT, error.message) from error
 
 
 def _say(error: BaseException) -> str:

@@ -1,0 +1,1 @@
+"""Quotas: units a day and uses a second, counted in one place for all processes of a bus."""

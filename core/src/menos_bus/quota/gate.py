@@ -1,0 +1,159 @@
+"""The gate: what a use of a quota is told, and how the quotas are."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Final, NoReturn
+from uuid import uuid4
+
+from menos_bus.errors import Deferred, Permanent, QuotaExceeded
+from menos_bus.quota.quota import Quota
+from menos_bus.quota.register import Quotas
+from menos_bus.quota.status import Status
+from menos_bus.quota.store import Answer, Day, Lease, Pace, QuotaStore, StoreDown, Verdict
+
+logger = logging.getLogger(__name__)
+
+WAITING_FOR_QUOTA: Final = "waiting_for_quota"
+LONGEST_PAUSE: Final = 5.0
+"""Seconds that a task waits in place for its turn; for a later one it leaves its worker."""
+LONGEST_WAIT: Final = 3600.0
+"""Seconds after which a call that waits for a reset looks again: a limit may have been raised."""
+_STORE_WAIT: Final = 30.0
+"""Seconds until a call asks again when the store did not answer."""
+
+
+class Gate:
+    """Decides about each use of a quota.
+
+    Args:
+        quotas: what the plugins have declared.
+        open_store: opens the store, when it is first needed.
+    """
+
+    def __init__(self, quotas: Quotas, open_store: Callable[[], QuotaStore]) -> None:
+        self._quotas = quotas
+        self._open_store = open_store
+        self._opened: QuotaStore | None = None
+
+    @property
+    def store(self) -> QuotaStore:
+        """Where units are counted."""
+        if self._opened is None:
+            self._opened = self._open_store()
+        return self._opened
+
+    def reserve(self, name: str, units: int, *, priority: bool) -> Lease:
+        """Reserve units, after waiting for their turn if that comes soon.
+
+        Raises:
+            QuotaExceeded, Deferred: see :meth:`menos_bus.Quota.spend`.
+            Permanent: the use alone costs more than a day has (code ``quota_too_small``).
+            PluginError: no plugin has registered the quota.
+        """
+        quota = self._quotas[name]
+        allowed = _allowed(quota, priority=priority)
+        if allowed is not None and units > allowed:
+            raise Permanent(
+                f"this costs {units} units at once, but quota {name!r} has {allowed} a day for "
+                "such calls: raise its limit",
+                code="quota_too_small",
+            )
+        pace = None
+        if quota.rate is not None:
+            pace = Pace(1 / quota.rate, quota.burst, LONGEST_PAUSE)
+        lease_id = uuid4().hex
+        try:
+            lease, answer = self._ask(quota, units, allowed, pace, lease_id)
+        except StoreDown as down:
+            raise Deferred(down.message, down.code, after=_STORE_WAIT) from down
+        if answer.verdict is Verdict.TOO_FAST:
+            text = f"quota {name!r} allows {quota.rate:g} uses a second: its turn comes later"
+            raise Deferred(text, WAITING_FOR_QUOTA, after=answer.wait)
+        if answer.verdict is not Verdict.GRANTED:
+            self._refuse(quota, lease.day, answer, priority=priority)
+        if answer.wait > 0:
+            time.sleep(answer.wait)
+        return lease
+
+    def _ask(
+        self, quota: Quota, units: int, allowed: int | None, pace: Pace | None, lease_id: str
+    ) -> tuple[Lease, Answer]:
+        day = Day.at(time.time(), quota.zone)
+        while True:
+            lease = Lease(lease_id, quota.name, day, units)
+            answer = self.store.reserve(lease, allowed, pace)
+            if answer.verdict is not Verdict.OTHER_DAY:
+                return lease, answer
+            day = Day.at(answer.now, quota.zone)
+
+    def commit(self, lease: Lease) -> None:
+        """Note that units are spent. If that cannot be noted they count as spent all the same."""
+        try:
+            self.store.commit(lease)
+        except StoreDown as down:
+            logger.warning("quota %s: a lease stays open until it expires: %s", lease.bucket, down)
+
+    def refund(self, lease: Lease) -> None:
+        """Give units back. If that cannot be noted they count as spent."""
+        try:
+            self.store.refund(lease)
+        except StoreDown as down:
+            logger.warning("quota %s: %d units are lost: %s", lease.bucket, lease.units, down)
+
+    def close(self, name: str, reason: str, *, priority: bool) -> NoReturn:
+        """Grant nothing more until the reset, since the service itself refuses.
+
+        Raises:
+            QuotaExceeded, Deferred: always, as :meth:`reserve` does when nothing is left.
+        """
+        quota = self._quotas[name]
+        try:
+            now = self.store.now()
+            day = Day.at(now, quota.zone)
+            self.store.close(name, day, reason)
+            used = self.store.usage(name, day).used
+        except StoreDown as down:
+            raise Deferred(down.message, down.code, after=_STORE_WAIT) from down
+        logger.warning("quota %s is closed until %s: %s", name, _utc(day), reason)
+        self._refuse(quota, day, Answer(Verdict.CLOSED, used, 0.0, now), priority=priority)
+
+    def status(self, name: str) -> Status:
+        """How a quota is now.
+
+        Raises:
+            UnknownQuota: no loaded plugin declares it.
+            StoreDown: the store does not answer.
+        """
+        quota = self._quotas[name]
+        now = self.store.now()
+        day = Day.at(now, quota.zone)
+        return Status.of(quota, day, self.store.usage(name, day), now)
+
+    @staticmethod
+    def _refuse(quota: Quota, day: Day, answer: Answer, *, priority: bool) -> NoReturn:
+        if answer.verdict is Verdict.CLOSED:
+            what = f"the service says that quota {quota.name!r} is spent"
+        else:
+            kept = f", {quota.reserve} are kept for priority calls" if quota.reserve else ""
+            what = f"quota {quota.name!r} has no units left for this call ({answer.used} of "
+            what += f"{quota.limit} are used{kept})"
+        resets = f"it resets at {_utc(day)}"
+        if not priority and quota.policy == "fail":
+            raise QuotaExceeded(f"{what}; {resets}: call again then")
+        # Not all at one moment, when there is something again.
+        wait = min(max(1.0, day.end - answer.now), LONGEST_WAIT) + random.uniform(0, 5)  # noqa: S311
+        raise Deferred(f"{what}; {resets}", WAITING_FOR_QUOTA, after=wait)
+
+
+def _allowed(quota: Quota, *, priority: bool) -> int | None:
+    if quota.limit is None or priority:
+        return quota.limit
+    return quota.limit - quota.reserve
+
+
+def _utc(day: Day) -> str:
+    return f"{day.resets_at:%Y-%m-%d %H:%M} UTC"
