@@ -154,7 +154,7 @@ def _ingest(bus: Bus, documents: list[dict[str, Any]]) -> list[tuple[str, str]]:
                 del waiting[task_id]
                 bars.advance(bar)
                 if task == "tasks.process_content":
-                    if set(result.values()) != {"completed"}:
+                    if "errors" in result:
                         raise Failed(f"{name}: {result}")
                     continue
                 titles[result["content_id"]] = result["title"]

@@ -30,6 +30,7 @@ CLIENTS = 16
 """Calls that wait side by side during ingest: enough to keep the bus's workers busy."""
 SAMPLE = 100
 """Passages and queries that the naive task gets: it is too slow for all."""
+SEARCH = "tasks.semantic_search"
 MODES = ("hybrid", "semantic", "keyword")
 
 
@@ -53,7 +54,7 @@ def main(folder: Path) -> None:
 
 def through_the_bus(bus: BenchBus, dataset: Dataset) -> dict[str, Any]:
     """Store, process and search, and what that took."""
-    trips = [milliseconds(bus.call, "tasks.semantic_search", "nothing")[0] for _ in range(50)]
+    trips = [milliseconds(bus.call, SEARCH, "nothing")[0] for _ in range(50)]
     say(f"bus round trip (a search in the empty vault): {median(trips):.1f} ms")
     before = bus.memory()
     ids = {}
@@ -72,15 +73,18 @@ def through_the_bus(bus: BenchBus, dataset: Dataset) -> dict[str, Any]:
         "memory_mib": [before, bus.memory()],
         "round_trip_ms": median(trips),
     }
-    run = {}
-    took = []
+    for mode in MODES:
+        run = {}
+        for key, query in dataset.queries.items():
+            found = bus.call(SEARCH, query, limit=100, mode=mode, group_by="content")["results"]
+            run[key] = [ids[hit["content_id"]] for hit in found]
+        figures[mode] = measure(dataset, run)
     figures["passages"] = {}
+    took = []
     for key, query in dataset.queries.items():
-        found = bus.call("tasks.semantic_search", query, limit=100)["results"]
-        run[key] = list(dict.fromkeys(ids[hit["content_id"]] for hit in found))
-        figures["passages"][key] = [(hit["content_id"], hit["text"]) for hit in found[:10]]
-        took.append(milliseconds(bus.call, "tasks.semantic_search", query)[0])
-    figures["semantic"] = measure(dataset, run)
+        found = bus.call(SEARCH, query, mode="semantic")["results"]
+        figures["passages"][key] = [(hit["content_id"], hit["text"]) for hit in found]
+        took.append(milliseconds(bus.call, SEARCH, query)[0])
     figures["search_ms"] = took
     return figures
 
@@ -101,6 +105,8 @@ def ingest(bus: BenchBus, key: str, title: str, text: str) -> str:
 
 def beside_it(vault: Any, dataset: Dataset, passages: dict[str, Any]) -> dict[str, Any]:
     """The model alone, exact search, and searches written by hand, over the bus's own chunks."""
+    from menos_content.context import with_context
+
     embeddings = vault.embeddings
     owners, texts, shown = [], [], []
     names = {}
@@ -111,7 +117,7 @@ def beside_it(vault: Any, dataset: Dataset, passages: dict[str, Any]) -> dict[st
             names[content.id] = content.resource_key.removeprefix("bench:")
             for chunk in vault.records.chunks(content.id):
                 owners.append(names[content.id])
-                texts.append(chunk.text)
+                texts.append(with_context(chunk, content.title))
                 shown.append((content.id, chunk.text))
     started = time.perf_counter()
     vectors = embeddings.embed_documents(texts)

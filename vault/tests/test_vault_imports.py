@@ -21,10 +21,12 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 def test_the_public_names_are_these() -> None:
     assert menos_vault.__all__ == [
         "Chunk",
+        "ChunkSet",
         "Content",
         "ContentNotFound",
         "Counts",
         "EmbeddingMismatch",
+        "Filters",
         "Health",
         "Hit",
         "InvalidContent",
@@ -34,6 +36,7 @@ def test_the_public_names_are_these() -> None:
         "NotFound",
         "ObjectNotFound",
         "ObjectsUnavailable",
+        "Passage",
         "RecordsConflict",
         "RecordsFailed",
         "RecordsLocked",

@@ -42,7 +42,7 @@ def test_its_tasks_have_schemas_with_descriptions():
         assert task.queue == "content"
         assert all("description" in p for p in properties(task).values())
     operations = properties(bus.registry["tasks.process_content"])["operations"]
-    assert operations["items"]["enum"] == ["embed", "summarize"]
+    assert operations["items"]["examples"] == ["embed", "summarize"]
 
 
 def properties(task):

@@ -5,9 +5,9 @@ import json
 import pytest
 
 import menos_content.plugin
-from menos_bus import InvalidCall, TaskFailed
+from menos_bus import InvalidCall, Retryable, TaskFailed
 from menos_bus.testing import TestBus
-from menos_content.operations import OPERATIONS
+from menos_content.operations import BUILT_IN
 from menos_vault import close_vault, content_id, open_vault
 
 TEXT = """# Bread
@@ -149,20 +149,65 @@ def test_a_content_without_text_is_a_permanent_failure(bus):
     assert (failed.value.code, failed.value.tries) == ("no_text", 1)
 
 
+def test_an_unchanged_text_is_skipped_until_something_it_is_made_of_changes(bus, monkeypatch):
+    identity = store(bus)
+    bus.call("tasks.process_content", identity)
+
+    assert bus.call("tasks.process_content", identity) == {
+        "embed": "skipped",
+        "summarize": "skipped",
+    }
+    monkeypatch.setenv("MENOS_CONTENT_CHUNK_TOKENS", "100")
+    assert bus.call("tasks.process_content", identity) == {
+        "embed": "completed",
+        "summarize": "skipped",
+    }
+
+
 def test_one_operation_that_fails_does_not_keep_the_other_back(bus):
     identity = store(bus)
     other = store(bus, "Something else.", key="doc:other")
     bus.call("tasks.process_content", other, ["embed"])
     open_vault().records.change_model("another-model", 384)
 
-    with pytest.raises(TaskFailed) as failed:
-        bus.call("tasks.process_content", identity)
+    result = bus.call("tasks.process_content", identity)
 
-    assert (failed.value.code, failed.value.tries) == ("embedding_mismatch", 1)
+    assert (result["embed"], result["summarize"]) == ("failed", "completed")
+    assert result["errors"]["embed"]["code"] == "embedding_mismatch"
     content = open_vault().records.get_content(identity)
     assert content.summary
     assert content.status == "failed"
     assert "another-model" in content.error
+
+
+def test_the_task_fails_if_nothing_succeeded(bus):
+    identity = store(bus)
+    bus.call("tasks.process_content", store(bus, "Something else.", key="doc:other"), ["embed"])
+    open_vault().records.change_model("another-model", 384)
+
+    with pytest.raises(TaskFailed) as failed:
+        bus.call("tasks.process_content", identity, ["embed"])
+
+    assert (failed.value.code, failed.value.tries) == ("embedding_mismatch", 1)
+
+
+def test_what_may_pass_is_tried_again_and_what_was_done_is_not_done_again(bus, monkeypatch):
+    identity = store(bus)
+    tried = []
+
+    def run(vault, document):
+        tried.append(document.content.id)
+        if len(tried) < 3:
+            raise Retryable("not now", code="busy")
+
+    monkeypatch.setattr(BUILT_IN["summarize"], "run", run)
+
+    assert bus.call("tasks.process_content", identity) == {
+        "embed": "skipped",
+        "summarize": "completed",
+    }
+    assert len(tried) == 3
+    assert open_vault().records.get_content(identity).status == "processed"
 
 
 def test_a_text_that_is_changed_meanwhile_is_processed_again(bus, monkeypatch):
@@ -172,7 +217,7 @@ def test_a_text_that_is_changed_meanwhile_is_processed_again(bus, monkeypatch):
         if document.text == TEXT:
             store(bus, "A new text that came in between.")
 
-    monkeypatch.setitem(OPERATIONS, "summarize", edit)
+    monkeypatch.setattr(BUILT_IN["summarize"], "run", edit)
 
     assert bus.call("tasks.process_content", identity) == {
         "embed": "completed",

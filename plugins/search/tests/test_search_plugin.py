@@ -27,12 +27,17 @@ def test_listing_the_plugin_imports_nothing_heavy():
     assert done.stdout.split() == []
 
 
-def test_its_task_has_a_schema_with_descriptions():
+def test_its_tasks_have_schemas_with_descriptions():
     bus = TestBus(menos_search.plugin)
 
-    assert list(bus.registry) == ["tasks.semantic_search"]
-    task = bus.registry["tasks.semantic_search"]
-    assert task.queue == "search"
-    properties = task.signature.parameters_schema["properties"]
-    assert all("description" in p for p in properties.values())
+    assert list(bus.registry) == ["tasks.semantic_search", "tasks.similar_content"]
+    for task in bus.registry.values():
+        assert task.queue == "search"
+        assert all("description" in p for p in properties_of(task).values())
+    properties = properties_of(bus.registry["tasks.semantic_search"])
+    assert list(properties)[:2] == ["query", "limit"]
     assert (properties["limit"]["minimum"], properties["limit"]["maximum"]) == (1, 100)
+
+
+def properties_of(task):
+    return task.signature.parameters_schema["properties"]

@@ -17,7 +17,17 @@ from menos_vault.errors import (
     VaultClosed,
     VaultError,
 )
-from menos_vault.models import Chunk, Content, Counts, Health, Hit, content_id
+from menos_vault.models import (
+    Chunk,
+    ChunkSet,
+    Content,
+    Counts,
+    Health,
+    Hit,
+    Passage,
+    content_id,
+)
+from menos_vault.records.filters import Filters
 from menos_vault.settings import VaultSettings
 from menos_vault.vault import Vault, close_vault, open_vault
 
@@ -25,10 +35,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Chunk",
+    "ChunkSet",
     "Content",
     "ContentNotFound",
     "Counts",
     "EmbeddingMismatch",
+    "Filters",
     "Health",
     "Hit",
     "InvalidContent",
@@ -38,6 +50,7 @@ __all__ = [
     "NotFound",
     "ObjectNotFound",
     "ObjectsUnavailable",
+    "Passage",
     "RecordsConflict",
     "RecordsFailed",
     "RecordsLocked",

@@ -33,12 +33,16 @@ class Content(BaseModel):
         default_factory=dict, description="Anything else that the source says about it."
     )
     summary: str | None = None
+    summary_of: str | None = Field(
+        default=None, description="Fingerprint of what the summary was made of."
+    )
     objects: dict[str, str] = Field(
         default_factory=dict,
         description="Role (`transcript`, `text`, …) → key in the object store.",
     )
     status: str | None = Field(default=None, description="How far it is, in the caller's words.")
     error: str | None = Field(default=None, description="Why it is no further.")
+    published_at: datetime | None = Field(default=None, description="When it came out (UTC).")
     created_at: datetime = Field(description="First stored (UTC).")
     updated_at: datetime = Field(description="Last written (UTC).")
 
@@ -54,14 +58,44 @@ class Chunk(BaseModel):
     heading: str | None = Field(default=None, description="Heading under which it stands.")
 
 
-class Hit(BaseModel):
-    """A passage that a search found."""
+class ChunkSet(BaseModel):
+    """What is known of a content's chunks as a whole."""
 
     model_config = ConfigDict(frozen=True)
 
-    content: Content
+    version: str = Field(description="Another one after each write of the chunks.")
+    count: int = Field(description="How many there are.")
+    model: str | None = Field(description="Model of their vectors; None while they have none.")
+    chunker: str = Field(default="", description="How the text was cut, in the cutter's words.")
+    fingerprint: str = Field(default="", description="Of what they were made of.")
+
+
+class Passage(BaseModel):
+    """A passage that a search found, and what speaks for it."""
+
+    model_config = ConfigDict(frozen=True)
+
     chunk: Chunk
-    score: float = Field(description="Cosine similarity with the query, -1 to 1.")
+    score: float = Field(
+        description="Cosine similarity with the query, -1 to 1; in a search by words alone BM25."
+    )
+    combined: float = Field(description="What the order follows.")
+    similarity: float | None = Field(
+        default=None, description="Cosine similarity, if the search was by meaning."
+    )
+    keywords: float | None = Field(default=None, description="BM25, if the search was by words.")
+    highlights: list[tuple[int, int]] = Field(
+        default_factory=list, description="Begin and end in the text of the query's words."
+    )
+
+
+class Hit(Passage):
+    """A passage with the content that it is of."""
+
+    content: Content
+    others: list[Passage] = Field(
+        default_factory=list, description="Further passages of the content, if grouped by content."
+    )
 
 
 class Counts(NamedTuple):

@@ -111,6 +111,11 @@ class VaultSettings(BaseSettings):
         return self
 
     @property
+    def embedded(self) -> bool:
+        """Whether the database runs in this process, which then is the only one that has it."""
+        return not self.url.startswith(("ws://", "wss://"))
+
+    @property
     def records_folder(self) -> Path | None:
         """Folder of the records, or None when they are in memory or at a server."""
         if not self.url.startswith("surrealkv://"):

@@ -112,9 +112,12 @@ class Declared:
     """
 
     hooks: Hooks = field(default_factory=Hooks)
-    tasks: Registry = field(default_factory=Registry)
+    tasks: Registry = field(init=False)
     quotas: Quotas = field(default_factory=Quotas)
     extensions: Extensions = field(default_factory=Extensions)
+
+    def __post_init__(self) -> None:
+        self.tasks = Registry(self.extensions.at)
 
     def remove(self, plugin: str) -> None:
         """Drop whatever a plugin has declared."""

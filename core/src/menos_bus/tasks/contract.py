@@ -14,7 +14,15 @@ PUBLIC_TASKS: Final[dict[str, str]] = {
     "tasks.ingest_youtube_with_callback": "youtube",
     "tasks.store_content": "content",
     "tasks.process_content": "content",
+    "tasks.list_content": "content",
+    "tasks.show_content": "content",
+    "tasks.delete_content": "content",
+    "tasks.vault_stats": "content",
+    "tasks.export_content": "content",
+    "tasks.import_content": "content",
+    "tasks.reindex_content": "content",
     "tasks.semantic_search": "search",
+    "tasks.similar_content": "search",
 }
 """Task name → the plugin that owns it, which is also its queue."""
 

@@ -118,10 +118,15 @@ class Registrar:
 
 
 class Registry(Mapping[str, TaskSpec]):
-    """All tasks of the loaded plugins, by name."""
+    """All tasks of the loaded plugins, by name.
 
-    def __init__(self) -> None:
+    Args:
+        extensions: what the plugins have registered at a point, for checks of arguments.
+    """
+
+    def __init__(self, extensions: Callable[[str], Mapping[str, Any]] = lambda point: {}) -> None:
         self._tasks: dict[str, TaskSpec] = {}
+        self._extensions = extensions
 
     def add(self, tasks: list[TaskSpec]) -> None:
         """Take all tasks of one plugin, or none.
@@ -140,6 +145,8 @@ class Registry(Mapping[str, TaskSpec]):
                 # Hosts without the plugin route a call by its name alone.
                 raise PluginError(f"task {task.name} belongs to the plugin {owner!r}")
             seen[task.name] = task
+        for task in tasks:
+            task.signature.extensions = self._extensions
         self._tasks.update(seen)
 
     def remove(self, plugin: str) -> None:

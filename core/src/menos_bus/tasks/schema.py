@@ -90,6 +90,8 @@ class Signature:
             raise PluginError(f"positional: {function.__qualname__} has no {sorted(unknown)}")
         self.required_reserved = [name for name in self.positional if name in RESERVED]
         """Reserved arguments that a call must have."""
+        self.extensions: Callable[[str], Mapping[str, Any]] = lambda point: {}
+        """What plugins have registered at a point; a validator finds it in its context."""
         fields: dict[str, Any] = {}
         for parameter in parameters:
             _refuse_unsendable(function, parameter)
@@ -161,7 +163,8 @@ class Signature:
             InvalidCall: names every field that is missing, unknown, too long or of a wrong type.
         """
         try:
-            model = self._model.model_validate(dict(arguments))
+            context = {"extensions": self.extensions}
+            model = self._model.model_validate(dict(arguments), context=context)
         except ValidationError as error:
             raise InvalidCall(problems_of(error, parameters=self.names)) from None
         return {name: getattr(model, f"p{i}") for i, name in enumerate(self.names)}

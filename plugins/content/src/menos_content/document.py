@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 from menos_bus import Permanent
 from menos_vault import Content, ObjectNotFound, Vault
@@ -29,6 +31,20 @@ class Document:
     def is_markdown(self) -> bool:
         """Whether the text is Markdown."""
         return self.content.content_type in ("markdown", "text/markdown")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for the same text, times, title and kind, and for nothing else."""
+        digest = hashlib.sha256()
+        for part in (
+            self.content.title,
+            self.content.content_type,
+            json.dumps(self.segments),
+            self.text,
+        ):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)
+        return digest.hexdigest()
 
     def second_at(self, offset: int) -> float | None:
         """The second at which the passage that holds this character begins, if it is spoken."""

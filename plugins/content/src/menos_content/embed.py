@@ -3,35 +3,78 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from menos_bus import progress
 from menos_content.chunking import chunk_document
+from menos_content.context import with_context
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
 from menos_vault import Vault
+from menos_vault.embeddings import Embeddings
+
+CHUNKER: Final = 2
+"""Version of how texts are cut and put into words for the model. To be raised with every change of
+that, so that ``tasks.reindex_content`` knows what is old."""
+
+_MANY: Final = 32
+"""Passages from which on somebody may want to see how far it is."""
 
 
-def embed(vault: Vault, document: Document) -> None:
-    """Make the passages of this text the content's passages, in place of those it has.
+class Embed:
+    """The operation. A text that is embedded as it would be now is left alone."""
 
-    Raises:
-        EmbeddingMismatch: the vault's vectors are of another model.
-        VaultError: the model or the vault could not do it.
-    """
+    name = "embed"
+
+    def run(self, vault: Vault, document: Document) -> bool:
+        """Make the passages of this text the content's passages, in place of those it has.
+
+        Raises:
+            EmbeddingMismatch: the vault's vectors are of another model.
+            VaultError: the model or the vault could not do it.
+        """
+        embeddings = vault.embeddings
+        if is_current(vault, document):
+            return False
+        if not embeddings.ready:
+            embeddings.prepare(partial(progress, "fetching the embedding model"))
+        tokens, overlap = _sizes(embeddings)
+        chunks = chunk_document(
+            document, tokenizer_json=embeddings.tokenizer_json(), tokens=tokens, overlap=overlap
+        )
+        title = document.content.title
+        vectors = embeddings.embed_documents(
+            [with_context(chunk, title) for chunk in chunks],
+            partial(progress, "embedding") if len(chunks) >= _MANY else None,
+        )
+        vault.records.replace_chunks(
+            document.content.id,
+            chunks,
+            vectors,
+            model=embeddings.model,
+            chunker=cut_by(embeddings),
+            fingerprint=document.fingerprint,
+        )
+        return True
+
+
+def cut_by(embeddings: Embeddings) -> str:
+    """What decides how a text is cut: the version of the way, and the sizes."""
+    tokens, overlap = _sizes(embeddings)
+    return f"{CHUNKER}:{tokens}/{overlap}"
+
+
+def is_current(vault: Vault, document: Document) -> bool:
+    """Whether a content's passages are those that embedding it now would make."""
+    known = vault.records.chunk_set(document.content.id)
+    return known is not None and (known.model, known.chunker, known.fingerprint) == (
+        vault.embeddings.model,
+        cut_by(vault.embeddings),
+        document.fingerprint,
+    )
+
+
+def _sizes(embeddings: Embeddings) -> tuple[int, int]:
     settings = ContentSettings()
-    embeddings = vault.embeddings
-    if not embeddings.ready:
-        embeddings.prepare(partial(progress, "fetching the embedding model"))
-    progress("splitting")
-    chunks = chunk_document(
-        document,
-        tokenizer_json=embeddings.tokenizer_json(),
-        tokens=min(settings.chunk_tokens, embeddings.max_tokens),
-        overlap=min(settings.chunk_overlap, embeddings.max_tokens // 2),
-    )
-    progress("embedding", 0, len(chunks))
-    vectors = embeddings.embed_documents(
-        [chunk.text for chunk in chunks], partial(progress, "embedding")
-    )
-    progress("storing vectors", 0, len(chunks))
-    vault.records.replace_chunks(document.content.id, chunks, vectors, model=embeddings.model)
+    tokens = min(settings.chunk_tokens, embeddings.max_tokens)
+    return tokens, min(settings.chunk_overlap, embeddings.max_tokens // 2)

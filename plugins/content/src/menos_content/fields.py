@@ -7,8 +7,10 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError
+
+from menos_content.operations import BUILT_IN, POINT
 
 LONGEST_TEXT: Final = 5_000_000
 """Characters of a text: some 800,000 words, ten long novels."""
@@ -103,4 +105,31 @@ Metadata = Annotated[
     Annotated[dict[MetadataKey, JsonValue], Field(max_length=200), AfterValidator(_storable)]
     | None,
     Field(description="Anything else that is known of it; kept as it is."),
+]
+
+
+def _known(name: str, info: ValidationInfo) -> str:
+    """Refuse an operation that neither this plugin nor another one of the bus has."""
+    found = info.context["extensions"](POINT) if info.context else {}
+    known = [*BUILT_IN, *found]
+    if name not in known:
+        raise PydanticCustomError(
+            "unknown_operation",
+            "it must be one of {known}",
+            {"known": ", ".join(repr(word) for word in known)},
+        )
+    return name
+
+
+OperationName = Annotated[
+    str, Field(min_length=1, max_length=100, examples=list(BUILT_IN)), AfterValidator(_known)
+]
+Operations = Annotated[
+    list[OperationName],
+    Field(
+        min_length=1,
+        max_length=20,
+        description="What to do, in this order: `embed`, `summarize`, or what plugins add.",
+    ),
+    AfterValidator(distinct),
 ]

@@ -1,53 +1,41 @@
-"""The operations of ``tasks.process_content``, by name. One file each."""
+"""The operations of ``tasks.process_content``: those of this plugin, and those that others add."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final, Protocol
 
-from menos_bus import Retryable, TaskError
-from menos_content.document import Document, read_document
-from menos_content.embed import embed
-from menos_content.summarize import summarize
-from menos_vault import Vault, VaultError
+from menos_content.document import Document
+from menos_content.embed import Embed
+from menos_content.summarize import Summarize
+from menos_vault import Vault
 
-Operation = Literal["embed", "summarize"]
-
-OPERATIONS: Final[dict[Operation, Callable[[Vault, Document], None]]] = {
-    "embed": embed,
-    "summarize": summarize,
-}
-"""Each takes the vault and the document, stores what it makes, and may be repeated."""
-
-PROCESSED: Final = "processed"
-FAILED: Final = "failed"
+POINT: Final = "content.operation"
+"""Where other plugins register theirs: ``register("content.operation", MyOperation())``."""
 
 
-def process(vault: Vault, content_id: str, names: Sequence[Operation]) -> None:
-    """Run operations on a content, each on its own: one that fails does not keep the others back.
+class Operation(Protocol):
+    """Something that can be done with a stored content.
 
-    Raises:
-        ContentNotFound: there is no content with this id.
-        Permanent: it has no text.
-        Retryable: its text was changed meanwhile (``content_changed``).
-        TaskError, VaultError: an operation failed; of several the first one's error, but one
-            after which another try helps goes before one after which it does not.
+    It stores what it makes, in the content's record, its objects or elsewhere, and may be run again
+    at any time: the second run leaves what one run leaves. It runs beside others and by itself, so
+    it relies on no other operation.
     """
-    document = read_document(vault, content_id)
-    errors: list[TaskError | VaultError] = []
-    for name in names:
-        try:
-            OPERATIONS[name](vault, document)
-        except (TaskError, VaultError) as error:
-            errors.append(error)
-    if read_document(vault, content_id).text != document.text:
-        raise Retryable(
-            f"the text of content {content_id} was changed while it was processed",
-            code="content_changed",
-            after=1,
-        )
-    if errors:
-        first = next((failed for failed in errors if failed.retryable), errors[0])
-        vault.records.update_content(content_id, status=FAILED, error=str(first))
-        raise first
-    vault.records.update_content(content_id, status=PROCESSED, error=None)
+
+    @property
+    def name(self) -> str:
+        """The word that calls use, in lower case."""
+        ...
+
+    def run(self, vault: Vault, document: Document) -> bool | None:
+        """Do it. Returns ``False`` if there was nothing to do: it is called skipped then.
+
+        An exception with a ``code`` and a ``retryable`` says what is wrong, such as
+        ``menos_bus.Permanent`` and ``Retryable``.
+        """
+        ...
+
+
+BUILT_IN: Final[dict[str, Operation]] = {
+    operation.name: operation for operation in (Embed(), Summarize())
+}
+"""This plugin's own, by name."""

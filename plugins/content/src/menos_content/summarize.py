@@ -24,29 +24,43 @@ _RELEVANCE: Final = 0.7
 """Weight of likeness to the whole text against unlikeness to what is chosen already (λ)."""
 
 
-def summarize(vault: Vault, document: Document) -> None:
-    """Choose sentences and store them as the content's summary, in the order of the text.
+class Summarize:
+    """The operation. A text that has its summary is left alone."""
 
-    A text without sentences gets no summary.
+    name = "summarize"
 
-    Raises:
-        VaultError: the model or the vault could not do it.
-    """
+    def run(self, vault: Vault, document: Document) -> bool:
+        """Choose sentences and store them as the content's summary, in the order of the text.
+
+        A text without sentences gets no summary.
+
+        Raises:
+            VaultError: the model or the vault could not do it.
+        """
+        if document.content.summary_of == document.fingerprint:
+            return False
+        vault.records.update_content(
+            document.content.id,
+            summary=_summary(vault, document),
+            summary_of=document.fingerprint,
+        )
+        return True
+
+
+def _summary(vault: Vault, document: Document) -> str | None:
     candidates = _spread(sentences(document))
     if document.is_markdown:
         from menos_content.markdown import plain
 
         candidates = [words for words in map(plain, candidates) if words]
-    summary = None
-    if candidates:
-        embeddings = vault.embeddings
-        if not embeddings.ready:
-            embeddings.prepare(partial(progress, "fetching the embedding model"))
-        progress("summarizing", 0, len(candidates))
-        vectors = embeddings.embed_documents(candidates, partial(progress, "summarizing"))
-        chosen = choose(vectors, [len(sentence) for sentence in candidates])
-        summary = " ".join(candidates[place] for place in sorted(chosen))
-    vault.records.update_content(document.content.id, summary=summary)
+    if not candidates:
+        return None
+    embeddings = vault.embeddings
+    if not embeddings.ready:
+        embeddings.prepare(partial(progress, "fetching the embedding model"))
+    vectors = embeddings.embed_documents(candidates, partial(progress, "summarizing"))
+    chosen = choose(vectors, [len(sentence) for sentence in candidates])
+    return " ".join(candidates[place] for place in sorted(chosen))
 
 
 def choose(vectors: NDArray[np.float32], lengths: list[int]) -> list[int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
+from menos_bus import extensions
 from menos_content import fields
-from menos_content.operations import Operation, process
+from menos_content.operations import BUILT_IN, POINT
+from menos_content.process import Outcomes, process
 from menos_content.store import default_key, store
 from menos_vault import open_vault
 
@@ -67,22 +68,23 @@ def store_content(
 
 def process_content(
     content_id: fields.ContentId,
-    operations: Annotated[
-        list[Operation],
-        Field(min_length=1, max_length=20, description="What to do, in this order."),
-        AfterValidator(fields.distinct),
-    ] = ["embed", "summarize"],  # noqa: B006 - each call gets a checked copy
-) -> dict[Operation, Literal["completed"]]:
+    operations: fields.Operations = ["embed", "summarize"],  # noqa: B006 - calls get a copy
+) -> Outcomes:
     """Make a stored content searchable (``embed``) and summarise it (``summarize``).
 
+    Plugins may add operations. Each is done by itself: one that fails does not undo another, nor
+    keep it back, and one that has nothing new to do is skipped.
+
     Returns:
-        ``{"embed": "completed", "summarize": "completed"}``: the operations that were asked for.
+        ``{"embed": "completed", "summarize": "skipped"}``: how each operation that was asked for
+        ended. ``failed`` only beside others that did not: ``errors`` has its code and message then.
 
     Raises:
         ContentNotFound: there is no content with this id (``content_not_found``).
         Permanent: the content has no text (``no_text``), or damaged times (``bad_segments``).
         Retryable: its text was changed meanwhile (``content_changed``).
-        VaultError: the model or the vault could not do it; its code says why.
+        TaskError, VaultError: an operation failed, and another try may help or none succeeded; its
+            code says why.
     """
-    process(open_vault(), content_id, operations)
-    return dict.fromkeys(operations, "completed")
+    known = {**BUILT_IN, **extensions(POINT)}
+    return process(open_vault(), content_id, [known[name] for name in operations])

@@ -1,4 +1,4 @@
-"""The plugin ``search``: finds passages by meaning.
+"""The plugin ``search``: finds passages by meaning and by words.
 
-Its task is in :mod:`menos_search.tasks`, its hook in :mod:`menos_search.plugin`.
+Its tasks are in :mod:`menos_search.tasks`, their hook in :mod:`menos_search.plugin`.
 """

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from menos_bus import hookimpl
-from menos_search.tasks import semantic_search
+from menos_search.tasks import semantic_search, similar_content
 
 
 @hookimpl
 def register_tasks(register: Callable[..., None]) -> None:
-    """Declare ``tasks.semantic_search``."""
+    """Declare ``tasks.semantic_search`` and ``tasks.similar_content``."""
     register(semantic_search, name="tasks.semantic_search")
+    register(similar_content, name="tasks.similar_content")

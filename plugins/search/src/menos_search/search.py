@@ -3,26 +3,57 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from menos_bus import progress
-from menos_vault import Hit, Vault
+from menos_search.fields import Mode
+from menos_vault import Filters, Hit, Vault
+
+PASSAGES: Final = 4
+"""Passages of a content when results are contents: its best one, and up to three others."""
 
 
-def search(vault: Vault, query: str, limit: int) -> list[Hit]:
-    """Embed the query and ask the vault for the nearest passages.
+def search(
+    vault: Vault,
+    query: str,
+    *,
+    mode: Mode,
+    limit: int,
+    offset: int,
+    by_content: bool,
+    filters: Filters,
+) -> list[Hit]:
+    """Embed the query unless only its words count, and ask the vault.
 
     Args:
         vault: where to look.
         query: the query, not empty.
-        limit: how many passages at most.
+        mode: by meaning, by words, or by both.
+        limit: how many results at most.
+        offset: how many results to leave out before them.
+        by_content: whether results are contents, and not passages.
+        filters: which contents to look at.
 
     Raises:
         EmbeddingMismatch: the vault's vectors are of another model.
         VaultError: the model or the vault could not do it.
     """
+    records = vault.records
+    vector = None
     embeddings = vault.embeddings
-    if not embeddings.ready:
-        if vault.records.counts().chunks == 0:
-            return []  # no reason to fetch a model
-        embeddings.prepare(partial(progress, "fetching the embedding model"))
-    return vault.records.search(embeddings.embed_query(query), model=embeddings.model, limit=limit)
+    if mode != "keyword":
+        if not embeddings.ready:
+            if records.model() is None:
+                return []  # no reason to fetch a model
+            embeddings.prepare(partial(progress, "fetching the embedding model"))
+        vector = embeddings.embed_query(query)
+    return records.search(
+        vector,
+        model=embeddings.model,
+        limit=limit,
+        offset=offset,
+        query=query,
+        by_words=mode != "semantic",
+        filters=filters,
+        per_content=PASSAGES if by_content else 0,
+    )

@@ -1,47 +1,29 @@
-"""The task of the plugin ``search``. Nothing heavy is imported before it runs."""
+"""The tasks of the plugin ``search``. Nothing heavy is imported before one runs."""
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
-
-from pydantic import Field, StringConstraints
-from typing_extensions import TypedDict
-
-from menos_search.links import link_to_second
+from menos_search import fields
+from menos_search.results import Found, Similar, result
 from menos_search.search import search
-from menos_vault import Hit, open_vault
-
-
-class Result(TypedDict):
-    """A passage that was found; ``start`` and ``url`` are absent where they are not known.
-
-    ``score`` is the cosine similarity with the query, -1 to 1; ``start`` is in seconds.
-    """
-
-    content_id: str
-    title: str
-    text: str
-    score: float
-    start: NotRequired[float]
-    url: NotRequired[str]
-
-
-class Found(TypedDict):
-    """The result of :func:`semantic_search`: the query and the passages, the best first."""
-
-    query: str
-    results: list[Result]
+from menos_vault import Filters, open_vault
 
 
 def semantic_search(
-    query: Annotated[
-        str,
-        StringConstraints(min_length=1, max_length=2000, strip_whitespace=True),
-        Field(description="What to look for, as a question or in a few words."),
-    ],
-    limit: Annotated[int, Field(ge=1, le=100, description="Passages to return at most.")] = 10,
+    query: fields.Query,
+    limit: fields.Limit = 10,
+    mode: fields.Mode = "hybrid",
+    offset: fields.Offset = 0,
+    group_by: fields.GroupBy = "passage",
+    content_type: fields.ContentTypes = None,
+    tags: fields.Tags = None,
+    author: fields.Authors = None,
+    language: fields.Languages = None,
+    published_from: fields.PublishedFrom = None,
+    published_before: fields.PublishedBefore = None,
+    content_id: fields.ContentIds = None,
+    explain: fields.Explain = False,
 ) -> Found:
-    """Find the passages that are nearest in meaning to the query, the best first.
+    """Find the passages that answer a query best, by meaning and by words, the best first.
 
     An empty vault has no results; that is no error. The ``url`` of a passage of a YouTube video
     leads to its second.
@@ -50,18 +32,40 @@ def semantic_search(
         EmbeddingMismatch: the vault's vectors are of another model (``embedding_mismatch``).
         VaultError: the model or the vault could not do it; its code says why.
     """
-    return {"query": query, "results": [_result(hit) for hit in search(open_vault(), query, limit)]}
+    by_content = group_by == "content"
+    hits = search(
+        open_vault(),
+        query,
+        mode=mode,
+        limit=limit,
+        offset=offset,
+        by_content=by_content,
+        filters=Filters(
+            content_ids=content_id or [],
+            content_types=content_type or [],
+            authors=author or [],
+            languages=language or [],
+            tags=tags or [],
+            published_from=published_from,
+            published_before=published_before,
+        ),
+    )
+    results = [result(hit, mode, by_content=by_content, explain=explain) for hit in hits]
+    return {"query": query, "results": results}
 
 
-def _result(hit: Hit) -> Result:
-    result: Result = {
-        "content_id": hit.content.id,
-        "title": hit.content.title,
-        "text": hit.chunk.text,
-        "score": hit.score,
-    }
-    if hit.chunk.start is not None:
-        result["start"] = hit.chunk.start
-    if hit.content.url is not None:
-        result["url"] = link_to_second(hit.content.url, hit.chunk.start)
-    return result
+def similar_content(
+    content_id: fields.ContentId, limit: fields.Limit = 10, offset: fields.Offset = 0
+) -> Similar:
+    """Find other contents that are about the same as this one, the most alike first.
+
+    A content that has not been embedded has no results. ``score`` is the cosine similarity of a
+    content's best passage with the mean of this one's.
+
+    Raises:
+        ContentNotFound: there is no content with this id (``content_not_found``).
+        VaultError: the vault could not do it; its code says why.
+    """
+    hits = open_vault().records.similar(content_id, limit=limit, offset=offset)
+    results = [result(hit, "semantic", by_content=False, explain=False) for hit in hits]
+    return {"content_id": content_id, "results": results}

@@ -7,14 +7,15 @@ a server.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, Unpack
 
-from menos_vault.models import Chunk, Content, Counts, Hit
+from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit
 from menos_vault.records.fields import ContentChanges, ContentFields
+from menos_vault.records.filters import NO_FILTERS, Filters
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ContentChanges", "ContentFields", "Records"]
+__all__ = ["NO_FILTERS", "ContentChanges", "ContentFields", "Filters", "Records"]
 
 
 class Records(Protocol):
@@ -30,7 +31,8 @@ class Records(Protocol):
         """Store a content, or merge into the one with the same `resource_key`.
 
         What is not given, or None, stays as it is stored; `metadata` and `objects` are merged key
-        by key, `tags` replaced; `created_at` is kept.
+        by key, `tags` replaced; `created_at` is kept. `published_at` follows from the metadata's
+        (ISO 8601) if it is not given.
         """
         ...
 
@@ -45,8 +47,13 @@ class Records(Protocol):
         """
         ...
 
-    def list_contents(self, limit: int = 100, offset: int = 0) -> list[Content]:
-        """Return contents, the newest first."""
+    def delete_content(self, content_id: str) -> None:
+        """Delete a content with its chunks; its objects are the vault's. Raises ContentNotFound."""
+
+    def list_contents(
+        self, limit: int = 100, offset: int = 0, *, filters: Filters = NO_FILTERS
+    ) -> list[Content]:
+        """Return contents that pass the filters, the newest first."""
         ...
 
     def replace_chunks(
@@ -56,8 +63,12 @@ class Records(Protocol):
         vectors: "NDArray[np.float32]",
         *,
         model: str,
+        chunker: str = "",
+        fingerprint: str = "",
     ) -> None:
         """Make these the content's chunks, all or none, in place of those it has.
+
+        `chunker` and `fingerprint` are kept as they are, see `ChunkSet`.
 
         `vectors` has shape (n, d): one vector per chunk, in the same order, made by `model`. The
         chunks' indexes are 0 to n-1. The first vectors of a vault decide its model and dimension.
@@ -69,11 +80,51 @@ class Records(Protocol):
         """Return a content's chunks in order; none if it has none. Raises ContentNotFound."""
         ...
 
-    def search(self, vector: "NDArray[np.float32]", *, model: str, limit: int = 10) -> list[Hit]:
-        """Return up to `limit` chunks (1 to 1000) that are nearest to `vector`, the best first.
+    def chunk_set(self, content_id: str) -> ChunkSet | None:
+        """Return what is known of a content's chunks; None if they were never written."""
+        ...
 
-        `vector` has shape (d,). An empty vault has no hits. Raises EmbeddingMismatch.
+    def search(
+        self,
+        vector: "NDArray[np.float32] | None" = None,
+        *,
+        model: str = "",
+        limit: int = 10,
+        offset: int = 0,
+        query: str = "",
+        by_words: bool = False,
+        filters: Filters = NO_FILTERS,
+        per_content: int = 0,
+    ) -> list[Hit]:
+        """Return up to `limit` passages (1 to 1000) after the first `offset` ones, the best first.
+
+        With a `vector`, of shape (d,) and made by `model`, by meaning; `by_words` by the words of
+        the query; with both by both. Words of the query are highlighted in any case.
+
+        With `per_content` above 0, `limit` and `offset` count contents, each with its best passage
+        and up to `per_content` - 1 others.
+
+        An empty vault has no hits. Raises EmbeddingMismatch.
         """
+        ...
+
+    def similar(
+        self,
+        content_id: str,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        filters: Filters = NO_FILTERS,
+        per_content: int = 1,
+    ) -> list[Hit]:
+        """Return other contents whose passages are near the middle of this one's.
+
+        None if this one has no vectors. Raises ContentNotFound.
+        """
+        ...
+
+    def model(self) -> tuple[str, int] | None:
+        """Return the name and dimension of the vault's model; None before the first vectors."""
         ...
 
     def counts(self) -> Counts:
@@ -83,8 +134,8 @@ class Records(Protocol):
     def change_model(self, model: str, dimension: int) -> None:
         """Forget all vectors of another model, and expect those of this one from now on.
 
-        Texts stay. Until their vectors are written again, chunks are not found. Nothing happens if
-        it is the vault's model already.
+        Texts stay. Until their vectors are written again, chunks are found by their words only.
+        Nothing happens if it is the vault's model already.
         """
 
     def ping(self) -> None:

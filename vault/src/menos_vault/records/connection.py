@@ -20,7 +20,7 @@ from menos_vault.errors import (
     VaultClosed,
 )
 from menos_vault.records.loop import LoopThread
-from menos_vault.records.schema import TABLES
+from menos_vault.records.migrations import migrate
 from menos_vault.settings import VaultSettings
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class Connection:
             await client.use(settings.namespace, settings.database)
         except Exception as error:  # the client raises classes of many libraries
             raise self._explain_opening(error) from error
-        await self._ask(TABLES, {})
+        await migrate(self._ask)
 
     async def _shut(self) -> None:
         # Not all tasks of the loop: the client of a server has one that reads for ever.

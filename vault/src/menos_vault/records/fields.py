@@ -1,9 +1,10 @@
 """Which fields of a content callers may set, and their validation."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_validator
 
 from menos_vault.errors import InvalidContent
 
@@ -17,9 +18,11 @@ class ContentFields(TypedDict, total=False):
     tags: list[str] | None
     metadata: dict[str, JsonValue] | None
     summary: str | None
+    summary_of: str | None
     objects: dict[str, str] | None
     status: str | None
     error: str | None
+    published_at: datetime | None
 
 
 class ContentChanges(ContentFields, total=False):
@@ -41,9 +44,19 @@ class _Fields(BaseModel):
     tags: list[str] | None = None
     metadata: dict[str, JsonValue] | None = None
     summary: str | None = None
+    summary_of: str | None = None
     objects: dict[str, str] | None = None
     status: str | None = None
     error: str | None = None
+    published_at: datetime | None = None
+
+    @field_validator("published_at")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        """A time without a zone is UTC."""
+        if moment is not None and moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment
 
 
 # Fields that are empty rather than absent.
@@ -69,6 +82,18 @@ def valid_fields(fields: dict[str, Any], *, keep_none: bool) -> dict[str, Any]:
             # A merge cannot take keys away, so there is no way to say this to the database.
             raise InvalidContent(f"content field {name!r} is refused: it is merged, never cleared")
     return {name: _EMPTY.get(name) if value is None else value for name, value in valid.items()}
+
+
+def published(metadata: dict[str, Any] | None) -> datetime | None:
+    """Return the time under `published_at` in a content's metadata, if it is one."""
+    text = (metadata or {}).get("published_at")
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def check_numbers(value: Any, where: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from menos_vault.models import Chunk, Content
+from menos_vault.models import Chunk, ChunkSet, Content
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def content_from_row(row: dict[str, Any]) -> Content:
     """Make a Content of a row of table `content`."""
-    plain = {name: _to_python(value) for name, value in row.items() if name != "id"}
+    plain = {name: to_python(value) for name, value in row.items() if name != "id"}
     return Content(id=row["id"].id, **plain)
 
 
@@ -22,6 +22,11 @@ def chunk_from_row(row: dict[str, Any]) -> Chunk:
     return Chunk(
         index=row["index"], text=row["text"], start=row.get("start"), heading=row.get("heading")
     )
+
+
+def chunk_set_from_row(row: dict[str, Any]) -> ChunkSet:
+    """Make a ChunkSet of a row of table `chunk_set`."""
+    return ChunkSet.model_validate({name: row.get(name) for name in ChunkSet.model_fields})
 
 
 def chunk_rows(
@@ -60,15 +65,16 @@ def nulls(value: Any) -> Any:
     return Null if value is None else value
 
 
-def _to_python(value: Any) -> Any:
+def to_python(value: Any) -> Any:
+    """Replace the client's types by Python's, at any depth."""
     from surrealdb.data.types.null import Null
 
     if value is Null:
         return None
     if isinstance(value, dict):
-        return {key: _to_python(item) for key, item in value.items()}
+        return {key: to_python(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_to_python(item) for item in value]
+        return [to_python(item) for item in value]
     if isinstance(value, datetime):  # a subclass with nanoseconds, which nobody else knows
         return datetime.combine(value.date(), value.timetz())
     return value

@@ -1,7 +1,9 @@
-"""The database's tables, in statements that can be run at every start.
+"""The database's tables and statements.
 
-`vault` holds the vault's own facts: `vault:embedding` the model and dimension of all vectors.
-Embeddings are `option<…>`, because during a reindex texts stand there without a vector.
+`vault` holds the vault's own facts: `vault:embedding` the model and dimension of all vectors,
+`vault:schema` the version of these tables (see `migrations`). `chunk_set` has one row per content
+whose chunks were written, under the content's id. Embeddings are `option<…>`, because during a
+reindex texts stand there without a vector.
 """
 
 # ruff: noqa: S608 - what is put into statements are numbers, constants and checked hexadecimal ids;
@@ -9,7 +11,8 @@ Embeddings are `option<…>`, because during a reindex texts stand there without
 
 # SCHEMAFULL refuses what is not declared, so an unforeseen field is an error and no silent loss.
 # FLEXIBLE stands behind TYPE, as engine 3 wants it.
-TABLES = """
+# Version 1, as release 0.1 made it at every start without noting a version.
+VERSION_1 = """
 DEFINE TABLE IF NOT EXISTS vault SCHEMALESS;
 
 DEFINE TABLE IF NOT EXISTS content SCHEMAFULL;
@@ -39,6 +42,20 @@ DEFINE FIELD IF NOT EXISTS model ON chunk TYPE option<string>;
 DEFINE FIELD IF NOT EXISTS embedding ON chunk TYPE option<array<float>>;
 """
 
+VERSION_2 = """
+DEFINE FIELD IF NOT EXISTS published_at ON content TYPE option<datetime>;
+DEFINE FIELD IF NOT EXISTS summary_of ON content TYPE option<string>;
+DEFINE TABLE IF NOT EXISTS chunk_set SCHEMAFULL;
+DEFINE FIELD IF NOT EXISTS version ON chunk_set TYPE string;
+DEFINE FIELD IF NOT EXISTS count ON chunk_set TYPE int;
+DEFINE FIELD IF NOT EXISTS model ON chunk_set TYPE option<string>;
+DEFINE FIELD IF NOT EXISTS chunker ON chunk_set TYPE string;
+DEFINE FIELD IF NOT EXISTS fingerprint ON chunk_set TYPE string;
+"""
+
+SCHEMA_VERSION = "SELECT VALUE version FROM vault:schema"
+SET_SCHEMA_VERSION = "UPSERT vault:schema SET version = $version RETURN NONE"
+
 # Said by a transaction that finds no content or another model, and looked for in its error.
 NO_CONTENT = "menos: no such content"
 OTHER_MODEL = "menos: other embedding model"
@@ -58,11 +75,11 @@ CHANGE_MODEL = (
     "BEGIN; "
     "REMOVE INDEX IF EXISTS chunk_embedding ON chunk; "
     "UPDATE chunk SET embedding = NONE, model = NONE RETURN NONE; "
+    "UPDATE chunk_set SET model = NONE RETURN NONE; "
     "UPSERT vault:embedding SET model = $model, dimension = $dimension RETURN NONE; "
     "COMMIT"
 )
 
-LIST_CONTENTS = "SELECT * FROM content ORDER BY created_at DESC, id LIMIT $limit START $offset"
 COUNTS = "SELECT count() FROM content GROUP ALL; SELECT count() FROM chunk GROUP ALL"
 
 _UPDATE_CHUNK = ", ".join(
@@ -74,6 +91,12 @@ _HIT = (
     "vector::similarity::cosine(embedding, $vector) AS score FROM chunk"
 )
 _BEST_FIRST = "ORDER BY score DESC, id LIMIT $limit"
+
+
+def list_contents(conditions: list[str]) -> str:
+    """Return the question for a page of contents, the newest first."""
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return f"SELECT * FROM content {where}ORDER BY created_at DESC, id LIMIT $limit START $offset"
 
 
 def vector_index(dimension: int) -> str:
@@ -113,12 +136,44 @@ def replace_chunks(content_hash: str, count: int, batches: int) -> str:
             "IF array::len((SELECT VALUE id FROM vault:embedding WHERE model = $model "
             f"AND dimension = $dimension)) = 0 {{ THROW '{OTHER_MODEL}' }};"
         )
+    note = (
+        "UPSERT $chunk_set SET version = $version, count = $count, model = $model, "
+        "chunker = $chunker, fingerprint = $fingerprint RETURN NONE;"
+    )
     inserts = "".join(
         f"INSERT INTO chunk $rows{number} ON DUPLICATE KEY UPDATE {_UPDATE_CHUNK} RETURN NONE;"
         for number in range(batches)
     )
     delete = f"DELETE {chunk_range(content_hash, count)} RETURN NONE;"
-    return f"BEGIN; {guards} {inserts} {delete} COMMIT"
+    return f"BEGIN; {guards} {inserts} {delete} {note} COMMIT"
+
+
+def delete_content(content_hash: str) -> str:
+    """Return the transaction that deletes `$id`, its chunks and what is noted of them."""
+    return (
+        f"BEGIN; DELETE {chunk_range(content_hash)} RETURN NONE; DELETE $chunk_set RETURN NONE; "
+        "DELETE $id RETURN NONE; COMMIT"
+    )
+
+
+def read_again(content_hash: str) -> str:
+    """Return the questions for all that an index has of `$id`."""
+    return (
+        "SELECT * FROM $id; SELECT VALUE version FROM $chunk_set; "
+        f"SELECT index, text, start, heading, embedding FROM {chunk_range(content_hash)}"
+    )
+
+
+def set_published(rows: str) -> str:
+    """Return the statement that dates the contents in a variable."""
+    return f"FOR $row IN ${rows} {{ UPDATE $row.id SET published_at = $row.at RETURN NONE }};"
+
+
+CONTENT_VERSIONS = "SELECT id, updated_at FROM content; SELECT id, version FROM chunk_set"
+# For an embedded vault, whose index is its own.
+NO_VECTOR_INDEX = "REMOVE INDEX IF EXISTS chunk_embedding ON chunk"
+
+READ_HITS = "SELECT id, content, index, text, start, heading FROM $chunks; SELECT * FROM $contents"
 
 
 def nearest(limit: int) -> str:

@@ -1,22 +1,40 @@
 """Records in SurrealDB."""
 
-import re
+import contextlib
 import threading
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from menos_vault.errors import (
-    ContentNotFound,
-    EmbeddingMismatch,
-    InvalidContent,
-    RecordsFailed,
-    VaultClosed,
-)
-from menos_vault.models import Chunk, Content, Counts, Hit, content_id
+from menos_vault.errors import ContentNotFound, InvalidContent, RecordsFailed, VaultClosed
+from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, content_id
 from menos_vault.records import schema
+from menos_vault.records.checks import (
+    check_id,
+    check_model,
+    check_page,
+    check_query,
+    check_vectors,
+)
 from menos_vault.records.connection import Connection
-from menos_vault.records.fields import ContentChanges, ContentFields, check_numbers, valid_fields
-from menos_vault.records.rows import chunk_from_row, chunk_rows, content_from_row, nulls
+from menos_vault.records.fields import (
+    ContentChanges,
+    ContentFields,
+    check_numbers,
+    published,
+    valid_fields,
+)
+from menos_vault.records.filters import NO_FILTERS, Filters, filter_conditions
+from menos_vault.records.hits import read_hits, search_in_database
+from menos_vault.records.index.local import LocalIndex
+from menos_vault.records.keeper import Keeper
+from menos_vault.records.rows import (
+    chunk_from_row,
+    chunk_rows,
+    chunk_set_from_row,
+    content_from_row,
+    nulls,
+)
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -24,10 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from surrealdb import RecordID
 
-_ID = re.compile(r"[0-9a-f]{32}")
-_MOST_CHUNKS = 1_000_000  # what six digits in an id can count
 _BATCH = 500  # rows per INSERT; one transaction has as many of these as it needs
-_LONGEST_LIST = 1000
 
 
 class SurrealRecords:
@@ -39,7 +54,8 @@ class SurrealRecords:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._closed = False
-        self._indexed: tuple[str, int] | None = None
+        self._keeper: Keeper | None = None
+        self._claimed: tuple[str, int] | None = None
 
     def put_content(
         self, resource_key: str, *, content_type: str, title: str, **fields: Unpack[ContentFields]
@@ -54,9 +70,7 @@ class SurrealRecords:
             "title": title,
         }
         row = _writable(valid_fields(given, keep_none=False))
-        identity = _content_record(content_id(resource_key))
-        [rows] = self._open().ask(schema.UPSERT_CONTENT, id=identity, fields=row)
-        return content_from_row(rows[0])
+        return self._write_content(schema.UPSERT_CONTENT, content_id(resource_key), row)
 
     def get_content(self, content_id: str) -> Content:
         """Select by id."""
@@ -68,18 +82,30 @@ class SurrealRecords:
     def update_content(self, content_id: str, **fields: Unpack[ContentChanges]) -> Content:
         """Update by merge; UPDATE, unlike UPSERT, makes no row."""
         row = _writable(valid_fields(dict(fields), keep_none=True))
-        identity = _content_record(content_id)
-        [rows] = self._open().ask(schema.UPDATE_CONTENT, id=identity, fields=row)
-        if not rows:
-            raise ContentNotFound(content_id)
-        return content_from_row(rows[0])
+        return self._write_content(schema.UPDATE_CONTENT, content_id, row)
 
-    def list_contents(self, limit: int = 100, offset: int = 0) -> list[Content]:
+    def delete_content(self, content_id: str) -> None:
+        """Delete record and chunks in one transaction."""
+        identity = _content_record(content_id)
+        connection = self._open()
+        with self._writing(content_id) as index:
+            self.get_content(content_id)
+            connection.ask(
+                schema.delete_content(content_id),
+                id=identity,
+                chunk_set=_chunk_set_record(content_id),
+            )
+            if index is not None:
+                index.delete(content_id)
+
+    def list_contents(
+        self, limit: int = 100, offset: int = 0, *, filters: Filters = NO_FILTERS
+    ) -> list[Content]:
         """Select a page; the id settles what was created in the same instant."""
-        _check_limit(limit)
-        if offset < 0:
-            raise InvalidContent(f"offset must be 0 or more, not {offset}")
-        [rows] = self._open().ask(schema.LIST_CONTENTS, limit=limit, offset=offset)
+        check_page(limit, offset)
+        conditions, variables = filter_conditions(filters)
+        statement = schema.list_contents(conditions)
+        [rows] = self._open().ask(statement, limit=limit, offset=offset, **variables)
         return [content_from_row(row) for row in rows]
 
     def replace_chunks(
@@ -89,10 +115,12 @@ class SurrealRecords:
         vectors: "NDArray[np.float32]",
         *,
         model: str,
+        chunker: str = "",
+        fingerprint: str = "",
     ) -> None:
         """Write all chunks and delete the leftovers of a longer version, in one transaction."""
         identity = _content_record(content_id)
-        dimension = _check_vectors(chunks, vectors, model)
+        dimension = check_vectors(chunks, vectors, model)
         connection = self._open()
         if chunks:
             self._claim(connection, (model, dimension))
@@ -101,16 +129,29 @@ class SurrealRecords:
             f"rows{number}": rows[start : start + _BATCH]
             for number, start in enumerate(range(0, len(rows), _BATCH))
         }
+        note = {
+            "chunk_set": _chunk_set_record(content_id),
+            "version": uuid.uuid4().hex,
+            "count": len(rows),
+            "chunker": chunker,
+            "fingerprint": fingerprint,
+        }
         statement = schema.replace_chunks(content_id, len(rows), len(batches))
-        try:
-            connection.ask(statement, id=identity, model=model, dimension=dimension, **batches)
-        except RecordsFailed as failure:
-            if schema.NO_CONTENT in str(failure):
-                raise ContentNotFound(content_id) from None
-            if schema.OTHER_MODEL in str(failure):
-                self._indexed = None
-                self._claim(connection, (model, dimension))
-            raise
+        with self._writing(content_id) as index:
+            try:
+                connection.ask(
+                    statement, id=identity, model=model, dimension=dimension, **note, **batches
+                )
+            except RecordsFailed as failure:
+                if schema.NO_CONTENT in str(failure):
+                    raise ContentNotFound(content_id) from None
+                if schema.OTHER_MODEL in str(failure):
+                    self._claimed = None
+                    self._claim(connection, (model, dimension))
+                raise
+            if index is not None:
+                content = self.get_content(content_id)
+                index.replace_chunks(content, chunks, vectors, str(note["version"]))
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Select by record range, which is also the order of indexes."""
@@ -120,43 +161,93 @@ class SurrealRecords:
             raise ContentNotFound(content_id)
         return [chunk_from_row(row) for row in rows]
 
-    def search(self, vector: "NDArray[np.float32]", *, model: str, limit: int = 10) -> list[Hit]:
-        """Ask the index for candidates and order them exactly; scan all if it finds too few."""
-        _check_limit(limit)
-        if vector.ndim != 1:
-            raise InvalidContent(f"a query vector has one dimension, not shape {vector.shape}")
+    def chunk_set(self, content_id: str) -> ChunkSet | None:
+        """Select by id."""
+        [rows] = self._open().ask("SELECT * FROM $id", id=_chunk_set_record(content_id))
+        return chunk_set_from_row(rows[0]) if rows else None
+
+    def search(
+        self,
+        vector: "NDArray[np.float32] | None" = None,
+        *,
+        model: str = "",
+        limit: int = 10,
+        offset: int = 0,
+        query: str = "",
+        by_words: bool = False,
+        filters: Filters = NO_FILTERS,
+        per_content: int = 0,
+    ) -> list[Hit]:
+        """Ask the index, then read what it found."""
+        check_page(limit, offset)
         connection = self._open()
-        stored = _stored_model(connection)
-        if stored is None:
+        if vector is not None:
+            check_query(vector)
+            stored = _stored_model(connection)
+            if stored is None:
+                vector = None
+            else:
+                check_model(stored, (model, len(vector)))
+        if self._keeper is None:
+            return search_in_database(connection, vector, limit, offset, query, filters)
+        found = self._keeper.index.search(
+            vector,
+            query,
+            by_words=by_words,
+            filters=filters,
+            limit=limit,
+            offset=offset,
+            per_content=per_content,
+        )
+        return read_hits(connection, found, grouped=per_content > 0)
+
+    def similar(
+        self,
+        content_id: str,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        filters: Filters = NO_FILTERS,
+        per_content: int = 1,
+    ) -> list[Hit]:
+        """Search with the mean of the content's vectors."""
+        check_page(limit, offset)
+        self.get_content(content_id)
+        connection = self._open()
+        if self._keeper is None:
+            raise RecordsFailed("a database server cannot be asked for similar contents yet")
+        index = self._keeper.index
+        vector = index.mean(content_id)
+        if vector is None:
             return []
-        _check_model(stored, (model, len(vector)))
-        self._index(connection, stored)
-        variables = {"vector": _finite(vector).tolist(), "limit": limit}
-        [rows] = connection.ask(schema.nearest(limit), **variables)
-        if len(rows) < limit:
-            # Either there are no more rows, then this is quick, or the index came short.
-            [rows] = connection.ask(schema.NEAREST_EXACT, **variables)
-        found = list({row["content"].id: row["content"] for row in rows}.values())
-        [content_rows] = connection.ask("SELECT * FROM $ids", ids=found)
-        contents = {row["id"].id: content_from_row(row) for row in content_rows}
-        return [
-            Hit(content=contents[row["content"].id], chunk=chunk_from_row(row), score=row["score"])
-            for row in rows
-            if row["content"].id in contents
-        ]
+        found = index.search(
+            vector,
+            "",
+            by_words=False,
+            filters=filters,
+            limit=limit,
+            offset=offset,
+            per_content=per_content,
+            without=content_id,
+        )
+        return read_hits(connection, found, grouped=True)
 
     def counts(self) -> Counts:
         """Count both tables."""
         contents, chunks = self._open().ask(schema.COUNTS)
         return Counts(contents[0]["count"] if contents else 0, chunks[0]["count"] if chunks else 0)
 
+    def model(self) -> tuple[str, int] | None:
+        """Select the vault's own fact."""
+        return _stored_model(self._open())
+
     def change_model(self, model: str, dimension: int) -> None:
-        """Empty all vectors in one transaction, then make the new index."""
+        """Empty all vectors in one transaction."""
         connection = self._open()
         if _stored_model(connection) != (model, dimension):
-            self._indexed = None
+            self._claimed = None
             connection.ask(schema.CHANGE_MODEL, model=model, dimension=dimension)
-        self._index(connection, (model, dimension))
+        self._expect(connection, (model, dimension))
 
     def ping(self) -> None:
         """Open if need be, and evaluate a constant."""
@@ -169,47 +260,91 @@ class SurrealRecords:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            if self._keeper is not None:
+                self._keeper.close()
 
     def _open(self) -> Connection:
         with self._lock:
             if self._closed:
                 raise VaultClosed("the vault was closed; open it again")
             if self._connection is None:
-                self._connection = Connection(self._settings)
+                connection = Connection(self._settings)
+                try:
+                    if self._settings.embedded:
+                        self._keeper = Keeper(connection, self._settings)
+                except BaseException:
+                    connection.close()
+                    raise
+                self._connection = connection
             return self._connection
 
+    @contextlib.contextmanager
+    def _writing(self, content_id: str) -> Iterator[LocalIndex | None]:
+        """Write a content to the database, and to the index if there is one."""
+        self._open()
+        if self._keeper is None:
+            yield None
+            return
+        with self._keeper.writing(content_id) as index:
+            yield index
+
+    def _write_content(self, statement: str, content_id: str, row: dict[str, Any]) -> Content:
+        identity = _content_record(content_id)
+        connection = self._open()
+        with self._writing(content_id) as index:
+            [rows] = connection.ask(statement, id=identity, fields=row)
+            if not rows:
+                raise ContentNotFound(content_id)
+            content = content_from_row(rows[0])
+            if index is not None:
+                index.put_content(content)
+        return content
+
     def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
-        """Make this the vault's model if it has none yet, and see that the index exists.
+        """Make this the vault's model if it has none yet, and have the index expect it.
 
         Raises EmbeddingMismatch if it has another one.
         """
-        if self._indexed == wanted:
+        if self._claimed == wanted:
             return
         connection.ask(schema.CLAIM_MODEL, model=wanted[0], dimension=wanted[1])
         stored = _stored_model(connection)
         if stored is not None:
-            _check_model(stored, wanted)
-        self._index(connection, wanted)
+            check_model(stored, wanted)
+        self._expect(connection, wanted)
 
-    def _index(self, connection: Connection, model: tuple[str, int]) -> None:
-        """See that the vector index exists; a process may have died before it made it."""
-        if self._indexed != model:
+    def _expect(self, connection: Connection, model: tuple[str, int]) -> None:
+        """See that the index takes this model's vectors; a process may have died before it did."""
+        if self._claimed == model:
+            return
+        if self._keeper is not None:
+            self._keeper.expect(*model)
+        else:
             connection.ask(schema.vector_index(model[1]))
-            self._indexed = model
+        self._claimed = model
 
 
 def _content_record(content_id: str) -> "RecordID":
     """Return the record id; raises ContentNotFound for what cannot be an id."""
     from surrealdb import RecordID
 
-    if not _ID.fullmatch(content_id):
-        raise ContentNotFound(content_id)
+    check_id(content_id)
     return RecordID("content", content_id)
 
 
+def _chunk_set_record(content_id: str) -> "RecordID":
+    from surrealdb import RecordID
+
+    check_id(content_id)
+    return RecordID("chunk_set", content_id)
+
+
 def _writable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields as the database takes them; a time of publication among the metadata counts."""
     if "metadata" in fields:
         check_numbers(fields["metadata"], "metadata")
+        if "published_at" not in fields and (moment := published(fields["metadata"])) is not None:
+            fields["published_at"] = moment
         fields["metadata"] = nulls(fields["metadata"])
     return fields
 
@@ -217,43 +352,3 @@ def _writable(fields: dict[str, Any]) -> dict[str, Any]:
 def _stored_model(connection: Connection) -> tuple[str, int] | None:
     [rows] = connection.ask(schema.EMBEDDING)
     return (rows[0]["model"], rows[0]["dimension"]) if rows else None
-
-
-def _check_model(stored: tuple[str, int], wanted: tuple[str, int]) -> None:
-    if stored != wanted:
-        raise EmbeddingMismatch(
-            f"the vault's vectors are from {stored[0]!r} with {stored[1]} dimensions, these are "
-            f"from {wanted[0]!r} with {wanted[1]}; use the first model, or reindex the vault "
-            "(Vault.reindex)"
-        )
-
-
-def _check_vectors(chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", model: str) -> int:
-    """Return the dimension. Raises InvalidContent if vectors and chunks do not fit together."""
-    if len(chunks) > _MOST_CHUNKS:
-        raise InvalidContent(f"a content has at most {_MOST_CHUNKS} chunks, not {len(chunks)}")
-    if vectors.ndim != 2 or len(vectors) != len(chunks):
-        raise InvalidContent(
-            f"{len(chunks)} chunks need vectors of shape ({len(chunks)}, d), not {vectors.shape}"
-        )
-    if [chunk.index for chunk in chunks] != list(range(len(chunks))):
-        raise InvalidContent("the chunks' indexes must be 0, 1, 2 … in order")
-    if not model:
-        raise InvalidContent("the name of the embedding model is empty")
-    _finite(vectors)
-    return int(vectors.shape[1])
-
-
-def _finite(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
-    """Refuse vectors that have no direction: NaN, infinite or all zero."""
-    import numpy as np
-
-    lengths = np.linalg.norm(np.atleast_2d(vectors), axis=1)
-    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
-        raise InvalidContent("a vector is all zero, infinite or not a number")
-    return vectors
-
-
-def _check_limit(limit: int) -> None:
-    if not 1 <= limit <= _LONGEST_LIST:
-        raise InvalidContent(f"limit must be 1 to {_LONGEST_LIST}, not {limit}")

@@ -1,0 +1,84 @@
+"""Running operations on a content, each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from typing_extensions import TypedDict
+
+from menos_bus import Retryable, TaskError
+from menos_content.document import read_document
+from menos_content.operations import Operation
+from menos_content.store import STORED
+from menos_vault import Vault, VaultError
+
+PROCESSED: Final = "processed"
+FAILED: Final = "failed"
+
+Outcome = Literal["completed", "skipped", "failed"]
+
+
+class OperationError(TypedDict):
+    """Why an operation failed."""
+
+    code: str
+    message: str
+
+
+Outcomes = dict[str, Outcome | dict[str, OperationError]]
+"""Operation → how it ended; under ``errors``, only if there are any, operation → why it failed."""
+
+
+def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> Outcomes:
+    """Run operations on a content: one that fails does not keep the others back.
+
+    Raises:
+        ContentNotFound: there is no content with this id.
+        Permanent: it has no text.
+        Retryable: its text was changed meanwhile (``content_changed``).
+        TaskError, VaultError: an operation failed and another try may help, or all of them failed.
+            What was completed is skipped by the next try.
+    """
+    document = read_document(vault, content_id)
+    outcomes: dict[str, Outcome] = {}
+    errors: dict[str, TaskError | VaultError] = {}
+    for operation in operations:
+        try:
+            done = operation.run(vault, document)
+            outcomes[operation.name] = "skipped" if done is False else "completed"
+        except (TaskError, VaultError) as error:
+            outcomes[operation.name] = "failed"
+            errors[operation.name] = error
+    if read_document(vault, content_id).fingerprint != document.fingerprint:
+        # What was made of the old text is marked as such, so the next try makes it again.
+        vault.records.update_content(content_id, status=STORED, error=None)
+        raise Retryable(
+            f"the text of content {content_id} was changed while it was processed",
+            code="content_changed",
+            after=1,
+        )
+    if errors:
+        _raise_or_note(vault, content_id, errors, all_failed=len(errors) == len(outcomes))
+        return {**outcomes, "errors": {name: _explained(e) for name, e in errors.items()}}
+    if (document.content.status, document.content.error) != (PROCESSED, None):
+        vault.records.update_content(content_id, status=PROCESSED, error=None)
+    return {**outcomes}
+
+
+def _raise_or_note(
+    vault: Vault,
+    content_id: str,
+    errors: dict[str, TaskError | VaultError],
+    *,
+    all_failed: bool,
+) -> None:
+    passing = next((error for error in errors.values() if error.retryable), None)
+    first = passing or next(iter(errors.values()))
+    vault.records.update_content(content_id, status=FAILED, error=str(first))
+    if passing is not None or all_failed:
+        raise first
+
+
+def _explained(error: TaskError | VaultError) -> OperationError:
+    return {"code": error.code, "message": str(error)}

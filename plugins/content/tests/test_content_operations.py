@@ -1,0 +1,90 @@
+"""Operations that other plugins add."""
+
+from types import ModuleType
+
+import pytest
+
+import menos_content.plugin
+from menos_bus import InvalidCall, Permanent, TaskFailed, hookimpl
+from menos_bus.testing import TestBus
+from menos_vault import close_vault, open_vault
+
+TEXT = "A keel keeps a sailing boat upright when the wind presses the sails."
+
+
+class CountWords:
+    """Writes the number of words into the metadata."""
+
+    name = "count_words"
+
+    def run(self, vault, document):
+        words = len(document.text.split())
+        if document.content.metadata.get("words") == words:
+            return False
+        vault.records.update_content(document.content.id, metadata={"words": words})
+        return True
+
+
+class Refuse:
+    name = "refuse"
+
+    def run(self, vault, document):
+        raise Permanent("it is too long to be read aloud", code="too_long")
+
+
+def plugin(*operations):
+    module = ModuleType("menos_words")
+
+    @hookimpl
+    def register_extensions(register):
+        for operation in operations:
+            register("content.operation", operation)
+
+    module.register_extensions = register_extensions
+    return module
+
+
+@pytest.fixture
+def bus(tmp_path, monkeypatch):
+    close_vault()
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path))
+    yield TestBus(menos_content.plugin, plugin(CountWords(), Refuse()))
+    close_vault()
+
+
+@pytest.fixture
+def identity(bus):
+    return bus.call("tasks.store_content", TEXT, "Ships")["content_id"]
+
+
+def test_an_operation_of_another_plugin_is_run_by_its_name(bus, identity):
+    first = bus.call("tasks.process_content", identity, ["count_words"])
+    again = bus.call("tasks.process_content", identity, ["count_words"])
+
+    assert (first, again) == ({"count_words": "completed"}, {"count_words": "skipped"})
+    assert open_vault().records.get_content(identity).metadata == {"words": 13}
+
+
+def test_its_failure_is_named_beside_what_succeeded(bus, identity):
+    result = bus.call("tasks.process_content", identity, ["refuse", "count_words"])
+
+    assert result == {
+        "refuse": "failed",
+        "count_words": "completed",
+        "errors": {"refuse": {"code": "too_long", "message": "it is too long to be read aloud"}},
+    }
+
+
+def test_its_failure_alone_is_the_tasks_failure(bus, identity):
+    with pytest.raises(TaskFailed) as failed:
+        bus.call("tasks.process_content", identity, ["refuse"])
+
+    assert failed.value.code == "too_long"
+
+
+def test_an_unknown_operation_is_refused_with_all_that_there_are(bus):
+    with pytest.raises(InvalidCall) as refused:
+        bus.call("tasks.process_content", "0" * 32, ["translate"])
+
+    said = str(refused.value)
+    assert all(word in said for word in ("operations", "'embed'", "'summarize'", "'count_words'"))

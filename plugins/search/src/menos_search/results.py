@@ -1,0 +1,93 @@
+"""What the tasks return."""
+
+from __future__ import annotations
+
+from typing import NotRequired, cast
+
+from typing_extensions import TypedDict
+
+from menos_search.fields import Mode
+from menos_search.links import link_to_second
+from menos_vault import Content, Hit, Passage
+
+
+class Explanation(TypedDict):
+    """How a result came to its place.
+
+    ``combined`` decides. In a hybrid search it is 0.7 × ``similarity`` and 0.3 × ``keywords``, each
+    divided by the best one of the whole search; otherwise it is the one that the mode goes by.
+    """
+
+    mode: Mode
+    combined: float
+    similarity: float | None
+    keywords: float | None
+
+
+class PassageResult(TypedDict):
+    """A further passage of a content."""
+
+    text: str
+    score: float
+    highlights: list[list[int]]
+    heading: NotRequired[str]
+    start: NotRequired[float]
+    url: NotRequired[str]
+    explain: NotRequired[Explanation]
+
+
+class Result(PassageResult):
+    """A passage that was found; what is not known of it is absent.
+
+    ``score`` is the cosine similarity with the query, -1 to 1; in a search by words alone it is
+    BM25. ``start`` is in seconds. ``highlights`` are pairs of begin and end in ``text``.
+    """
+
+    content_id: str
+    title: str
+    passages: NotRequired[list[PassageResult]]
+
+
+class Found(TypedDict):
+    """The result of a search: the query and the results, the best first."""
+
+    query: str
+    results: list[Result]
+
+
+class Similar(TypedDict):
+    """What is like a content: its id and the results, the best first."""
+
+    content_id: str
+    results: list[Result]
+
+
+def result(hit: Hit, mode: Mode, *, by_content: bool, explain: bool) -> Result:
+    """Make a result of a hit."""
+    names = {"content_id": hit.content.id, "title": hit.content.title}
+    made = cast("Result", {**names, **_passage(hit, hit.content, mode, explain)})
+    if by_content:
+        made["passages"] = [_passage(other, hit.content, mode, explain) for other in hit.others]
+    return made
+
+
+def _passage(passage: Passage, content: Content, mode: Mode, explain: bool) -> PassageResult:
+    made: PassageResult = {
+        "text": passage.chunk.text,
+        "score": passage.score,
+        "highlights": [[begin, end] for begin, end in passage.highlights],
+    }
+    if passage.chunk.heading is not None:
+        made["heading"] = passage.chunk.heading
+    if passage.chunk.start is not None:
+        made["start"] = passage.chunk.start
+    if content.url is not None:
+        made["url"] = link_to_second(content.url, passage.chunk.start)
+    if explain:
+        made["explain"] = {
+            "mode": mode,
+            "combined": passage.combined,
+            "similarity": passage.similarity,
+            "keywords": passage.keywords,
+        }
+    return made

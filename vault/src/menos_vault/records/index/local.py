@@ -1,0 +1,293 @@
+"""The search index of an embedded vault."""
+
+import contextlib
+import functools
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from menos_vault.errors import RecordsUnavailable, VaultClosed
+from menos_vault.models import Chunk, Content
+from menos_vault.records.filters import Filters
+from menos_vault.records.index import ranking, words
+from menos_vault.records.index.matrix import Matrix
+from menos_vault.records.index.tables import Place, Tables
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_DEEPEST = 1000
+"""Passages that the full text may bring; what is further down counts as not matching."""
+MARKS = ("\ue000", "\ue001")  # of Unicode's private use
+
+
+class Found(NamedTuple):
+    """A passage in the order of a search."""
+
+    place: Place
+    combined: float
+    similarity: float | None
+    keywords: float | None
+    marked: str
+    """Its text with `MARKS` around the words of the query; empty if it has none of them."""
+
+
+class LocalIndex:
+    """Words in SQLite, vectors in memory. Thread-safe.
+
+    It holds nothing that the records do not hold. Whoever changes them tells it; how far it is
+    behind after a crash shows by comparing `known()` with the records.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the file, or make it anew if it is damaged or of another version.
+
+        Without a path it is in memory. Raises RecordsUnavailable.
+        """
+        self._path = path
+        self._lock = threading.RLock()
+        self._closed = False
+        self._matrix = Matrix()
+        with self._explained():
+            self._tables = self._open()
+            self._load()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._closed = True
+            self._tables.close()
+
+    def known(self) -> dict[str, tuple[str, str | None]]:
+        """Return of each content when its record changed, and which version its chunks have."""
+        with self._lock, self._explained():
+            return self._tables.known()
+
+    def put_content(self, content: Content) -> None:
+        """Take a content's record."""
+        with self._lock, self._explained(), self._tables.writing():
+            self._tables.put_content(content)
+
+    def replace_chunks(
+        self,
+        content: Content,
+        chunks: Sequence[Chunk],
+        vectors: "NDArray[np.float32] | None",
+        version: str,
+    ) -> None:
+        """Take a content's record and passages, in place of those it has."""
+        with self._lock, self._explained():
+            with self._tables.writing():
+                self._tables.put_content(content)
+                old, slots = self._tables.replace_chunks(content.id, chunks, vectors, version)
+                owner = self._tables.number_of(content.id)
+            self._matrix.forget(old)
+            if vectors is not None:
+                self._matrix.put(slots, vectors)
+            self._own(slots, owner or 0)
+
+    def delete(self, content_id: str) -> None:
+        """Forget a content."""
+        with self._lock, self._explained():
+            with self._tables.writing():
+                slots = self._tables.delete(content_id)
+            self._matrix.forget(slots)
+
+    def expect(self, model: str) -> None:
+        """Take vectors of this model from now on; those of another one are forgotten."""
+        with self._lock, self._explained():
+            if self._tables.fact("model") == model:
+                return
+            with self._tables.writing():
+                self._tables.forget_vectors()
+                self._tables.set_fact("model", model)
+            self._matrix.clear()
+
+    def search(
+        self,
+        vector: "NDArray[np.float32] | None",
+        query: str,
+        *,
+        by_words: bool,
+        filters: Filters,
+        limit: int,
+        offset: int,
+        per_content: int,
+        without: str | None = None,
+    ) -> list[Found]:
+        """Return the best passages: by meaning with a `vector`, `by_words` of the query, or both.
+
+        With `per_content` above 0 `limit` and `offset` count contents, and at most so many passages
+        of each are returned, together. The content `without` is left out.
+        """
+        import numpy as np
+
+        with self._lock, self._explained():
+            size = self._tables.size
+            if not size:
+                return []
+            numbers = self._tables.allowed(filters) if filters else None
+            asked = self._telling(query)
+            expression = words.expression(asked) if asked else None
+            similarity = None if vector is None else self._matrix.similarities(vector, size)
+            keywords = None
+            if by_words and expression is not None:
+                keywords = self._keywords(expression, numbers, size)
+            elif similarity is None:
+                return []
+            combined = ranking.fuse(similarity, keywords)
+            owners = self._owners[:size]
+            if numbers is not None:
+                combined = np.where(np.isin(owners, numbers), combined, np.float32(-np.inf))
+            if without is not None:
+                own = self._tables.slots_of(without)
+                combined[own] = -np.inf
+            slots = ranking.best(combined, owners, offset + limit, per_owner=per_content)
+            slots = _page(slots, owners, offset, grouped=per_content > 0)
+            places = self._tables.places(slots)
+            marked = {}
+            if expression is not None and slots:
+                marked = self._tables.marked(expression, slots, MARKS)
+        return [
+            Found(
+                places[slot],
+                float(combined[slot]),
+                _score(similarity, slot),
+                _score(keywords, slot),
+                marked.get(slot, ""),
+            )
+            for slot in slots
+            if slot in places
+        ]
+
+    def mean(self, content_id: str) -> "NDArray[np.float32] | None":
+        """Return the mean vector of a content's passages; None if it has none."""
+        with self._lock, self._explained():
+            return self._matrix.mean(self._tables.slots_of(content_id))
+
+    def _keywords(
+        self, expression: str, numbers: Sequence[int] | None, size: int
+    ) -> "NDArray[np.float32]":
+        import numpy as np
+
+        if numbers is None:
+            rows = self._tables.matches(expression, _DEEPEST)
+        else:
+            rows = self._tables.matches_in(expression, numbers, _DEEPEST)
+        keywords = np.zeros(size, dtype=np.float32)
+        if rows:
+            slots, scores = zip(*rows, strict=True)
+            # FTS5 gives words without weight a tiny score; they match all the same.
+            keywords[list(slots)] = np.maximum(np.array(scores, dtype=np.float32), 1e-9)
+        return keywords
+
+    def _telling(self, query: str) -> list[str]:
+        asked = words.terms(query)
+        if len(asked) < 2:
+            return asked
+        # The numbers of passages grow slowly, so how common a word is need not be asked each time.
+        rounded = 1 << (self._tables.size.bit_length() - 1)
+        return words.telling(asked, lambda term: self._frequency(term, rounded), self._tables.size)
+
+    def _open(self) -> Tables:
+        try:
+            tables = Tables(self._path)
+            if tables.usable:
+                return tables
+            tables.close()
+        except sqlite3.OperationalError:
+            raise  # the disk is full, or the folder must not be written
+        except sqlite3.DatabaseError:
+            pass  # damaged
+        self._remove()
+        return Tables(self._path)
+
+    def _remove(self) -> None:
+        if self._path is not None:
+            for ending in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+
+    def _load(self) -> None:
+        import numpy as np
+
+        self._frequency: Callable[[str, int], int] = functools.lru_cache(4096)(
+            lambda term, _: self._tables.frequency(term)
+        )
+        self._matrix.clear()
+        self._owners = np.zeros(self._tables.size, dtype=np.int64)
+        slots: list[int] = []
+        vectors: list[bytes] = []
+        for slot, number, vector in self._tables.passages():
+            self._owners[slot] = number
+            if vector is not None:
+                slots.append(slot)
+                vectors.append(vector)
+        if vectors:
+            width = len(vectors[0])
+            rows = np.frombuffer(b"".join(vectors), dtype=np.float32)
+            self._matrix.put(slots, rows.reshape(len(vectors), width // 4))
+
+    def _own(self, slots: Sequence[int], owner: int) -> None:
+        import numpy as np
+
+        if self._tables.size > len(self._owners):
+            grown = np.zeros(self._tables.size + self._tables.size // 2, dtype=np.int64)
+            grown[: len(self._owners)] = self._owners
+            self._owners = grown
+        self._owners[list(slots)] = owner
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        if self._closed:
+            raise VaultClosed("the vault was closed; open it again")
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise RecordsUnavailable(
+                f"the search index {self._path} failed: {error}; check the disk's free space and "
+                "the folder's permissions, then try again. It may be deleted while nothing runs: "
+                "it is made again from the records"
+            ) from error
+
+
+def index_path(records_folder: Path | None) -> Path | None:
+    """Return where the index of a records folder is: beside it."""
+    if records_folder is None:
+        return None
+    return records_folder.with_name(f"{records_folder.name}.index.sqlite")
+
+
+def _page(
+    slots: list[int], owners: "NDArray[np.int64]", offset: int, *, grouped: bool
+) -> list[int]:
+    if not grouped:
+        return slots[offset:]
+    earlier = list(dict.fromkeys(int(owners[slot]) for slot in slots))[:offset]
+    return [slot for slot in slots if owners[slot] not in set(earlier)]
+
+
+def _score(scores: "NDArray[np.float32] | None", slot: int) -> float | None:
+    import numpy as np
+
+    return float(scores[slot]) if scores is not None and np.isfinite(scores[slot]) else None
+
+
+def highlights(marked: str, text: str) -> list[tuple[int, int]]:
+    """Return where in `text` the marked parts begin and end.
+
+    None if the marked text is not this text: it has such characters of its own, or was changed.
+    """
+    found: list[tuple[int, int]] = []
+    plain: list[str] = []
+    begin = 0
+    for char in marked:
+        if char == MARKS[0]:
+            begin = len(plain)
+        elif char == MARKS[1]:
+            found.append((begin, len(plain)))
+        else:
+            plain.append(char)
+    return found if "".join(plain) == text else []

@@ -1,0 +1,42 @@
+"""From what somebody types to a full-text query of SQLite's FTS5."""
+
+import re
+from collections.abc import Callable, Sequence
+
+TOKENIZER = "porter unicode61 remove_diacritics 2"
+"""Words without case and accents, English endings cut off."""
+
+_MOST_TERMS = 64
+_LARGE = 1000  # passages from which on it is worth to look for words that stand everywhere
+_TERM = re.compile(r'"([^"]+)"|(\w+)')
+
+
+def terms(query: str) -> list[str]:
+    """Return the words of a query, each once, and what stands in quotation marks as one phrase.
+
+    None of them is ever read as an operator of the query language.
+    """
+    found = []
+    for phrase, word in _TERM.findall(query.lower()):
+        words = re.findall(r"\w+", phrase or word)
+        if words:
+            found.append(" ".join(words))
+    return list(dict.fromkeys(found))[:_MOST_TERMS]
+
+
+def telling(found: Sequence[str], frequency: Callable[[str], int], passages: int) -> list[str]:
+    """Leave out the words that stand in more than half of the passages of a large vault.
+
+    BM25 gives them no weight, and to visit all their passages costs most of a search. If there are
+    no others, all stay.
+    """
+    if passages < _LARGE:
+        return list(found)
+    counts = {term: frequency(term) for term in found}
+    rare = [term for term in found if 2 * counts[term] <= passages]
+    return rare if any(counts[term] for term in rare) else list(found)
+
+
+def expression(found: Sequence[str]) -> str:
+    """Return the FTS5 expression that any of these words satisfies."""
+    return " OR ".join(f'"{term}"' for term in found)

@@ -1,0 +1,128 @@
+"""Keeps the search index of an embedded vault in step with its records.
+
+The records are the truth. A write goes to them first and then to the index; whatever goes wrong in
+between is made up for: before the next search if the process lives, at the next opening if it does
+not. An embedded database has one process, so nobody else writes to either.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from menos_vault.models import Chunk
+from menos_vault.records import schema
+from menos_vault.records.connection import Connection
+from menos_vault.records.index.local import LocalIndex, index_path
+from menos_vault.records.rows import chunk_from_row, content_from_row, to_python
+from menos_vault.settings import VaultSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_STRIPES = 64
+
+
+class Keeper:
+    """The index of one open database. Thread-safe."""
+
+    def __init__(self, connection: Connection, settings: VaultSettings) -> None:
+        """Open the index and see what it lacks. Raises RecordsUnavailable."""
+        self._connection = connection
+        # One writer per content, so that the index hears of its writes in their order.
+        self._writers = [threading.RLock() for _ in range(_STRIPES)]
+        self._repairing = threading.Lock()
+        self._behind: set[str] = set()
+        connection.ask(schema.NO_VECTOR_INDEX)
+        self._index = LocalIndex(index_path(settings.records_folder))
+        self._compare()
+        self._catch_up()
+
+    @property
+    def index(self) -> LocalIndex:
+        """The index, in step with the records."""
+        self._catch_up()
+        return self._index
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+
+    @contextlib.contextmanager
+    def writing(self, content_id: str) -> Iterator[LocalIndex]:
+        """Be the only one that writes this content: to the records, then to the index.
+
+        If that fails on the way, the content is read again before the next search.
+        """
+        with self._writers[hash(content_id) % _STRIPES]:
+            try:
+                yield self._index
+            except BaseException:
+                self._behind.add(content_id)
+                raise
+
+    def expect(self, model: str, dimension: int) -> None:
+        """Take vectors of this model from now on."""
+        self._index.expect(_model(model, dimension))
+
+    def _compare(self) -> None:
+        """Note which contents the index does not have as the records have them."""
+        [embedding] = self._connection.ask(schema.EMBEDDING)
+        if embedding:
+            self.expect(embedding[0]["model"], embedding[0]["dimension"])
+        contents, chunk_sets = self._connection.ask(schema.CONTENT_VERSIONS)
+        versions = {row["id"].id: row["version"] for row in chunk_sets}
+        wanted = {
+            row["id"].id: (_iso(row["updated_at"]), versions.get(row["id"].id)) for row in contents
+        }
+        known = self._index.known()
+        self._behind |= {identity for identity in known if identity not in wanted}
+        self._behind |= {identity for identity in wanted if known.get(identity) != wanted[identity]}
+
+    def _catch_up(self) -> None:
+        if not self._behind:
+            return
+        with self._repairing:
+            for identity in sorted(self._behind.copy()):
+                self._read_again(identity)
+
+    def _read_again(self, identity: str) -> None:
+        from surrealdb import RecordID
+
+        with self._writers[hash(identity) % _STRIPES]:
+            contents, versions, rows = self._connection.ask(
+                schema.read_again(identity),
+                id=RecordID("content", identity),
+                chunk_set=RecordID("chunk_set", identity),
+            )
+            if not contents or not versions:
+                self._index.delete(identity)
+            if contents:
+                content = content_from_row(contents[0])
+                if versions:
+                    self._index.replace_chunks(content, _chunks(rows), _vectors(rows), versions[0])
+                else:
+                    self._index.put_content(content)
+            self._behind.discard(identity)
+
+
+def _iso(moment: Any) -> str:
+    return str(to_python(moment).isoformat())
+
+
+def _chunks(rows: list[dict[str, Any]]) -> Sequence[Chunk]:
+    return [chunk_from_row(row) for row in rows]
+
+
+def _vectors(rows: list[dict[str, Any]]) -> "NDArray[np.float32] | None":
+    import numpy as np
+
+    # One transaction writes all of a content's vectors, and one takes all of them away.
+    if not rows or any(row.get("embedding") is None for row in rows):
+        return None
+    return np.array([row["embedding"] for row in rows], dtype=np.float32)
+
+
+def _model(name: str, dimension: int) -> str:
+    return f"{name}/{dimension}"

@@ -1,0 +1,94 @@
+"""From the tables of an earlier release to those of this one.
+
+A step is done in one transaction with the note that it is done, or not at all: a process that dies
+in between leaves a vault that the next one goes on with. A step that fails stops the opening; the
+vault stays as the step found it.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from menos_vault.errors import RecordsFailed
+from menos_vault.records import schema
+from menos_vault.records.fields import published
+
+Ask = Callable[[str, dict[str, Any]], Awaitable[list[Any]]]
+Step = Callable[[Ask], Awaitable[tuple[str, dict[str, Any]]]]
+"""Reads what it needs, and returns the statements to run with their variables."""
+
+_ROWS = 500
+
+
+async def migrate(ask: Ask) -> None:
+    """Bring the tables to the newest version, step by step.
+
+    Raises RecordsFailed: a step was refused, or the vault is of a newer release than this one.
+    """
+    await ask("DEFINE TABLE IF NOT EXISTS vault SCHEMALESS", {})
+    [found] = await ask(schema.SCHEMA_VERSION, {})
+    version = int(found[0]) if found else 0
+    if version > len(STEPS):
+        raise RecordsFailed(
+            f"this vault's tables have version {version}, of a newer menos-vault; this one knows "
+            f"{len(STEPS)}: install the newer one again"
+        )
+    for number, step in enumerate(STEPS[version:], version + 1):
+        try:
+            statements, variables = await step(ask)
+            note = schema.SET_SCHEMA_VERSION
+            await ask(f"BEGIN; {statements} {note}; COMMIT", {**variables, "version": number})
+        except RecordsFailed as failure:
+            raise RecordsFailed(
+                f"the vault's tables could not be brought from version {number - 1} to {number}; "
+                f"they are as they were: {failure}"
+            ) from failure
+
+
+async def _first(ask: Ask) -> tuple[str, dict[str, Any]]:
+    """Make the tables of release 0.1."""
+    return schema.VERSION_1, {}
+
+
+async def _chunk_sets(ask: Ask) -> tuple[str, dict[str, Any]]:
+    """Note what is known of chunks that are there, and when contents came out."""
+    from surrealdb import RecordID
+
+    [embedding] = await ask(schema.EMBEDDING, {})
+    model = embedding[0]["model"] if embedding else None
+    [counted] = await ask("SELECT content, count() AS count FROM chunk GROUP BY content", {})
+    chunk_sets = [
+        {
+            "id": RecordID("chunk_set", row["content"].id),
+            "version": uuid.uuid4().hex,
+            "count": row["count"],
+            "model": model,
+            "chunker": "",
+            "fingerprint": "",
+        }
+        for row in counted
+        if row["content"] is not None
+    ]
+    [contents] = await ask("SELECT id, metadata FROM content", {})
+    dated = [
+        {"id": row["id"], "at": moment}
+        for row in contents
+        if (moment := published(row["metadata"])) is not None
+    ]
+    statements, variables = schema.VERSION_2, {}
+    for name, rows in _batches("chunk_sets", chunk_sets):
+        statements += f"INSERT INTO chunk_set ${name} RETURN NONE;"
+        variables[name] = rows
+    for name, rows in _batches("dated", dated):
+        statements += schema.set_published(name)
+        variables[name] = rows
+    return statements, variables
+
+
+def _batches(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for number, start in enumerate(range(0, len(rows), _ROWS)):
+        yield f"{name}{number}", rows[start : start + _ROWS]
+
+
+STEPS: list[Step] = [_first, _chunk_sets]
+"""Step n leads to version n. Never change one that was released: append another."""

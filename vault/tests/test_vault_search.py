@@ -1,0 +1,257 @@
+"""Searching by words, by meaning and by both; filters, pages, groups, highlights."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from menos_vault import Chunk, ContentNotFound, Filters, Vault, content_id
+from menos_vault.records import Records
+
+AXES = np.eye(8, dtype=np.float32)
+
+
+@pytest.fixture
+def records(vault: Vault) -> Records:
+    return vault.records
+
+
+def put(
+    records: Records, key: str, *texts: str, vectors: NDArray[np.float32] | None = None, **fields
+) -> str:
+    fields = {"content_type": "text", "title": key} | fields
+    content = records.put_content(key, **fields)
+    if vectors is None:
+        vectors = np.tile(AXES[0], (len(texts), 1))
+    chunks = [Chunk(index=index, text=text) for index, text in enumerate(texts)]
+    records.replace_chunks(content.id, chunks, vectors, model="m")
+    return content.id
+
+
+def found(records: Records, query: str, **options) -> list[str]:
+    return [hit.content.resource_key for hit in words(records, query, **options)]
+
+
+def words(records: Records, query: str, **options):
+    return records.search(query=query, by_words=True, **options)
+
+
+def test_words_are_found_in_texts_titles_and_headings_whatever_their_form(records: Records) -> None:
+    put(records, "text", "Sailing boats heel.")
+    put(records, "title", "Nothing.", title="On Sails")
+    identity = put(records, "heading", "Nothing else.")
+    chunk = Chunk(index=0, text="Nothing else.", heading="Guide › To SAIL")
+    records.replace_chunks(identity, [chunk], AXES[:1], model="m")
+
+    assert set(found(records, "sail")) == {"text", "title", "heading"}
+    assert found(records, "boat") == ["text"]
+    assert found(records, "ship") == []
+
+
+def test_a_rare_word_counts_more_than_a_common_one(records: Records) -> None:
+    for number in range(9):
+        put(records, f"common{number}", "the wind blows over the sea")
+    put(records, "rare", "the albatross")
+
+    assert found(records, "the wind albatross")[0] == "rare"
+    assert len(found(records, "the wind albatross", limit=100)) == 10
+
+
+def test_words_that_stand_everywhere_are_found_if_there_are_no_others(records: Records) -> None:
+    put(records, "many", *["the sea"] * 1200)
+    put(records, "one", "the albatross")
+
+    assert len(found(records, "the sea, the unheard", limit=1000)) == 1000
+    assert found(records, "the albatross", limit=1000) == ["one"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'sea" OR "x',
+        "NEAR(sea x)",
+        "text:sea",
+        "sea*",
+        "- sea ^",
+        "sea AND NOT sea",
+        "sea\x00",
+        "🦄",
+    ],
+)
+def test_a_query_is_words_and_never_syntax(records: Records, query: str) -> None:
+    put(records, "k", "the sea")
+
+    assert found(records, query) == ([] if query == "🦄" else ["k"])
+
+
+def test_words_in_quotation_marks_are_one_phrase(records: Records) -> None:
+    put(records, "apart", "red sea, then a fish")
+    put(records, "together", "the sea fish is red")
+
+    assert found(records, '"sea fish"') == ["together"]
+
+
+def test_both_kinds_together_find_what_either_finds(records: Records) -> None:
+    put(records, "meaning", "something", vectors=AXES[1:2])
+    put(records, "words", "albatross", vectors=AXES[2:3])
+    put(records, "both", "albatross", vectors=AXES[1:2])
+
+    hits = records.search(AXES[1], model="m", query="albatross", by_words=True)
+
+    assert [hit.content.resource_key for hit in hits] == ["both", "meaning", "words"]
+    assert [hit.similarity for hit in hits] == pytest.approx([1, 1, 0])
+    assert [bool(hit.keywords) for hit in hits] == [True, False, True]
+    assert [hit.combined for hit in hits] == pytest.approx([1, 0.7, 0.3])
+    assert [hit.score for hit in hits] == [hit.similarity for hit in hits]
+
+
+def test_pages_follow_on_each_other_in_every_mode(records: Records) -> None:
+    random = np.random.default_rng(1)
+    for number in range(30):
+        vectors = random.standard_normal((3, 8)).astype(np.float32)
+        texts = [f"sea {'gull ' * random.integers(1, 9)}" for _ in range(3)]
+        put(records, f"k{number}", *texts, vectors=vectors)
+
+    for options in ({"query": "gull", "by_words": True}, {}):
+        for per_content, total in ((0, 90), (2, 30)):
+            search = {"vector": AXES[3], "model": "m", "per_content": per_content} | options
+            whole = records.search(**search, limit=total)
+            pages = [records.search(**search, limit=7, offset=o) for o in range(0, total, 7)]
+
+            assert len(whole) == total
+            places = [(hit.content.id, hit.chunk.index) for page in pages for hit in page]
+            assert places == [(hit.content.id, hit.chunk.index) for hit in whole]
+    assert records.search(AXES[3], model="m", offset=90) == []
+
+
+def test_grouped_by_content_each_has_its_best_passages(records: Records) -> None:
+    put(records, "long", *["sea"] * 5, vectors=AXES[[1, 0, 1, 1, 1]])
+    put(records, "short", "sea", vectors=AXES[2:3])
+
+    hits = records.search(AXES[0], model="m", limit=2, per_content=3)
+
+    assert [(hit.content.resource_key, hit.chunk.index) for hit in hits] == [
+        ("long", 1),
+        ("short", 0),
+    ]
+    assert [other.chunk.index for other in hits[0].others] == [0, 2]
+    assert hits[1].others == []
+
+
+def test_words_of_the_query_are_highlighted_in_any_kind_of_search(records: Records) -> None:
+    put(records, "k", "A sailing boat, ünder Sails.")
+    put(records, "other", "Nothing.")
+
+    for by_words in (True, False):
+        hits = records.search(AXES[0], model="m", query="the under sail", by_words=by_words)
+        [hit] = [hit for hit in hits if hit.content.resource_key == "k"]
+
+        assert [hit.chunk.text[a:b] for a, b in hit.highlights] == ["sailing", "ünder", "Sails"]
+
+
+PUBLISHED = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def library(records: Records) -> Records:
+    put(records, "a", "sea", tags=["x", "y"], author="Ann", language="pt-BR", content_type="note")
+    put(records, "b", "sea", tags=["x"], author="Ben", language="pt", published_at=PUBLISHED)
+    put(
+        records,
+        "c",
+        "sea",
+        author="Ann",
+        language="en",
+        metadata={"published_at": "2025-05-01T00:00:00Z"},
+    )
+    return records
+
+
+@pytest.mark.parametrize(
+    ("filters", "passing"),
+    [
+        ({}, "abc"),
+        ({"content_types": ["note"]}, "a"),
+        ({"content_types": ["note", "text"]}, "abc"),
+        ({"authors": ["Ann"]}, "ac"),
+        ({"tags": ["x"]}, "ab"),
+        ({"tags": ["x", "y"]}, "a"),
+        ({"tags": ["nothing"]}, ""),
+        ({"languages": ["pt"]}, "ab"),
+        ({"languages": ["pt-br"]}, "a"),
+        ({"languages": ["p_"]}, ""),
+        ({"published_from": "2024-05-01"}, "bc"),
+        ({"published_before": "2024-05-01"}, ""),
+        ({"published_from": "2024-01-01", "published_before": "2025-01-01"}, "b"),
+        ({"content_ids": [content_id("b"), "nonsense"]}, "b"),
+        ({"authors": ["Ann"], "languages": ["en"]}, "c"),
+        ({"authors": ["' OR 1 --"]}, ""),
+    ],
+)
+def test_a_filter_filters(library: Records, filters: dict[str, object], passing: str) -> None:
+    chosen = Filters.model_validate(filters)
+
+    assert "".join(sorted(found(library, "sea", filters=chosen))) == passing
+    hits = library.search(AXES[0], model="m", filters=chosen)
+    assert "".join(sorted(hit.content.resource_key for hit in hits)) == passing
+    if "nonsense" not in chosen.content_ids:
+        listed = library.list_contents(filters=chosen)
+        assert "".join(sorted(content.resource_key for content in listed)) == passing
+
+
+def test_a_filter_lets_everything_through_that_passes(records: Records) -> None:
+    vectors = np.random.default_rng(2).standard_normal((500, 8)).astype(np.float32)
+    put(records, "many", *["sea"] * 500, vectors=vectors)
+    put(records, "few", "sea", "sea", vectors=-vectors[:2], tags=["rare"])
+
+    hits = records.search(vectors[0], model="m", filters=Filters(tags=["rare"]))
+
+    assert [hit.content.resource_key for hit in hits] == ["few", "few"]
+
+
+def test_what_is_like_a_content_comes_first_and_itself_not_at_all(records: Records) -> None:
+    identity = put(records, "this", "a", "b", vectors=AXES[[0, 1]])
+    put(records, "near", "a", "b", vectors=AXES[[2, 0]])
+    put(records, "far", "a", vectors=AXES[3:4])
+    records.put_content("bare", content_type="text", title="no chunks")
+
+    hits = records.similar(identity)
+
+    assert [hit.content.resource_key for hit in hits] == ["near", "far"]
+    assert hits[0].chunk.index == 1
+    assert records.similar(content_id("bare")) == []
+    with pytest.raises(ContentNotFound):
+        records.similar("0" * 32)
+
+
+def test_changes_of_a_record_count_at_once(library: Records) -> None:
+    library.update_content(content_id("a"), title="Albatross", tags=["z"])
+
+    assert found(library, "albatross", filters=Filters(tags=["z"])) == ["a"]
+    assert found(library, "sea", filters=Filters(tags=["y"])) == []
+
+
+def test_what_is_deleted_is_gone_from_every_search(library: Records) -> None:
+    library.delete_content(content_id("a"))
+
+    assert sorted(found(library, "sea")) == ["b", "c"]
+    assert len(library.search(AXES[0], model="m")) == 2
+    assert library.counts() == (2, 2)
+    assert library.chunk_set(content_id("a")) is None
+    with pytest.raises(ContentNotFound):
+        library.delete_content(content_id("a"))
+    put(library, "a", "sea again")
+    assert len(found(library, "sea")) == 3
+
+
+def test_after_a_change_of_model_words_are_found_and_meanings_come_back(library: Records) -> None:
+    library.change_model("new", 4)
+
+    assert len(found(library, "sea")) == 3
+    query = np.ones(4, dtype=np.float32)
+    assert library.search(query, model="new") == []
+    chunks = library.chunks(content_id("a"))
+    library.replace_chunks(content_id("a"), chunks, query[None], model="new")
+    assert len(library.search(query, model="new")) == 1
+    assert len(library.search(query, model="new", query="sea", by_words=True)) == 3
