@@ -163,7 +163,7 @@ def youtube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeYou
     """A server in the place of YouTube's site and of the Data API; no key is set."""
     server = FakeYouTube()
     monkeypatch.chdir(tmp_path)  # no .env from elsewhere
-    for name in ("API_KEY", "PROXY", "TIMEOUT"):
+    for name in ("API_KEY", "LANGUAGES", "PROXY", "SOURCES", "TIMEOUT"):
         monkeypatch.delenv(f"MENOS_YOUTUBE_{name}", raising=False)
     monkeypatch.setenv("MENOS_YOUTUBE_SITE_URL", server.url)
     monkeypatch.setenv("MENOS_YOUTUBE_API_URL", f"{server.url}/v3")

@@ -19,17 +19,24 @@ ONCE, WITH_RETRIES = 1, 4
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "tries"),
+    ("answer", "code", "tries", "kept"),
     [
-        ("youtube_video_unavailable", "video_unavailable", ONCE),
-        ("youtube_age_restricted", "age_restricted", ONCE),
-        ("youtube_transcripts_disabled", "transcripts_disabled", ONCE),
-        ("youtube_request_blocked", "blocked", WITH_RETRIES),
-        ("youtube_po_token_required", "youtube_error", WITH_RETRIES),
+        ("youtube_video_unavailable", "video_unavailable", ONCE, 0),
+        ("youtube_age_restricted", "age_restricted", ONCE, 1),
+        ("youtube_transcripts_disabled", "transcripts_disabled", ONCE, 1),
+        ("youtube_request_blocked", "blocked", WITH_RETRIES, 0),
+        ("youtube_po_token_required", "youtube_error", WITH_RETRIES, 0),
     ],
 )
 def test_a_recorded_player_answer_ends_with_its_code(
-    bus: TestBus, talking: Any, vault: Vault, recorded: Any, answer: str, code: str, tries: int
+    bus: TestBus,
+    talking: Any,
+    vault: Vault,
+    recorded: Any,
+    answer: str,
+    code: str,
+    tries: int,
+    kept: int,
 ) -> None:
     talking.answer(
         "/youtubei/v1/player", recorded(f"transcript-api/{answer}.innertube.json.static")
@@ -38,7 +45,7 @@ def test_a_recorded_player_answer_ends_with_its_code(
     failure = _failure(bus)
 
     assert (failure.code, failure.tries) == (code, tries)
-    assert vault.records.counts().contents == 0
+    assert vault.records.counts().contents == kept
 
 
 @pytest.mark.parametrize(
@@ -64,8 +71,12 @@ def test_a_recorded_page_instead_of_the_video_s_ends_with_its_code(
     [
         ("OK", None, "no_transcript", ONCE),
         ("LOGIN_REQUIRED", "Sign in to confirm your age", "age_restricted", ONCE),
-        ("LOGIN_REQUIRED", "This is a private video", "video_unavailable", ONCE),
-        ("UNPLAYABLE", "Join this channel to get access", "video_unavailable", ONCE),
+        ("LOGIN_REQUIRED", "This is a private video", "video_private", ONCE),
+        ("LOGIN_REQUIRED", "Sign in to confirm you’re not a bot", "blocked", WITH_RETRIES),
+        ("UNPLAYABLE", "Join this channel to get access", "members_only", ONCE),
+        ("UNPLAYABLE", "Not available in your country", "video_unavailable", ONCE),
+        ("ERROR", "This video has been removed by the uploader", "video_unavailable", ONCE),
+        ("LIVE_STREAM_OFFLINE", "Premieres in 3 hours", "live_now", ONCE),
     ],
 )
 def test_what_the_player_says_decides(
@@ -190,6 +201,15 @@ def test_a_data_api_that_cannot_be_reached_is_a_network_error(
     monkeypatch.setenv("MENOS_YOUTUBE_API_URL", f"http://127.0.0.1:{_unused_port()}")
 
     assert _failure(bus).code == "network"
+
+
+def test_a_rate_limit_of_the_site_waits_as_long_as_it_says() -> None:
+    from youtube_transcript_api import IpBlocked
+
+    for header, seconds in (("7", 7), (None, 3600), ("soon", 3600)):
+        error = from_library(IpBlocked("GJLlxj_dtq8"), header)
+        assert isinstance(error, Retryable)
+        assert (error.code, error.after) == ("blocked", seconds)
 
 
 def test_a_blocked_address_waits_an_hour_and_a_rate_limit_as_long_as_it_says() -> None:

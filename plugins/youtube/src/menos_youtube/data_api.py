@@ -14,7 +14,7 @@ from menos_youtube.settings import YoutubeSettings
 _FIELDS: Final = (
     "items(id,snippet(title,description,channelId,channelTitle,publishedAt,tags,defaultLanguage,"
     "defaultAudioLanguage,liveBroadcastContent,thumbnails),contentDetails(duration),"
-    "statistics(viewCount,likeCount))"
+    "statistics(viewCount,likeCount,commentCount))"
 )
 
 

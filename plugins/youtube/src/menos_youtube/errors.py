@@ -4,10 +4,14 @@
 code                 retried    means
 ===================  =========  ==============================================================
 invalid_url          no         ``url`` names no YouTube video
-video_unavailable    no         removed, private, members only, not there at all
+video_unavailable    no         removed, never there, or not playable here
+video_private        no         only those whom its owner invited can see it
+members_only         no         only paying members of the channel can see it
 age_restricted       no         YouTube wants a signed-in adult
+live_now             no         it is live, or yet to come: there is no recording
 transcripts_disabled no         the video has no captions
 no_transcript        no         there are captions, but none with text
+source_unavailable   no         ``MENOS_YOUTUBE_SOURCES`` names what is not there
 api_key_invalid      no         ``MENOS_YOUTUBE_API_KEY`` is wrong or may not be used
 quota_exceeded       no         the day's units of the Data API are spent
 blocked              later      YouTube refuses this address, or wants fewer requests
@@ -15,7 +19,8 @@ network              yes        no connection, or no answer in time
 youtube_error        yes        YouTube failed, or answered with something unknown
 ===================  =========  ==============================================================
 
-Foreign classes are named, not imported: reading this table loads no HTTP library.
+Foreign classes are named, not imported: reading this table loads no HTTP library. What a player's
+answer means is in :mod:`menos_youtube.playability`.
 """
 
 from __future__ import annotations
@@ -75,6 +80,15 @@ _ERRORS: Final[Mapping[str, _Row]] = {
     "NotTranslatable": _Row("no_transcript", f"the video has no transcript; {_OWN_TRANSCRIPT}"),
     "VideoUnavailable": _Row("video_unavailable", "the video does not exist, or is not public"),
     "VideoUnplayable": _Row("video_unavailable", "the video cannot be played: {reason}"),
+    "PrivateVideo": _Row("video_private", f"the video is private; {_OWN_TRANSCRIPT}"),
+    "MembersOnly": _Row(
+        "members_only", f"the video is for paying members of its channel; {_OWN_TRANSCRIPT}"
+    ),
+    "LiveVideo": _Row(
+        "live_now",
+        "the video is live or yet to come, so that it has no transcript: try again some hours "
+        "after it has ended",
+    ),
     "InvalidVideoId": _Row("invalid_url", "url: YouTube knows no video of this id"),
     "RequestBlocked": _BLOCKED,
     "IpBlocked": _BLOCKED,
@@ -83,11 +97,18 @@ _ERRORS: Final[Mapping[str, _Row]] = {
     "YouTubeDataUnparsable": _SITE_CHANGED,
     "FailedToCreateConsentCookie": _SITE_CHANGED,
     "CouldNotRetrieveTranscript": _SITE_CHANGED,
+    # yt-dlp
+    "YoutubeDLError": _Row(
+        "youtube_error",
+        f"YouTube's pages are not as expected ({{reason}}); upgrade yt-dlp, or {_OWN_TRANSCRIPT}",
+        retryable=True,
+    ),
     # An empty caption file: the library lets its XML parser's error out.
     "ParseError": _UNKNOWN_ANSWER,
-    # requests, which the library lets out as well, and httpx
+    # requests, which youtube-transcript-api lets out as well, httpx, and yt-dlp's network
     "InvalidJSONError": _UNKNOWN_ANSWER,
     "RequestException": _NETWORK,
+    "RequestError": _NETWORK,
     "HTTPError": _NETWORK,
     "InvalidURL": _NETWORK,
     # What a library does that expected other data.
@@ -96,7 +117,11 @@ _ERRORS: Final[Mapping[str, _Row]] = {
     "AttributeError": _UNKNOWN_ANSWER,
     "ValueError": _UNKNOWN_ANSWER,
 }
-"""Class name → how it ends. The first class of an error's ancestry that stands here decides."""
+"""Class name → how it ends. The first class of an error's ancestry that stands here decides.
+
+``PrivateVideo``, ``MembersOnly`` and ``LiveVideo`` are of no class: they are what
+:mod:`menos_youtube.playability` reads.
+"""
 
 _KEY_REASONS: Final = frozenset(
     {
@@ -114,16 +139,30 @@ _QUOTA_REASONS: Final = frozenset({"dailyLimitExceeded", "quotaExceeded"})
 _RATE_REASONS: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 
 
-def from_library(error: Exception) -> TaskError:
-    """Say what an exception of the transcript library, requests or httpx means for a task."""
+def from_library(error: Exception, retry_after: str | None = None) -> TaskError:
+    """Say what an exception of a library that talks to YouTube means for a task.
+
+    Args:
+        error: of youtube-transcript-api, yt-dlp, requests or httpx.
+        retry_after: the header of that name in the answer that led to it.
+    """
     reason = str(getattr(error, "reason", None) or _name_and_text(error))
     row = next(
         (_ERRORS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _ERRORS),
         _SITE_CHANGED,
     )
-    if row.code == "video_unavailable" and "confirm your age" in reason:
-        row = _ERRORS["AgeRestricted"]
-    return _raiseable(row, reason)
+    return _raiseable(row, reason, retry_after)
+
+
+def from_status(status: int, retry_after: str | None = None) -> TaskError:
+    """Say what an HTTP status of YouTube's site, 400 or more, means for a task."""
+    row = _BLOCKED if status == 429 else _ERRORS["YouTubeRequestFailed"]
+    return _raiseable(row, f"HTTP {status}", retry_after)
+
+
+def named(name: str, reason: str = "") -> TaskError:
+    """The error that stands under a name in the table."""
+    return _raiseable(_ERRORS[name], reason)
 
 
 def from_data_api(
@@ -163,12 +202,17 @@ def from_data_api(
 
 def unavailable() -> TaskError:
     """The error for an id that the Data API does not know: it answers 200 without items."""
-    return _raiseable(_ERRORS["VideoUnavailable"], "")
+    return named("VideoUnavailable")
 
 
 def no_transcript() -> TaskError:
     """The error for captions without any text."""
-    return _raiseable(_ERRORS["NoTranscriptFound"], "")
+    return named("NoTranscriptFound")
+
+
+def no_source(message: str) -> TaskError:
+    """The error for a transcript source that cannot be used."""
+    return Permanent(message, code="source_unavailable")
 
 
 def next_quota_reset(now: datetime | None = None) -> datetime:
@@ -179,10 +223,10 @@ def next_quota_reset(now: datetime | None = None) -> datetime:
     return datetime.combine(today + timedelta(days=1), time(), zone).astimezone(UTC)
 
 
-def _raiseable(row: _Row, reason: str) -> TaskError:
+def _raiseable(row: _Row, reason: str, retry_after: str | None = None) -> TaskError:
     message = row.message.replace("{reason}", reason)
     if row.retryable:
-        return Retryable(message, code=row.code, after=row.after)
+        return Retryable(message, code=row.code, after=_seconds(retry_after) or row.after)
     return Permanent(message, code=row.code)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 YOUTUBE: Final = "https://www.youtube.com"
+_Words = Annotated[tuple[str, ...], NoDecode]
 
 
 class YoutubeSettings(BaseSettings):
@@ -43,6 +44,27 @@ class YoutubeSettings(BaseSettings):
         description="Proxy for all requests, such as `http://user:password@proxy:3128`, for hosts "
         "whose address YouTube blocks. By default HTTPS_PROXY and NO_PROXY count.",
     )
+    sources: _Words = Field(
+        ("youtube-transcript-api",),
+        min_length=1,
+        description="Who is asked for transcripts, separated by commas, in this order: "
+        "`youtube-transcript-api`; `yt-dlp`, which needs `pip install 'menos-youtube[yt-dlp]'`; "
+        "and what other plugins register.",
+    )
+    languages: _Words = Field(
+        ("en",),
+        min_length=1,
+        description="Preferred languages of captions, as BCP 47 tags separated by commas, the best "
+        "first. If there is none of them, the spoken language is taken.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in ("sources", "languages"):
+            if isinstance(listed := values.get(name), str):
+                values[name] = tuple(item.strip() for item in listed.split(",") if item.strip())
+        return values
 
     @field_validator("api_url", "site_url")
     @classmethod
