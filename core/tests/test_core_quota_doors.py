@@ -59,7 +59,8 @@ def test_each_quota_has_a_bar_and_says_how_long_it_lasts(run, store):
     first, third = shown.index("metered "), shown.index("metered.search")
     second = shown.index("metered.pages")
     assert first < second < third
-    assert "━" in shown[first:second]
+    assert "████████░░░" in shown[first:second]
+    assert "░▒▒▒ " in shown[first:second]
     assert "25.0 %" in shown
     assert "2,500 of 10,000 units, 1,000 kept for priority" in shown
     resets = Day.at(time.time(), "America/Los_Angeles").resets_at
