@@ -26,6 +26,7 @@ HEAVY = {
     "surrealdb",
     "tokenizers",
     "youtube_transcript_api",
+    "yt_dlp",
 }
 
 
