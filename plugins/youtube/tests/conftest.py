@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +47,7 @@ class FakeYouTube:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self._answers: dict[str, list[Answer]] = {}
+        self._functions: dict[str, Callable[[Asked], Answer]] = {}
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -59,9 +61,9 @@ class FakeYouTube:
                 parts = urlsplit(self.path)
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                owner.asked.append(Asked(self.command, parts.path, query, dict(self.headers), body))
-                answers = owner._answers.get(parts.path) or [Answer(b"no such page", 404)]
-                answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                asked = Asked(self.command, parts.path, query, dict(self.headers), body)
+                owner.asked.append(asked)
+                answer = owner._find(asked)
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
@@ -97,6 +99,21 @@ class FakeYouTube:
             )
             for body in bodies
         ]
+
+    def serve(self, path: str, function: Callable[[Asked], Answer | dict[str, Any]]) -> None:
+        """Let a function answer."""
+
+        def answer(asked: Asked) -> Answer:
+            found = function(asked)
+            return found if isinstance(found, Answer) else Answer(_text(found).encode())
+
+        self._functions[path] = answer
+
+    def _find(self, asked: Asked) -> Answer:
+        if asked.path in self._functions:
+            return self._functions[asked.path](asked)
+        answers = self._answers.get(asked.path) or [Answer(b"no such page", 404)]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -196,3 +213,75 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
 def bus(youtube: FakeYouTube, vault: Vault) -> TestBus:
     """A bus of this plugin, with the local server and an empty vault."""
     return TestBus(menos_youtube.plugin)
+
+
+class FakeChannel:
+    """A channel ``UC…`` whose videos ``v0000000000``, … are listed newest first, one a day."""
+
+    ID = "UC" + "c" * 22
+    UPLOADS = "UU" + "c" * 22
+
+    def __init__(self, youtube: FakeYouTube, videos: int) -> None:
+        self.youtube = youtube
+        self.ids = [f"v{number:010}" for number in range(videos)]
+        self.private: set[str] = set()
+        youtube.serve("/v3/channels", self._channels)
+        youtube.serve("/v3/playlistItems", self._page)
+        youtube.serve("/v3/videos", self._videos)
+        youtube.answer("/watch", WATCH_PAGE)
+        youtube.answer("/youtubei/v1/player", player("en"))
+        youtube.answer("/api/timedtext", CAPTIONS)
+
+    def published(self, video_id: str) -> str:
+        """Noon, so many days before 1 June 2026."""
+        moment = datetime(2026, 6, 1, 12, tzinfo=UTC) - timedelta(days=int(video_id[1:]))
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def requests(self, path: str) -> list[Asked]:
+        return [asked for asked in self.youtube.asked if asked.path == path]
+
+    @property
+    def units(self) -> int:
+        """What YouTube has counted: each request to the Data API costs 1."""
+        return sum(asked.path.startswith("/v3/") for asked in self.youtube.asked)
+
+    def _channels(self, asked: Asked) -> dict[str, Any]:
+        names = {"id": self.ID, "forHandle": "@Somebody", "forUsername": "somebody"}
+        if not any(asked.query.get(by, "").lower() == name.lower() for by, name in names.items()):
+            return {"kind": "youtube#channelListResponse"}
+        related = {"likes": "", "uploads": self.UPLOADS}
+        snippet = {"title": "Some body", "customUrl": "@somebody"}
+        details = {"relatedPlaylists": related}
+        return {"items": [{"id": self.ID, "snippet": snippet, "contentDetails": details}]}
+
+    def _page(self, asked: Asked) -> Answer | dict[str, Any]:
+        start, size = int(asked.query.get("pageToken", "0")), int(asked.query["maxResults"])
+        more = {"nextPageToken": str(start + size)} if start + size < len(self.ids) else {}
+        items = [self._item(each) for each in self.ids[start : start + size]]
+        return {"items": items, "pageInfo": {"totalResults": len(self.ids)}, **more}
+
+    def _item(self, video_id: str) -> dict[str, Any]:
+        public = video_id not in self.private
+        title = f"Video {video_id}" if public else "Private video"
+        details = {"videoPublishedAt": self.published(video_id)} if public else {}
+        snippet = {"title": title, "resourceId": {"videoId": video_id}}
+        return {"snippet": snippet, "contentDetails": details}
+
+    def _videos(self, asked: Asked) -> dict[str, Any]:
+        ids = asked.query["id"].split(",")
+        assert len(ids) <= 50
+        known = [each for each in ids if each in self.ids and each not in self.private]
+        return {
+            "items": [
+                {"id": each, "snippet": {"title": f"Title {each}", "channelTitle": "Some body"}}
+                for each in known
+            ]
+        }
+
+
+@pytest.fixture
+def channel(youtube: FakeYouTube, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], FakeChannel]:
+    """Make a channel with so many videos; a key is set, and transcripts need not wait."""
+    monkeypatch.setenv("MENOS_YOUTUBE_API_KEY", "s3cret")
+    monkeypatch.setenv("MENOS_YOUTUBE_TRANSCRIPT_RATE", "0")
+    return lambda videos: FakeChannel(youtube, videos)
