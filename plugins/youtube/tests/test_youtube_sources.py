@@ -201,6 +201,11 @@ def test_the_setting_has_a_default_and_may_not_be_empty(monkeypatch: pytest.Monk
     with pytest.raises(ValueError, match="sources"):
         YoutubeSettings()
 
+    monkeypatch.delenv("MENOS_YOUTUBE_SOURCES")
+    monkeypatch.setenv("MENOS_YOUTUBE_LANGUAGES", "en,german!")
+    with pytest.raises(ValueError, match=r"'german!' is no BCP 47 tag"):
+        YoutubeSettings()
+
 
 def test_languages_of_the_setting_are_preferred_unless_the_call_names_some(
     bus: TestBus, talking: Any, answers: Any, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,8 @@
 code                 retried    means
 ===================  =========  ==============================================================
 invalid_url          no         ``url`` names no YouTube video
+playlist_not_found   no         there is no such playlist, or it is not public
+channel_not_found    no         there is no such channel, or it has no list of videos
 video_unavailable    no         removed, never there, or not playable here
 video_private        no         only those whom its owner invited can see it
 members_only         no         only paying members of the channel can see it
@@ -12,6 +14,7 @@ live_now             no         it is live, or yet to come: there is no recordin
 transcripts_disabled no         the video has no captions
 no_transcript        no         there are captions, but none with text
 source_unavailable   no         ``MENOS_YOUTUBE_SOURCES`` names what is not there
+api_key_missing      no         lists of videos need ``MENOS_YOUTUBE_API_KEY``
 api_key_invalid      no         ``MENOS_YOUTUBE_API_KEY`` is wrong or may not be used
 quota_exceeded       no         the day's units of the Data API are spent
 blocked              later      YouTube refuses this address, or wants fewer requests

@@ -50,6 +50,7 @@ class Ingest:
     def __init__(self, request: Request, vault: Vault, settings: YoutubeSettings) -> None:
         """Look up what the vault has of the video."""
         self._request = request
+        self._is_supplied = request.transcript is not None
         self._settings = settings
         self._archive = Archive(vault.objects, request.video_id, refresh=request.refresh)
         self._record = Record(vault, request.video_id, self._archive)
@@ -67,11 +68,10 @@ class Ingest:
         if not needed:
             return self._record.rename(self._request.title)
         # First, since a wrong setting must not cost quota.
-        sources = self._sources()
-        supplied = self._request.transcript is not None
+        sources = self._sources() if "transcript" in needed else []
         if "metadata" in needed:
             progress("metadata")
-            self._lookup.ask_data_api(may_be_unknown=supplied)
+            self._lookup.ask_data_api(may_be_unknown=self._is_supplied)
         transcript = None
         if "transcript" in needed:
             progress("transcript")
@@ -111,9 +111,8 @@ class Ingest:
 
     def _find_transcript(self, sources: Sequence[TranscriptSource]) -> Transcript:
         stored = self._record.stored
-        supplied = self._request.transcript is not None
         languages = list(self._request.languages)
-        if not supplied:
+        if not self._is_supplied:
             if self._lookup.metadata.live is not None:
                 raise named("LiveVideo")
             if stored is not None and self._record.has_transcript and not self._request.refresh:
@@ -126,9 +125,9 @@ class Ingest:
 
     def _without_transcript(self, error: Permanent) -> TaskError:
         """Keep what is known of a video that has no transcript, and say where."""
-        supplied = self._request.transcript is not None
-        if supplied or self._record.has_transcript or error.code == "quota_exceeded":
-            return error  # it says nothing about the video, or the record has one
+        says_nothing = self._is_supplied or error.code == "quota_exceeded"
+        if says_nothing or self._record.has_transcript:
+            return error
         self._lookup.read_players()
         if self._lookup.metadata.title is None:
             self._lookup.ask_oembed()

@@ -132,12 +132,18 @@ def _text(part: dict[str, Any], name: str, *, keep_lines: bool = False) -> str |
     value = part.get(name)
     if not isinstance(value, str):
         return None
-    return (value.strip() if keep_lines else one_line(value)) or None
+    return (_storable(value).strip() if keep_lines else one_line(value)) or None
 
 
 def _texts(part: dict[str, Any], name: str) -> list[str]:
     value = part.get(name)
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+    texts = value if isinstance(value, list) else []
+    return [_storable(text) for text in texts if isinstance(text, str)]
+
+
+def _storable(text: str) -> str:
+    """A text without halves of characters and zeros, which JSON can hold and databases cannot."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _number(part: dict[str, Any], name: str) -> int | None:
@@ -172,14 +178,14 @@ def _thumbnails(items: object) -> list[JsonValue] | None:
     YouTube adds names, so none is looked for.
     """
     if isinstance(items, dict):
-        named = [({"size": size}, item) for size, item in items.items()]
+        named = [({"size": _storable(size)}, item) for size, item in items.items()]
     else:
         named = [({}, item) for item in (items if isinstance(items, list) else [])]
     found: list[JsonValue] = []
     for size, item in named:
         if isinstance(item, dict) and isinstance(item.get("url"), str):
             sides = {side: item.get(side) for side in ("width", "height")}
-            found.append({**size, "url": item["url"], **_pixels(sides)})
+            found.append({**size, "url": _storable(item["url"]), **_pixels(sides)})
     return found or None
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from menos_bus.errors import TaskError
 from menos_youtube.errors import named
+from menos_youtube.metadata import one_line
 
 _BY_TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), name)
@@ -51,7 +52,7 @@ def refusal(raw: bytes | None) -> TaskError | None:
     if not isinstance(status, str) or status == "OK":
         return None
     texts = list(dict.fromkeys(_texts(playability)))
-    said = " ".join(texts)
+    said = one_line(" ".join(texts))
     if "isLegacyAgeGate" in playability or "desktopLegacyAgeGateReason" in playability:
         return named("AgeRestricted")
     name = next((name for pattern, name in _BY_TEXT if pattern.search(said)), None)

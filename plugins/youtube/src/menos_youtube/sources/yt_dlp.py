@@ -44,7 +44,7 @@ class YtDlp:
             language, generated, url = track
             raw, raw_key = session.fetch_captions(url)
         text, segments = parse_caption_text(raw.decode(errors="replace"))
-        if not raw.strip() or segments is None:
+        if segments is None:
             raise named("ParseError", "captions that are no json3")
         if not text:
             raise no_transcript()
