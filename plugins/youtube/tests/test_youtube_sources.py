@@ -239,6 +239,37 @@ def test_answers_are_archived_before_anything_is_read_in_them(
         assert raw.decode() == f"<html>nobody can read {name}"
 
 
+@pytest.mark.parametrize("name", ["youtube-transcript-api", "yt-dlp"])
+@pytest.mark.parametrize("path", ["/youtubei/v1/player", "/api/timedtext"])
+def test_a_rate_limit_says_itself_how_long_it_lasts(
+    talking: Any, answers: Any, name: str, path: str
+) -> None:
+    player = answers.player("en")
+    player["videoDetails"]["videoId"] = VIDEO
+    talking.answer("/youtubei/v1/player", player)
+    talking.answer(path, "too many", status=429, Retry_After="7")
+    [source] = choose([name])
+
+    with pytest.raises(Retryable) as caught:
+        source.fetch(_wanted())
+
+    assert (caught.value.code, caught.value.after) == ("blocked", 7)
+
+
+@pytest.mark.parametrize("name", ["youtube-transcript-api", "yt-dlp"])
+def test_an_archive_that_takes_nothing_is_not_youtube_s_fault(
+    bus: TestBus, talking: Any, vault: Vault, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("MENOS_YOUTUBE_SOURCES", name)
+    vault.settings.objects.mkdir(parents=True)
+    (vault.settings.objects / "youtube").write_text("where a folder should be")
+
+    with pytest.raises(TaskFailed) as caught:
+        bus.call(TASK, VIDEO)
+
+    assert (caught.value.code, caught.value.tries) == ("invalid_key", 1)  # the vault's own
+
+
 def test_every_request_asks_for_english_texts(bus: TestBus, talking: Any) -> None:
     bus.call(TASK, VIDEO)
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from menos_bus import TaskFailed
+from menos_bus import TaskError
 from menos_bus.testing import TestBus
 from menos_vault import Vault
+from menos_youtube import Wanted
+from menos_youtube.settings import YoutubeSettings
+from menos_youtube.sources.yt_dlp import YtDlp
 
 TASK = "tasks.ingest_youtube"
 VIDEO = "GJLlxj_dtq8"
@@ -106,33 +109,25 @@ def test_written_captions_come_first_and_translations_by_machine_never(
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "tries"),
+    ("status", "reason", "code"),
     [
-        ({}, "transcripts_disabled", 1),
-        ({"status": "LOGIN_REQUIRED", "reason": "This video is private"}, "video_private", 1),
-        ({"status": "UNPLAYABLE", "reason": "Join this channel to get access"}, "members_only", 1),
-        (
-            {"status": "LOGIN_REQUIRED", "reason": "Sign in to confirm your age"},
-            "age_restricted",
-            1,
-        ),
-        ({"status": "LIVE_STREAM_OFFLINE", "reason": "Premieres in 3 hours"}, "live_now", 1),
-        (
-            {"status": "LOGIN_REQUIRED", "reason": "Sign in to confirm you’re not a bot"},
-            "blocked",
-            4,
-        ),
+        ("OK", None, "transcripts_disabled"),
+        ("LOGIN_REQUIRED", "This video is private", "video_private"),
+        ("LOGIN_REQUIRED", "Sign in to confirm your age", "age_restricted"),
+        ("LOGIN_REQUIRED", "Sign in to confirm you’re not a bot", "blocked"),
+        ("UNPLAYABLE", "Join this channel to get access", "members_only"),
+        ("LIVE_STREAM_OFFLINE", "Premieres in 3 hours", "live_now"),
     ],
 )
 def test_what_the_player_says_decides(
-    bus: TestBus, showing: Any, answers: Any, changes: Any, code: str, tries: int
+    showing: Any, answers: Any, status: str, reason: str | None, code: str
 ) -> None:
-    more = {"playabilityStatus": changes} if changes else {}
-    showing.answer(PLAYER, _player(answers, **more))
+    playability = {"status": status, "reason": reason}
+    showing.answer(PLAYER, _player(answers, playabilityStatus=playability))
 
-    failure = _failure(bus)
+    error = _error()
 
-    assert (failure.code, failure.tries) == (code, tries)
+    assert (error.code, error.retryable) == (code, code == "blocked")
 
 
 @pytest.mark.parametrize(
@@ -146,33 +141,34 @@ def test_what_the_player_says_decides(
         ("/api/timedtext", "<html>", 200, "youtube_error"),
     ],
 )
-def test_an_answer_that_nobody_expects_is_tried_again(
-    bus: TestBus, showing: Any, path: str, body: str, status: int, code: str
+def test_an_answer_that_nobody_expects_may_pass(
+    showing: Any, path: str, body: str, status: int, code: str
 ) -> None:
     showing.answer(path, body, status=status)
 
-    failure = _failure(bus)
+    error = _error()
 
-    assert (failure.code, failure.tries) == (code, 4)
-    assert len(failure.message) < 500
-
-
-def test_captions_that_cannot_be_read_are_archived(
-    bus: TestBus, showing: Any, vault: Vault
-) -> None:
-    showing.answer("/api/timedtext", "<html>")
-
-    _failure(bus)
-
-    assert vault.objects.get(f"youtube/{VIDEO}/yt-dlp-captions.json3") == b"<html>"
+    assert (error.code, error.retryable) == (code, True)
+    assert len(error.message) < 500
 
 
-def test_no_connection_is_a_network_error(bus: TestBus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_cannot_be_read_are_archived(showing: Any) -> None:
+    names = {"captions.json3": "/api/timedtext", "player.json": PLAYER}
+    for name, path in names.items():
+        showing.answer(path, f"<html>no {name}")
+        archived: dict[str, bytes] = {}
+
+        _error(archived)
+
+        assert archived[f"yt-dlp-{name}"].decode() == f"<html>no {name}"
+
+
+def test_no_connection_is_a_network_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setenv("MENOS_YOUTUBE_SITE_URL", f"http://127.0.0.1:{port}")
 
-    assert _failure(bus).code == "network"
+    assert _error().code == "network"
 
 
 def test_all_requests_go_through_the_proxy_that_is_set(
@@ -197,16 +193,14 @@ def test_it_helps_where_the_first_source_is_refused(
     assert bus.call(TASK, VIDEO)["title"] == "A video"
 
 
-def test_without_it_the_error_says_how_to_install_it(
-    bus: TestBus, showing: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_it_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yt_dlp", None)  # what an import of nothing ends with
     monkeypatch.delitem(sys.modules, "menos_youtube.yt_dlp_session", raising=False)
 
-    failure = _failure(bus)
+    error = _error()
 
-    assert (failure.code, failure.tries) == ("source_unavailable", 1)
-    assert "pip install 'menos-youtube[yt-dlp]'" in failure.message
+    assert (error.code, error.retryable) == ("source_unavailable", False)
+    assert "pip install 'menos-youtube[yt-dlp]'" in error.message
 
 
 def _player(answers: Any, *tracks: str, **changes: Any) -> dict[str, Any]:
@@ -219,7 +213,14 @@ def _player(answers: Any, *tracks: str, **changes: Any) -> dict[str, Any]:
     return player
 
 
-def _failure(bus: TestBus) -> TaskFailed:
-    with pytest.raises(TaskFailed) as caught:
-        bus.call(TASK, VIDEO)
+def _error(archived: dict[str, bytes] | None = None) -> TaskError:
+    """How the source alone ends; ``archived`` takes the raw answers."""
+    kept = {} if archived is None else archived
+
+    def store(name: str, raw: bytes) -> str:
+        kept[name] = raw
+        return name
+
+    with pytest.raises(TaskError) as caught:
+        YtDlp().fetch(Wanted(VIDEO, ["en"], YoutubeSettings(), store))
     return caught.value
