@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +10,8 @@ import pytest
 from menos_bus import Permanent, Retryable, TaskFailed
 from menos_bus.testing import TestBus
 from menos_vault import Vault
-from menos_youtube.errors import from_data_api, from_library, next_quota_reset
+from menos_youtube.api_errors import from_data_api
+from menos_youtube.errors import from_library
 
 TASK = "tasks.ingest_youtube"
 URL = "https://www.youtube.com/watch?v=GJLlxj_dtq8"
@@ -181,7 +181,7 @@ def test_a_recorded_data_api_error_ends_with_its_code(
     if code == "api_key_invalid":
         assert "MENOS_YOUTUBE_API_KEY" in failure.message
     if code == "quota_exceeded":
-        assert f"{next_quota_reset():%Y-%m-%d %H:%M} UTC" in failure.message
+        assert f"{bus.quota('youtube').day.resets_at:%Y-%m-%d %H:%M} UTC" in failure.message
 
 
 def test_a_data_api_answer_that_is_no_json_is_tried_again(
@@ -238,22 +238,6 @@ def test_every_error_of_the_library_has_a_meaning() -> None:
 
     assert len(ours) > 10
     assert all(isinstance(error, Permanent | Retryable) for error in ours)
-
-
-@pytest.mark.parametrize(
-    ("now", "reset"),
-    [
-        ("2026-07-01T12:00", "2026-07-02T07:00"),
-        ("2026-01-15T07:59", "2026-01-15T08:00"),
-        ("2026-01-15T08:00", "2026-01-16T08:00"),
-        ("2026-03-08T09:00", "2026-03-09T07:00"),  # a day of 23 hours
-        ("2026-11-01T08:00", "2026-11-02T08:00"),  # a day of 25 hours
-    ],
-)
-def test_the_quota_resets_at_midnight_pacific_time(now: str, reset: str) -> None:
-    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
-
-    assert next_quota_reset(moment) == datetime.fromisoformat(reset).replace(tzinfo=UTC)
 
 
 def _failure(bus: TestBus) -> TaskFailed:

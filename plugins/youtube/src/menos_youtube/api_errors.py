@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from menos_bus import Permanent, Retryable, TaskError
+from menos_youtube.errors import seconds_of
 
 RATE_LIMIT_WAIT: Final = 60.0
 """Seconds until the Data API is asked again after "queries per minute"."""
@@ -56,7 +57,7 @@ def from_data_api(status: int, body: object, retry_after: str | None = None) -> 
         return Retryable(
             f"the YouTube Data API wants fewer requests: {said}",
             code="blocked",
-            after=_seconds(retry_after) or RATE_LIMIT_WAIT,
+            after=seconds_of(retry_after) or RATE_LIMIT_WAIT,
         )
     return Retryable(f"the YouTube Data API failed: {said}", code="youtube_error")
 
@@ -73,8 +74,3 @@ def _reasons(body: object) -> tuple[list[str], str]:
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _seconds(header: str | None) -> float | None:
-    # The other form, a date, is not worth a parser: the default wait does.
-    return float(header) if header and header.isdecimal() else None

@@ -16,7 +16,7 @@ no_transcript        no         there are captions, but none with text
 source_unavailable   no         ``MENOS_YOUTUBE_SOURCES`` names what is not there
 api_key_missing      no         lists of videos need ``MENOS_YOUTUBE_API_KEY``
 api_key_invalid      no         ``MENOS_YOUTUBE_API_KEY`` is wrong or may not be used
-quota_exceeded       no         the day's units of the Data API are spent
+quota_exceeded       no         the day's units of the Data API are spent; see the bus's quotas
 blocked              later      YouTube refuses this address, or wants fewer requests
 network              yes        no connection, or no answer in time
 youtube_error        yes        YouTube failed, or answered with something unknown
@@ -29,18 +29,13 @@ answer means is in :mod:`menos_youtube.playability`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
-from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Final, NamedTuple
 
 from menos_bus import Permanent, Retryable
 from menos_bus.errors import TaskError
 
 BLOCKED_WAIT: Final = 3600.0
 """Seconds until a blocked address asks again. YouTube's blocks last hours."""
-
-RATE_LIMIT_WAIT: Final = 60.0
-"""Seconds until the Data API is asked again after "queries per minute"."""
 
 _OWN_TRANSCRIPT: Final = "a transcript can be supplied with `transcript`"
 
@@ -126,21 +121,6 @@ _ERRORS: Final[Mapping[str, _Row]] = {
 :mod:`menos_youtube.playability` reads.
 """
 
-_KEY_REASONS: Final = frozenset(
-    {
-        "API_KEY_HTTP_REFERRER_BLOCKED",
-        "API_KEY_INVALID",
-        "API_KEY_IP_ADDRESS_BLOCKED",
-        "API_KEY_SERVICE_BLOCKED",
-        "accessNotConfigured",
-        "ipRefererBlocked",
-        "keyExpired",
-        "keyInvalid",
-    }
-)
-_QUOTA_REASONS: Final = frozenset({"dailyLimitExceeded", "quotaExceeded"})
-_RATE_REASONS: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
-
 
 def from_library(error: Exception, retry_after: str | None = None) -> TaskError:
     """Say what an exception of a library that talks to YouTube means for a task.
@@ -168,41 +148,6 @@ def named(name: str, reason: str = "") -> TaskError:
     return _raiseable(_ERRORS[name], reason)
 
 
-def from_data_api(
-    status: int, body: object, retry_after: str | None = None, now: datetime | None = None
-) -> TaskError:
-    """Say what an error answer of the Data API means for a task.
-
-    Args:
-        status: the HTTP status, 400 or more.
-        body: the parsed JSON, or anything else that came.
-        retry_after: the header of that name.
-        now: the present moment, for tests.
-    """
-    reasons, message = _reasons(body)
-    said = f"{message or 'no reason given'} (HTTP {status}, {', '.join(reasons) or 'unknown'})"
-    if _KEY_REASONS.intersection(reasons):
-        return Permanent(
-            f"the YouTube Data API refuses the key in MENOS_YOUTUBE_API_KEY: {said}; correct it, "
-            "or unset it to go without",
-            code="api_key_invalid",
-        )
-    if _QUOTA_REASONS.intersection(reasons):
-        resets = next_quota_reset(now)
-        return Permanent(
-            "today's quota of the YouTube Data API is spent; it resets at midnight Pacific Time, "
-            f"{resets:%Y-%m-%d %H:%M} UTC: try again then",
-            code="quota_exceeded",
-        )
-    if status == 429 or _RATE_REASONS.intersection(reasons):
-        return Retryable(
-            f"the YouTube Data API wants fewer requests: {said}",
-            code="blocked",
-            after=_seconds(retry_after) or RATE_LIMIT_WAIT,
-        )
-    return Retryable(f"the YouTube Data API failed: {said}", code="youtube_error")
-
-
 def unavailable() -> TaskError:
     """The error for an id that the Data API does not know: it answers 200 without items."""
     return named("VideoUnavailable")
@@ -218,18 +163,10 @@ def no_source(message: str) -> TaskError:
     return Permanent(message, code="source_unavailable")
 
 
-def next_quota_reset(now: datetime | None = None) -> datetime:
-    """When YouTube's quota day ends, in UTC: the next midnight in Los Angeles."""
-    zone = ZoneInfo("America/Los_Angeles")
-    today = (now or datetime.now(UTC)).astimezone(zone).date()
-    # From the calendar, since the day of a clock change has 23 or 25 hours.
-    return datetime.combine(today + timedelta(days=1), time(), zone).astimezone(UTC)
-
-
 def _raiseable(row: _Row, reason: str, retry_after: str | None = None) -> TaskError:
     message = row.message.replace("{reason}", reason)
     if row.retryable:
-        return Retryable(message, code=row.code, after=_seconds(retry_after) or row.after)
+        return Retryable(message, code=row.code, after=seconds_of(retry_after) or row.after)
     return Permanent(message, code=row.code)
 
 
@@ -240,20 +177,7 @@ def _name_and_text(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _reasons(body: object) -> tuple[list[str], str]:
-    """Collect the reasons of an answer in either of Google's two shapes, and its message."""
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return [], ""
-    items: list[Any] = [*_list(error.get("errors")), *_list(error.get("details"))]
-    reasons = [str(item["reason"]) for item in items if isinstance(item, dict) and "reason" in item]
-    return reasons, str(error.get("message", ""))[:300]
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _seconds(header: str | None) -> float | None:
+def seconds_of(header: str | None) -> float | None:
+    """The seconds that a header ``Retry-After`` says, if it says seconds."""
     # The other form, a date, is not worth a parser: the default wait does.
     return float(header) if header and header.isdecimal() else None

@@ -7,6 +7,7 @@ is not fetched again unless the caller asks for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from menos_bus import Permanent, progress
@@ -17,6 +18,7 @@ from menos_youtube.archive import Archive
 from menos_youtube.errors import named
 from menos_youtube.lookup import Lookup
 from menos_youtube.metadata import one_line
+from menos_youtube.quotas import transcript_turn
 from menos_youtube.record import Record
 from menos_youtube.settings import YoutubeSettings
 from menos_youtube.sources import Transcript, TranscriptSource, Wanted
@@ -121,7 +123,8 @@ class Ingest:
                 languages += [stored.language] if stored.language else []
             languages += [] if languages else self._settings.languages
         wanted = Wanted(self._request.video_id, languages, self._settings, self._archive.put)
-        return fetch_first(sources, wanted)
+        with nullcontext() if self._is_supplied else transcript_turn(self._settings):
+            return fetch_first(sources, wanted)
 
     def _without_transcript(self, error: Permanent) -> TaskError:
         """Keep what is known of a video that has no transcript, and say where."""

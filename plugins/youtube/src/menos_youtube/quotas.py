@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 from menos_bus import Quota
 from menos_youtube.costs import GENERAL, SEARCH
 from menos_youtube.settings import YoutubeSettings
@@ -38,6 +40,16 @@ def transcripts(settings: YoutubeSettings) -> Quota | None:
     if not settings.transcript_rate:
         return None
     return Quota(TRANSCRIPTS, rate=settings.transcript_rate, burst=_BURST)
+
+
+def transcript_turn(settings: YoutubeSettings) -> AbstractContextManager[object]:
+    """Wait for the turn of one transcript; to be entered before YouTube is asked for it.
+
+    Raises:
+        Deferred: the turn comes much later, or the store of the quotas does not answer.
+    """
+    quota = transcripts(settings)
+    return nullcontext() if quota is None else quota.spend()
 
 
 def all_quotas(settings: YoutubeSettings) -> list[Quota]:
