@@ -71,6 +71,20 @@ REDIS = os.environ.get("TEST_REDIS", "127.0.0.1:6379")
 BROKER = f"amqp://guest:guest@{RABBITMQ}//"
 
 
+@pytest.fixture(scope="session")
+def model() -> None:
+    """The embedding model, fetched once; CI must get it, a laptop without network need not."""
+    from menos_vault import Vault, VaultError, VaultSettings
+
+    with Vault(VaultSettings()) as vault:
+        try:
+            vault.embeddings.prepare()
+        except VaultError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"the embedding model cannot be had: {error}")
+            pytest.skip(f"the embedding model cannot be had: {error}")
+
+
 def _need(name: str, place: str) -> None:
     host, _, port = place.partition(":")
     try:

@@ -65,6 +65,20 @@ def test_it_waits_with_progress_and_ends_when_all_have_ended(choir, make_bus, ru
     assert ended.result == {"one": "ONE", "two": "TWO", "three": "THREE"}
 
 
+def test_a_look_goes_ahead_of_the_parts_without_being_a_call_with_priority(
+    choir, make_bus, run_as_worker
+):
+    bus = make_bus(choir)
+    parent = bus.submit("choir.shout_all", [list(WORDS)])
+
+    run_as_worker(bus, parent)
+
+    look = bus.app.ledger.find(parent)
+    assert look.queue == "choir.priority"
+    assert not look.message["headers"].get("menos_priority")
+    assert {bus.app.ledger.find(each).queue for each in members(bus)} == {"choir"}
+
+
 def test_looking_again_submits_nothing_twice(choir, make_bus, run_as_worker):
     bus = make_bus(choir)
     parent = bus.submit("choir.shout_all", [list(WORDS)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from menos_bus import send
+from menos_bus import BusUnavailable, CallError, Permanent, send
 
 
 def process_content(content_id: str, operations: Sequence[str], *, priority: bool) -> str:
@@ -16,16 +16,26 @@ def process_content(content_id: str, operations: Sequence[str], *, priority: boo
         The task id of that call.
 
     Raises:
-        CallError: it was not taken.
+        Permanent: there is no such task, or it does not take these operations.
+        BusUnavailable: it cannot be submitted now.
     """
     from celery import current_task
 
     call = current_task.request.id if current_task else None
     key = {"idempotency_key": f"{call}:process"} if call else {}
-    return send(
-        "tasks.process_content",
-        content_id=content_id,
-        operations=list(operations),
-        priority=priority,
-        **key,
-    )
+    try:
+        return send(
+            "tasks.process_content",
+            content_id=content_id,
+            operations=list(operations),
+            priority=priority,
+            **key,
+        )
+    except BusUnavailable:
+        raise
+    except CallError as error:
+        raise Permanent(
+            f"the video is stored as content {content_id}, but cannot be processed: "
+            f"{error.message}",
+            code=error.code,
+        ) from error
