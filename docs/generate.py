@@ -71,7 +71,10 @@ def env_example() -> str:
         for name, field in variables(cls):
             told = f"{field.description} ({_type(field, plain=True)})"
             parts.append(
-                "\n" + textwrap.fill(told, 98, initial_indent="# ", subsequent_indent="# ")
+                "\n"
+                + textwrap.fill(
+                    told, 98, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+                )
             )
             parts.append(f"\n# {name}={_plain_default(field)}\n")
     return "".join(parts)
@@ -137,6 +140,8 @@ def _plain_default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(value)
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 

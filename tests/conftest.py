@@ -71,21 +71,46 @@ REDIS = os.environ.get("TEST_REDIS", "127.0.0.1:6379")
 BROKER = f"amqp://guest:guest@{RABBITMQ}//"
 
 
+@pytest.fixture(scope="session")
+def model() -> None:
+    """The embedding model, fetched once; CI must get it, a laptop without network need not."""
+    from menos_vault import Vault, VaultError, VaultSettings
+
+    with Vault(VaultSettings()) as vault:
+        try:
+            vault.embeddings.prepare()
+        except VaultError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"the embedding model cannot be had: {error}")
+            pytest.skip(f"the embedding model cannot be had: {error}")
+
+
+def _need(name: str, place: str) -> None:
+    host, _, port = place.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except OSError:
+        reason = f"{name} does not run on {place}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """A Redis database for tests that use keys of their own; CI must have it."""
+    _need("Redis", REDIS)
+    return f"redis://{REDIS}/6"
+
+
 @pytest.fixture(scope="module")
 def services() -> Iterator[None]:
     """RabbitMQ and Redis on their standard ports; CI must have them, a laptop need not.
 
     Files of tests run side by side; those that use the same queues wait for each other here.
     """
-    for name, place in (("RabbitMQ", RABBITMQ), ("Redis", REDIS)):
-        host, _, port = place.partition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=2).close()
-        except OSError:
-            reason = f"{name} does not run on {place}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+    _need("RabbitMQ", RABBITMQ)
+    _need("Redis", REDIS)
     with FileLock(Path(tempfile.gettempdir()) / f"menos-bus-tests-{os.getuid()}.lock"):
         yield
 

@@ -94,11 +94,11 @@ def run_cli(
 PROBE = '''
 import os, time
 from pathlib import Path
-from menos_bus import Permanent, Retryable, hookimpl, progress
+from menos_bus import Permanent, Retryable, fan_out, hookimpl, progress
 
 @hookimpl
 def register_tasks(register):
-    for function in (echo, work, steps, note, refuse, die, panic, total, fan_out, stubborn):
+    for function in (echo, work, steps, note, refuse, die, panic, total, chorus, gather, stubborn):
         register(function)
     register(flaky, max_retries=2)
     register(broken, max_retries=1)
@@ -162,11 +162,17 @@ def stubborn() -> None:
 def total(numbers: list[int]) -> int:
     return sum(numbers)
 
-def fan_out() -> str:
+def chorus() -> str:
     """A chord: its parts run side by side, then their results are added up."""
     from celery import chord, current_task
 
     tasks = current_task.app.tasks
     parts = [tasks["probe.total"].s([n]) for n in range(3)]
     return chord(parts)(tasks["probe.total"].s()).id
+
+def gather(markers: list[str], until: str) -> list[str]:
+    """Work on each in a call of its own, and wait for all of them."""
+    calls = {marker: {"marker": marker, "until": until} for marker in markers}
+    ended = fan_out("probe.work", calls, stage="gathering")
+    return [outcome.result for outcome in ended.values()]
 '''

@@ -173,20 +173,6 @@ class Shell:
             )
 
 
-@pytest.fixture(scope="module")
-def model() -> None:
-    """The embedding model, fetched once; CI must get it, a laptop without network need not."""
-    from menos_vault import Vault, VaultError, VaultSettings
-
-    with Vault(VaultSettings()) as vault:
-        try:
-            vault.embeddings.prepare()
-        except VaultError as error:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"the embedding model cannot be had: {error}")
-            pytest.skip(f"the embedding model cannot be had: {error}")
-
-
 @pytest.mark.skipif(not shutil.which("curl"), reason="the pages call the bus with curl")
 @pytest.mark.usefixtures("model")
 @pytest.mark.parametrize("page", by_name([p for p in PAGES if any(map(is_run, commands(p)))]))

@@ -359,7 +359,7 @@ def test_whatever_a_task_raises_the_bus_goes_on(start):
 def test_a_chord_ends_and_leaves_nothing_to_run_again(start):
     bus = start()
 
-    body = bus.result("probe.fan_out")
+    body = bus.result("probe.chorus")
 
     outcome = poll(
         lambda: (o := _outcome_or_none(bus, body)) and o["state"] == "SUCCESS" and o,

@@ -281,3 +281,25 @@ def test_a_worker_serves_what_only_names_and_tells_the_plugins_of_a_call_that_it
         worker.wait(30)
 
     assert heard.read_text() == "probe.die FAILURE\n"
+
+
+def test_a_call_that_fans_out_ends_when_all_have_ended_though_a_worker_is_killed(
+    fleet_env, start_worker, tmp_path
+):
+    doomed, _ = start_worker(), start_worker()
+    markers = [str(tmp_path / f"m{number}") for number in range(12)]
+    until = tmp_path / "until"
+    words = ("call", "probe.gather", json.dumps(markers), str(until), "--no-wait")
+    task_id = run_cli(*words, env=fleet_env).stdout.strip()
+
+    def shown(*states):
+        outcome = json.loads(run_cli("result", task_id, "--json", env=fleet_env).stdout)
+        return outcome if outcome["state"] in states else None
+
+    waiting = poll(lambda: shown("PROGRESS"), what="progress")
+    doomed.kill()
+    until.touch()
+    ended = poll(lambda: shown("SUCCESS", "FAILURE"), 60, what="the end")
+
+    assert waiting["progress"] == {"stage": "gathering", "done": 0, "total": 12}
+    assert ended["result"] == ["worked"] * 12

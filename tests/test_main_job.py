@@ -19,20 +19,7 @@ TOPICS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def model() -> None:
-    """The embedding model, fetched once; CI must get it, a laptop without network need not."""
-    from menos_vault import Vault, VaultError, VaultSettings
-
-    vault = Vault(VaultSettings())
-    try:
-        vault.embeddings.prepare()
-    except VaultError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the embedding model cannot be had: {error}")
-        pytest.skip(f"the embedding model cannot be had: {error}")
-    finally:
-        vault.close()
+pytestmark = pytest.mark.usefixtures("model")
 
 
 def store(bus: RunningBus, name: str, text: str) -> str:

@@ -13,7 +13,7 @@ from kombu.entity import Queue
 from menos_bus.callbacks.guard import Forbidden, Guard
 from menos_bus.callbacks.signing import Signer
 from menos_bus.errors import FieldProblem, InvalidCall
-from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
+from menos_bus.messages.publish import AHEAD_HEADER, CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.messages.topology import queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
 from menos_bus.plugins.extensions import Extensions
@@ -80,7 +80,8 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
             except Forbidden as forbidden:
                 raise InvalidCall([FieldProblem("callback_url", str(forbidden))]) from None
             headers[CALLBACK_HEADER] = call.callback_url
-        options["queue"] = self._queue(plugin, priority=bool(headers.get(PRIORITY_HEADER)))
+        ahead = bool(headers.get(PRIORITY_HEADER) or headers.get(AHEAD_HEADER))
+        options["queue"] = self._queue(plugin, priority=ahead)
         return super().send_task(
             name,
             (),

@@ -38,6 +38,7 @@ def diagnose() -> Iterator[Check]:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
     _ = bus.app  # lets the plugins configure it, which one may fail at
     yield from map(_plugin, bus.plugins)
+    yield from _quotas(bus)
     yield from _embedded(bus) if settings.embedded else _fleet(bus)
 
 
@@ -90,6 +91,27 @@ def _plugin(plugin: Plugin) -> Check:
         said = plugin.reason or f"{len(plugin.tasks)} tasks on queue {plugin.name!r}"
         return Check(name, True, f"{plugin.state}, {said}")
     return Check(name, False, f"{plugin.state}: {plugin.reason}", _FIXES[plugin.state])
+
+
+def _quotas(bus: Bus) -> Iterator[Check]:
+    for name in bus.quotas:
+        try:
+            status = bus.quota(name)
+        except BusError as error:
+            yield Check("quotas", False, error.message, "see the message; metered calls wait")
+            return
+        if status.quota.limit is None:
+            continue
+        said = f"{status.used:,} of {status.quota.limit:,} units are used today"
+        if status.closed is not None:
+            said = f"closed by the service: {status.closed}"
+        resets = f"{status.day.resets_at:%Y-%m-%d %H:%M} UTC"
+        yield Check(
+            f"quota {name}",
+            status.remaining_without_priority != 0,
+            f"{said}; it resets {resets}",
+            f"calls go on after the reset, {resets}; those with priority may use a reserve",
+        )
 
 
 def _embedded(bus: Bus) -> Iterator[Check]:

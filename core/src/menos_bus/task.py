@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, NoReturn
 
 from celery import Task, states
@@ -17,7 +19,7 @@ from celery.exceptions import (
 
 from menos_bus.callbacks.outbox import submit_owed
 from menos_bus.errors import Deferred, TaskFailed
-from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
+from menos_bus.messages.publish import AHEAD_HEADER, CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.hookspecs import Proceed, Wait
 from menos_bus.quota.gate import WAITING_FOR_QUOTA
@@ -99,7 +101,8 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
         if self._runs_in_place:
             raise reason
         countdown = max(1, round(min(deferred.after, LONGEST_WAIT)))
-        self._send_again(reason, countdown=countdown, retries=tries)
+        more = {AHEAD_HEADER: True} if deferred.progress is not None else {}
+        self._send_again(reason, countdown=countdown, retries=tries, more_headers=more)
 
     def _fail(self, failure: Failure, error: BaseException | None = None) -> NoReturn:
         tries = self.request.retries + 1
@@ -114,8 +117,16 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
             raise outcome from error
         self._send_again(outcome, countdown=wait, retries=tries)
 
-    def _send_again(self, reason: TaskFailed, *, countdown: int, retries: int) -> NoReturn:
+    def _send_again(
+        self,
+        reason: TaskFailed,
+        *,
+        countdown: int,
+        retries: int,
+        more_headers: Mapping[str, Any] = MappingProxyType({}),
+    ) -> NoReturn:
         again = self.signature_from_request(self.request, countdown=countdown, retries=retries)
+        again.options["headers"] = {**(again.options.get("headers") or {}), **more_headers}
         if not self.request.is_eager:
             try:
                 again.apply_async()

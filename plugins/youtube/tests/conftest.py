@@ -1,140 +1,20 @@
-"""A local server in YouTube's place, and the recorded answers that it can give."""
+"""A bus with a local server in YouTube's place, and the recorded answers that it can give."""
 
 from __future__ import annotations
 
 import gzip
-import json
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 import menos_youtube.plugin
+from fake_youtube import CAPTIONS, WATCH_PAGE, FakeChannel, FakeYouTube, player
 from menos_bus.testing import TestBus
 from menos_vault import Vault, close_vault, open_vault
 
 RECORDED = Path(__file__).parents[3].parent / "shared" / "data" / "youtube"
-
-
-@dataclass
-class Asked:
-    """A request that the server got."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Answer:
-    body: bytes
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-class FakeYouTube:
-    """Answers by path; what has no answer is a 404. Several answers are given in turn."""
-
-    def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self._answers: dict[str, list[Answer]] = {}
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._serve()
-
-            def do_POST(self) -> None:
-                self._serve()
-
-            def _serve(self) -> None:
-                parts = urlsplit(self.path)
-                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                owner.asked.append(Asked(self.command, parts.path, query, dict(self.headers), body))
-                answers = owner._answers.get(parts.path) or [Answer(b"no such page", 404)]
-                answer = answers.pop(0) if len(answers) > 1 else answers[0]
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body)))
-                self.end_headers()
-                self.wfile.write(answer.body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    @property
-    def paths(self) -> list[str]:
-        return [asked.path for asked in self.asked]
-
-    def answer(
-        self, path: str, *bodies: bytes | str | dict[str, Any], status: int = 200, **headers: str
-    ) -> None:
-        """Give these answers, one after the other; the last one again and again."""
-        self._answers[path] = [
-            Answer(
-                body if isinstance(body, bytes) else _text(body).encode(),
-                status,
-                {name.replace("_", "-"): value for name, value in headers.items()},
-            )
-            for body in bodies
-        ]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def _text(body: str | dict[str, Any]) -> str:
-    return body if isinstance(body, str) else json.dumps(body)
-
-
-WATCH_PAGE = '<html><script>{"INNERTUBE_API_KEY":"test_key"}</script></html>'
-CAPTIONS = """<?xml version="1.0" encoding="utf-8" ?><transcript>
-<text start="0" dur="2.5">Hello &amp;amp; welcome</text>
-<text start="2" dur="3">to the
-second line</text>
-<text start="4.5" dur="1"></text>
-<text start="5" dur="2.25">&lt;i&gt;the end&lt;/i&gt;</text>
-</transcript>"""
-
-
-def player(*tracks: str, title: str | None = "A video", **changes: Any) -> dict[str, Any]:
-    """A player's answer. Tracks are language codes, with "asr:" before generated ones."""
-    caption_tracks = [
-        {
-            "baseUrl": f"https://www.youtube.com/api/timedtext?v=x&lang={track}",
-            "name": {"runs": [{"text": track}]},
-            "languageCode": track.removeprefix("asr:"),
-            **({"kind": "asr"} if track.startswith("asr:") else {}),
-        }
-        for track in tracks
-    ]
-    return {
-        "playabilityStatus": {"status": "OK"},
-        "captions": {"playerCaptionsTracklistRenderer": {"captionTracks": caption_tracks}},
-        "videoDetails": {"title": title, "author": "A channel", "lengthSeconds": "61"},
-        **changes,
-    }
 
 
 def read_recorded(name: str) -> bytes:
@@ -163,7 +43,7 @@ def youtube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeYou
     """A server in the place of YouTube's site and of the Data API; no key is set."""
     server = FakeYouTube()
     monkeypatch.chdir(tmp_path)  # no .env from elsewhere
-    for name in ("API_KEY", "PROXY", "TIMEOUT"):
+    for name in ("API_KEY", "LANGUAGES", "PROXY", "SOURCES", "TIMEOUT"):
         monkeypatch.delenv(f"MENOS_YOUTUBE_{name}", raising=False)
     monkeypatch.setenv("MENOS_YOUTUBE_SITE_URL", server.url)
     monkeypatch.setenv("MENOS_YOUTUBE_API_URL", f"{server.url}/v3")
@@ -196,3 +76,11 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
 def bus(youtube: FakeYouTube, vault: Vault) -> TestBus:
     """A bus of this plugin, with the local server and an empty vault."""
     return TestBus(menos_youtube.plugin)
+
+
+@pytest.fixture
+def channel(youtube: FakeYouTube, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], FakeChannel]:
+    """Make a channel with so many videos; a key is set, and transcripts need not wait."""
+    monkeypatch.setenv("MENOS_YOUTUBE_API_KEY", "s3cret")
+    monkeypatch.setenv("MENOS_YOUTUBE_TRANSCRIPT_RATE", "0")
+    return lambda videos: FakeChannel(youtube, videos)

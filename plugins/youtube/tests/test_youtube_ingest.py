@@ -159,6 +159,20 @@ def test_titles_are_data_whatever_they_contain(
     assert vault.records.get_content(result["content_id"]).title == title
 
 
+def test_halves_of_characters_and_zeros_in_youtube_s_answers_are_stored_as_something_else(
+    bus: TestBus, talking: Any, vault: Vault, answers: Any
+) -> None:
+    broken = "a\ud800b\0c"
+    details = {"title": broken, "author": broken, "shortDescription": broken, "keywords": [broken]}
+    talking.answer("/youtubei/v1/player", answers.player("en", videoDetails=details))
+
+    result = bus.call(TASK, URL)
+
+    content = vault.records.get_content(result["content_id"])
+    assert (content.title, content.tags) == ("a b c", ["a?bc"])
+    assert content.metadata["description"] == "a?bc"
+
+
 def test_the_first_preferred_language_is_taken_and_its_tag_stored(
     bus: TestBus, talking: Any, vault: Vault, answers: Any
 ) -> None:

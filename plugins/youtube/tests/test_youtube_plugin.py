@@ -26,6 +26,7 @@ HEAVY = {
     "surrealdb",
     "tokenizers",
     "youtube_transcript_api",
+    "yt_dlp",
 }
 
 
@@ -51,7 +52,7 @@ def test_the_task_s_schema_describes_and_bounds_every_parameter(bus: TestBus) ->
     assert spec.queue == "youtube"
     assert spec.summary.startswith("Store a YouTube video")
     assert set(schema["properties"]) == {
-        "url", "priority", "transcript", "title", "language", "refresh",
+        "url", "priority", "transcript", "title", "language", "refresh", "process",
     }  # fmt: skip
     assert schema["required"] == ["url"]
     assert all(field["description"] for field in schema["properties"].values())

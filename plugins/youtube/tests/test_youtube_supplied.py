@@ -1,8 +1,9 @@
-"""Transcripts that the caller supplies: plain text, SRT, WebVTT."""
+"""Transcripts that the caller supplies: plain text, SRT, WebVTT, json3, YouTube's XML."""
 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,10 +12,22 @@ from menos_bus import TaskFailed
 from menos_bus.testing import TestBus
 from menos_vault import Vault
 from menos_youtube.caption_text import parse_caption_text
-from menos_youtube.segments import Segment
+from menos_youtube.segments import Segment, index_json
 
+JSON3 = json.dumps(
+    {
+        "wireMagic": "pb3",
+        "events": [
+            {"tStartMs": 0, "dDurationMs": 60000, "id": 1, "wpWinPosId": 1},
+            {"tStartMs": 1000, "dDurationMs": 4000, "segs": [{"utf8": "First"}, {"utf8": " line"}]},
+            {"tStartMs": 2490, "dDurationMs": 500, "aAppend": 1, "segs": [{"utf8": "\n"}]},
+            {"tStartMs": 2500, "dDurationMs": 1500, "segs": [{"utf8": "Second"}]},
+        ],
+    }
+)
 TASK = "tasks.ingest_youtube"
 VIDEO = "GJLlxj_dtq8"
+_SPACE = {"utf8": " "}
 PLAIN = "First line.\n\nSecond paragraph."
 SRT = """1
 00:00:01,000 --> 00:00:02,500
@@ -74,10 +87,11 @@ def test_the_title_of_a_supplied_transcript_comes_from_oembed(
     [
         (SRT, "First line goes on\nSecond: 2 < 3 & 4 > 3", [[0, 1, 1.5], [19, 2.5, 3601.5]]),
         (VTT, "First line\nSecond", [[0, 1, 1.5], [11, 2.5, 1.5]]),
+        (JSON3, "First line\nSecond", [[0, 1, 1.5], [11, 2.5, 1.5]]),
     ],
-    ids=["srt", "vtt"],
+    ids=["srt", "vtt", "json3"],
 )
-def test_times_of_srt_and_vtt_become_segments(
+def test_times_become_segments(
     bus: TestBus, youtube: Any, vault: Vault, source: str, text: str, segments: list[list[float]]
 ) -> None:
     result = bus.call(TASK, VIDEO, transcript=source, title="T")
@@ -113,7 +127,8 @@ def test_a_title_alone_renames_without_a_request(bus: TestBus, talking: Any, vau
 
 
 @pytest.mark.parametrize(
-    "source", ["  \n ", "WEBVTT\n\nNOTE nothing\n", "1\n00:01,0 --> 00:02,0\n"]
+    "source",
+    ["  \n ", "WEBVTT\n\nNOTE nothing\n", "1\n00:01,0 --> 00:02,0\n", '{"events": [{"segs": []}]}'],
 )
 def test_a_transcript_without_text_is_refused(
     bus: TestBus, youtube: Any, vault: Vault, source: str
@@ -160,3 +175,84 @@ def test_no_word_is_lost(source: str, texts: list[str]) -> None:
 
     assert segments is not None
     assert [segment.text for segment in segments] == texts
+
+
+def test_recorded_json3_says_what_its_srt_says(recorded: Any) -> None:
+    json3 = parse_caption_text(recorded("captions/manual.json3.json").decode())
+
+    assert json3 == parse_caption_text(recorded("captions/manual.expected.srt").decode())
+    assert len(json3.segments or ()) == 151
+
+
+def test_generated_json3_has_each_word_once_and_times_that_do_not_overlap(recorded: Any) -> None:
+    source = recorded("captions/asr.json3.json.gz").decode()
+
+    text, segments = parse_caption_text(source)
+
+    assert segments is not None
+    said = [event for event in json.loads(source)["events"] if "aAppend" not in event]
+    words = "".join(piece["utf8"] for event in said for piece in [*event.get("segs", ()), _SPACE])
+    assert text.split() == words.split()
+    assert segments[0] == Segment("in the comments all right oh good I", 0, 3)
+    assert all(one.start + one.duration <= two.start + 0.001 for one, two in pairwise(segments))
+
+
+@pytest.mark.parametrize("name", ["recorded", "small"])
+def test_youtube_s_xml_is_read_as_youtube_transcript_api_reads_it(
+    recorded: Any, answers: Any, bus: TestBus, talking: Any, vault: Vault, name: str
+) -> None:
+    raw = answers.CAPTIONS
+    if name == "recorded":
+        raw = recorded("transcript-api/transcript.xml.static").decode()
+    talking.answer("/api/timedtext", raw)
+
+    content = vault.records.get_content(bus.call(TASK, VIDEO)["content_id"])
+
+    text, segments = parse_caption_text(raw)
+    assert vault.objects.get(content.objects["text"]).decode() == text
+    assert vault.objects.get(content.objects["segments"]) == index_json(segments or [])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{",
+        "{ curly words",
+        "[1, 2]",
+        '{"events": 5}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+    ],
+    ids=["brace", "words", "list", "no events", "deep list", "deep object"],
+)
+def test_what_only_looks_like_json3_is_plain_text(source: str) -> None:
+    assert parse_caption_text(source) == (source, None)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        5,
+        {"segs": [{"utf8": "x"}]},
+        {"tStartMs": "1", "segs": [{"utf8": "x"}]},
+        {"tStartMs": True, "segs": [{"utf8": "x"}]},
+        {"tStartMs": -1, "segs": [{"utf8": "x"}]},
+        {"tStartMs": 10**400, "segs": [{"utf8": "x"}]},
+        {"tStartMs": 1, "segs": [{"utf8": 5}, 5]},
+        {"tStartMs": 1, "segs": 5},
+    ],
+)
+def test_strange_events_are_left_out(event: Any) -> None:
+    good = {"tStartMs": 2, "dDurationMs": "long", "segs": [{"utf8": "good"}]}
+
+    text, segments = parse_caption_text(json.dumps({"events": [event, good]}))
+
+    assert (text, segments) == ("good", [Segment("good", 0.002, 0)])
+
+
+def test_xml_entities_of_a_transcript_are_not_expanded() -> None:
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
+
+    text, _ = parse_caption_text(f'{bomb}<transcript><text start="1">&b;</text></transcript>')
+
+    assert text == "&b;"

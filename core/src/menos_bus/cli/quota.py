@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from datetime import datetime
+from typing import Final
 
 import click
 
 from menos_bus.bus import Bus
 from menos_bus.cli.output import json_option, print_json, says_errors
 from menos_bus.quota.status import Status
+
+_WIDTH: Final = 30
+"""Characters of a bar."""
 
 
 @click.command()
@@ -30,40 +34,33 @@ def quota(name: str | None, as_json: bool) -> None:
 
 
 def _print(found: list[Status]) -> None:
-    from rich.console import Console
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    width = max(len(status.quota.name) for status in found)
     for status in found:
-        line = Table.grid(padding=(0, 2))
-        line.add_column(style="bold")
-        line.add_column(width=30)
-        line.add_column(justify="right")
-        line.add_column()
-        limit = status.quota.limit
-        if limit is None:
-            line.add_row(Text(status.quota.name), "", "", f"{status.used:,} uses today")
-        else:
-            left = status.remaining_without_priority
-            colour = "red" if not left else "yellow" if (status.percentage or 0) > 75 else "green"
-            bar = ProgressBar(
-                total=max(1, limit),
-                completed=min(status.used, limit) if limit else 1,
-                complete_style=colour,
-                finished_style=colour,
-            )
-            kept = f", {status.quota.reserve:,} kept for priority" if status.quota.reserve else ""
-            line.add_row(
-                Text(status.quota.name),
-                bar,
-                f"{status.percentage} %",
-                f"{status.used:,} of {limit:,} units{kept}",
-            )
-        console.print(line)
+        name = click.style(status.quota.name.ljust(width), bold=True)
+        click.echo(f"{name}  {_bar(status)}  {_counts(status)}")
         for told in _tell(status):
-            console.print(Text(f"  {told}"))
+            click.echo(f"  {told}")
+
+
+def _bar(status: Status) -> str:
+    """Used, free, and kept for priority calls; blank without a limit."""
+    limit, reserve = status.quota.limit, status.quota.reserve
+    if limit is None:
+        return " " * _WIDTH
+    left = status.remaining_without_priority
+    used = _WIDTH if not limit else min(_WIDTH, math.ceil(_WIDTH * status.used / limit))
+    kept = min(_WIDTH - used, math.ceil(_WIDTH * reserve / limit) if limit else 0)
+    colour = "red" if not left else "yellow" if left < limit / 4 else "green"
+    free = "░" * (_WIDTH - used - kept)
+    return click.style("█" * used, fg=colour) + free + click.style("▒" * kept, fg="blue")
+
+
+def _counts(status: Status) -> str:
+    quota = status.quota
+    if quota.limit is None:
+        return f"{status.used:,} uses today"
+    kept = f", {quota.reserve:,} kept for priority (▒)" if quota.reserve else ""
+    return f"{status.percentage:5.1f} %  {status.used:,} of {quota.limit:,} units{kept}"
 
 
 def _tell(status: Status) -> list[str]:

@@ -22,6 +22,9 @@ from menos_bus.tasks.envelope import digest_of
 ACCEPTED_HEADER: Final = "menos_accepted"
 """Marks a message that is in the ledger; a worker takes any other as one from outside."""
 PRIORITY_HEADER: Final = "menos_priority"
+AHEAD_HEADER: Final = "menos_ahead"
+"""Marks a call that only looks how far others are. It goes ahead in the queue, where it would else
+wait behind all of them, and has no other privilege of a call with priority."""
 CALLBACK_HEADER: Final = "menos_callback_url"
 
 PUBLISH_SECONDS: Final = 10.0

@@ -5,6 +5,7 @@ One clock counts, Redis's own, so that hosts whose clocks differ agree about the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -34,8 +35,9 @@ if not now then
 end
 """
 # KEYS: the day's hash, the lease, the pace. ARGV: a clock for tests, units, allowed (or none), when
-# the day starts and ends, when its counts go, how long the lease lives, interval (or none), burst,
-# patience. The pace follows the generic cell rate algorithm (ITU-T I.371, virtual scheduling).
+# the day starts and ends, how long after it its counts are kept, how long the lease lives, interval
+# (or none), burst, patience. The pace follows the generic cell rate algorithm (ITU-T I.371, virtual
+# scheduling).
 _RESERVE: Final = (
     _NOW
     + """
@@ -58,7 +60,7 @@ if interval then
 end
 redis.call('SET', KEYS[2], 'open', 'EX', ARGV[7])
 used = redis.call('HINCRBY', KEYS[1], 'used', units)
-redis.call('EXPIREAT', KEYS[1], ARGV[6])
+redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[5]) - now) + tonumber(ARGV[6]))
 return answer('granted', used, wait)
 """
 )
@@ -111,7 +113,7 @@ class RedisQuotaStore:
             "" if allowed is None else allowed,
             day.start,
             day.end,
-            int(day.end) + _KEPT_SECONDS,
+            _KEPT_SECONDS,
             int(LEASE_SECONDS),
             *(("", "", "") if pace is None else (pace.interval, pace.burst, pace.patience)),
         ]
@@ -133,10 +135,11 @@ class RedisQuotaStore:
 
     def close(self, bucket: str, day: Day, reason: str) -> None:
         """Grant nothing more of this day."""
-        key = _day_key(bucket, day)
-        with _answering():
-            self._redis.hset(key, "closed", reason)
-            self._redis.expireat(key, int(day.end) + _KEPT_SECONDS)
+        key, keep = _day_key(bucket, day), math.ceil(day.end - self.now()) + _KEPT_SECONDS
+        with _answering(), self._redis.pipeline() as both:
+            both.hset(key, "closed", reason)
+            both.expire(key, keep)
+            both.execute()
 
     def usage(self, bucket: str, day: Day) -> Usage:
         """What was used of a day."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
 import time
@@ -23,7 +24,11 @@ from menos_bus.quota.store import (
 )
 
 FILE: Final = "quota.sqlite3"
-_BUSY_SECONDS: Final = 10.0
+_BUSY_SECONDS: Final = 30.0
+"""How long to wait for other processes."""
+_LOOK_SECONDS: Final = 0.005
+"""The longest time between two tries to be the one that writes. SQLite's own waiting goes up to
+100 ms, in which others, who do not wait, take their turn again and again."""
 _KEPT_SECONDS: Final = 3 * 24 * 3600
 """How long the counts of a day are kept after it."""
 
@@ -132,10 +137,10 @@ class SQLiteQuotaStore:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
             use_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             # One by one: `executescript` would end the transaction.
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
@@ -154,7 +159,7 @@ class SQLiteQuotaStore:
     def _write(self) -> Iterator[sqlite3.Connection]:
         with self._answering():
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             try:
                 yield connection
             except BaseException:
@@ -188,6 +193,19 @@ class SQLiteQuotaStore:
             (lease.bucket, lease.id, self.now()),
         )
         return settled.rowcount > 0
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0, _LOOK_SECONDS))  # noqa: S311 - no secret
 
 
 def _take_turn(db: sqlite3.Connection, bucket: str, pace: Pace | None, now: float) -> float:

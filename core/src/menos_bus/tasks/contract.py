@@ -12,6 +12,8 @@ from typing import Final
 PUBLIC_TASKS: Final[dict[str, str]] = {
     "tasks.ingest_youtube": "youtube",
     "tasks.ingest_youtube_with_callback": "youtube",
+    "tasks.ingest_youtube_playlist": "youtube",
+    "tasks.ingest_youtube_channel": "youtube",
     "tasks.store_content": "content",
     "tasks.process_content": "content",
     "tasks.list_content": "content",

@@ -1,4 +1,7 @@
-"""A transcript that the caller supplies: plain text, SRT or WebVTT, told apart by its looks."""
+"""A transcript in whatever form it comes, told apart by its looks.
+
+Plain text, SRT, WebVTT, and what YouTube itself sends: json3 and its first XML format.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import html
 import re
 from typing import Final, NamedTuple
 
+from menos_youtube.json3 import read_json3
 from menos_youtube.segments import Segment, join, tidy
+from menos_youtube.timedtext import read_timedtext
 
 _TIME: Final = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMING: Final = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
@@ -23,16 +28,22 @@ class CaptionText(NamedTuple):
 
 
 def parse_caption_text(source: str) -> CaptionText:
-    """Read a transcript. Whatever has no line of SRT or WebVTT times is plain text.
+    """Read a transcript. What is neither of YouTube's and has no line of times is plain text.
 
     Returns:
         The text, empty if there is none, and the segments, ``None`` for plain text.
     """
-    lines = source.removeprefix("\ufeff").splitlines()
-    is_vtt = bool(lines) and lines[0].startswith("WEBVTT")
-    if not is_vtt and not any(map(_TIMING.fullmatch, lines)):
-        return CaptionText("\n".join(line.rstrip() for line in lines).strip(), None)
-    segments = tidy(_cues(lines, is_vtt=is_vtt))
+    source = source.removeprefix("\ufeff")
+    found = read_json3(source)
+    if found is None:
+        found = read_timedtext(source)
+    if found is None:
+        lines = source.splitlines()
+        is_vtt = bool(lines) and lines[0].startswith("WEBVTT")
+        if not is_vtt and not any(map(_TIMING.fullmatch, lines)):
+            return CaptionText("\n".join(line.rstrip() for line in lines).strip(), None)
+        found = _cues(lines, is_vtt=is_vtt)
+    segments = tidy(found)
     return CaptionText(join(segments), segments)
 
 

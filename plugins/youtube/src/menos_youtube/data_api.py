@@ -1,63 +1,175 @@
-"""The YouTube Data API v3: ``videos.list`` (1 unit), the only method that this plugin calls."""
+"""The YouTube Data API v3: one method per function, each request paid from its quota."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import httpx
 
-from menos_bus import Permanent
-from menos_youtube.errors import from_data_api, from_library, unavailable
+from menos_bus import Permanent, Quota
+from menos_youtube import quotas
+from menos_youtube.api_errors import from_data_api, spent_reason
+from menos_youtube.channel_name import ChannelName
+from menos_youtube.costs import COSTS, SEARCH
+from menos_youtube.errors import from_library, unavailable
 from menos_youtube.settings import YoutubeSettings
+
+PAGE: Final = 50
+"""Ids in one ``videos.list``, and items on one page, at most."""
 
 # Only what is kept. Thumbnails as they come, since YouTube adds sizes.
 _FIELDS: Final = (
     "items(id,snippet(title,description,channelId,channelTitle,publishedAt,tags,defaultLanguage,"
     "defaultAudioLanguage,liveBroadcastContent,thumbnails),contentDetails(duration),"
-    "statistics(viewCount,likeCount))"
+    "statistics(viewCount,likeCount,commentCount))"
 )
+_ITEM_FIELDS: Final = (
+    "nextPageToken,pageInfo(totalResults),items(snippet(title,resourceId/videoId),"
+    "contentDetails(videoPublishedAt))"
+)
+_CHANNEL_FIELDS: Final = "items(id,snippet(title,customUrl),contentDetails(relatedPlaylists))"
+_UNSENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.InvalidURL,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)
+"""What httpx raises when a request has surely not left: its units are given back."""
 
 
 def fetch_video(video_id: str, settings: YoutubeSettings) -> bytes:
-    """Ask for one video; the settings have a key.
+    """Ask for one video: ``videos.list``, 1 unit.
 
     Returns:
         The answer as it came; it has an item.
 
     Raises:
-        Permanent: ``video_unavailable``, ``api_key_invalid``, ``quota_exceeded``.
-        Retryable: ``blocked``, ``network``, ``youtube_error``.
+        Permanent: ``video_unavailable``, and what :func:`_call` raises.
     """
-    if settings.api_key is None:
-        raise Permanent("MENOS_YOUTUBE_API_KEY is not set", code="api_key_invalid")
-    try:
-        with client(settings) as http:
-            response = http.get(
-                f"{settings.api_url}/videos",
-                params={
-                    "part": "snippet,contentDetails,statistics",
-                    "id": video_id,
-                    "fields": _FIELDS,
-                },
-                # In a header, since URLs end up in logs.
-                headers={"X-Goog-Api-Key": settings.api_key.get_secret_value()},
-            )
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise from_library(error) from error
-    try:
-        body = response.json()
-    except ValueError as error:
-        if response.is_success:
-            raise from_library(error) from error
-        body = None
-    if not response.is_success:
-        raise from_data_api(response.status_code, body, response.headers.get("Retry-After"))
-    if not (isinstance(body, dict) and body.get("items")):
+    response = fetch_videos([video_id], settings)
+    if not _object(response).get("items"):
         raise unavailable()
     return response.content
+
+
+def fetch_videos(video_ids: Sequence[str], settings: YoutubeSettings) -> httpx.Response:
+    """Ask for up to :data:`PAGE` videos: ``videos.list``, 1 unit.
+
+    The answer has no item for what is private, removed or was never there.
+    """
+    return _call(
+        "videos.list",
+        settings,
+        part="snippet,contentDetails,statistics",
+        id=",".join(video_ids),
+        fields=_FIELDS,
+    )
+
+
+def fetch_playlist_page(
+    playlist_id: str, token: str | None, settings: YoutubeSettings
+) -> httpx.Response:
+    """Ask for one page of a playlist: ``playlistItems.list``, 1 unit.
+
+    Raises:
+        Permanent: ``playlist_not_found``, and what :func:`_call` raises.
+    """
+    more = {"pageToken": token} if token else {}
+    return _call(
+        "playlistItems.list",
+        settings,
+        part="snippet,contentDetails",
+        playlistId=playlist_id,
+        maxResults=str(PAGE),
+        fields=_ITEM_FIELDS,
+        **more,
+    )
+
+
+def fetch_channel(name: ChannelName, settings: YoutubeSettings) -> httpx.Response:
+    """Ask for a channel with its list of uploads: ``channels.list``, 1 unit.
+
+    The answer has no item if there is no such channel. A custom name (``/c/…``) is tried as a
+    handle, which most of them have become.
+    """
+    by = {
+        "id": {"id": name.value},
+        "handle": {"forHandle": name.value},
+        "user": {"forUsername": name.value},
+        "custom": {"forHandle": f"@{name.value}"},
+    }[name.kind]
+    return _call(
+        "channels.list", settings, part="snippet,contentDetails", fields=_CHANNEL_FIELDS, **by
+    )
+
+
+def search_channel(text: str, settings: YoutubeSettings) -> httpx.Response:
+    """Look for channels by words: ``search.list``, 1 unit of its own bucket."""
+    return _call(
+        "search.list",
+        settings,
+        part="snippet",
+        type="channel",
+        q=text,
+        maxResults="5",
+        fields="items(id(channelId))",
+    )
 
 
 def client(settings: YoutubeSettings) -> httpx.Client:
     """An HTTP client with the settings' timeout and proxy. It follows no redirects."""
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
     return httpx.Client(timeout=settings.timeout, proxy=proxy)
+
+
+def _call(method: str, settings: YoutubeSettings, **params: str) -> httpx.Response:
+    """Make one request, pay for it, and see that its answer is one.
+
+    Raises:
+        QuotaExceeded, Deferred: see :meth:`menos_bus.Quota.spend`.
+        Permanent: ``api_key_missing``, ``api_key_invalid``, and what the method's answers mean.
+        Retryable: ``blocked``, ``network``, ``youtube_error``.
+    """
+    if settings.api_key is None:
+        raise Permanent(
+            "this needs a key of the YouTube Data API: set MENOS_YOUTUBE_API_KEY",
+            code="api_key_missing",
+        )
+    cost = COSTS[method]
+    quota = quotas.search(settings) if cost.bucket is SEARCH else quotas.general(settings)
+    try:
+        with client(settings) as http, quota.spend(cost.units, unsent=_UNSENT):
+            response = http.get(
+                f"{settings.api_url}/{method.partition('.')[0]}",
+                params=params,
+                # In a header, since URLs end up in logs.
+                headers={"X-Goog-Api-Key": settings.api_key.get_secret_value()},
+            )
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise from_library(error) from error
+    if not response.is_success:
+        _fail(response, quota)
+    try:
+        body = response.json()
+    except ValueError as error:
+        raise from_library(error) from error
+    if not isinstance(body, dict):
+        raise from_library(ValueError("the answer is no JSON object"))
+    return response
+
+
+def _fail(response: httpx.Response, quota: Quota) -> None:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if (reason := spent_reason(body)) is not None:
+        quota.close(reason)
+    raise from_data_api(response.status_code, body, response.headers.get("Retry-After"))
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    found: dict[str, Any] = response.json()
+    return found

@@ -6,19 +6,25 @@ is not fetched again unless the caller asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from menos_bus import progress
-from menos_vault import Content, ContentNotFound, Vault, content_id
+from menos_bus import Permanent, progress
+from menos_bus.errors import TaskError
+from menos_vault import Content, Vault
 from menos_youtube import archive
-from menos_youtube.caption_text import parse_caption_text
-from menos_youtube.errors import no_transcript
-from menos_youtube.metadata import Metadata, from_data_api, from_oembed, from_player, one_line
-from menos_youtube.segments import Segment, index_json, join
+from menos_youtube.archive import Archive
+from menos_youtube.errors import named
+from menos_youtube.lookup import Lookup
+from menos_youtube.metadata import one_line
+from menos_youtube.quotas import transcript_turn
+from menos_youtube.record import Record
 from menos_youtube.settings import YoutubeSettings
-from menos_youtube.video_id import watch_url
+from menos_youtube.sources import Transcript, TranscriptSource, Wanted
+from menos_youtube.sources.archived import read_archived
+from menos_youtube.sources.order import choose, fetch_first
+from menos_youtube.sources.supplied import Supplied
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,9 @@ class Request:
 
     Attributes:
         video_id: its id.
-        transcript: the caller's own transcript; plain text, SRT or WebVTT.
+        transcript: the caller's own transcript; plain text, SRT, WebVTT or json3.
         title: the caller's own title.
-        languages: languages of captions, the preferred one first; empty for the default.
+        languages: languages of captions, the preferred one first; empty for those of the settings.
         refresh: fetch again what the vault has.
     """
 
@@ -40,146 +46,118 @@ class Request:
     refresh: bool = False
 
 
-class _Transcript(NamedTuple):
-    text: str
-    segments: list[Segment] | None
-    language: str | None
-    source: str
-    raw_key: str
-
-
 class Ingest:
     """One run of ``tasks.ingest_youtube``."""
 
     def __init__(self, request: Request, vault: Vault, settings: YoutubeSettings) -> None:
         """Look up what the vault has of the video."""
         self._request = request
-        self._vault = vault
+        self._is_supplied = request.transcript is not None
         self._settings = settings
-        self._stored = _find(vault, f"yt:{request.video_id}")
-        self._metadata = Metadata()
-        self._metadata_key: str | None = None
+        self._archive = Archive(vault.objects, request.video_id, refresh=request.refresh)
+        self._record = Record(vault, request.video_id, self._archive)
+        self._lookup = Lookup(request.video_id, self._archive, settings)
 
     def run(self) -> Content:
-        """Store the video, or find that it is stored.
+        """Store the video, complete what is missing of it, or find that nothing is.
 
         Raises:
-            TaskError: see :mod:`menos_youtube.errors`.
+            TaskError: see :mod:`menos_youtube.errors`. Without a transcript the metadata is stored
+                all the same, if there is any.
             VaultError: the vault does not take it.
         """
-        title = self._request.title
-        if self._stored is not None and self._is_complete(self._stored):
-            if title and title != self._stored.title:
-                return self._vault.records.update_content(self._stored.id, title=title)
-            return self._stored
-        progress("metadata")
-        if self._settings.api_key is not None:
-            self._learn(archive.DATA_API, self._ask_data_api, from_data_api)
-        progress("transcript")
-        supplied = self._request.transcript
-        transcript = self._fetch() if supplied is None else self._take(supplied)
-        if not (title or self._metadata.title):
-            self._learn(archive.OEMBED, self._ask_oembed, from_oembed)
+        needed = self._needed()
+        if not needed:
+            return self._record.rename(self._request.title)
+        # First, since a wrong setting must not cost quota.
+        sources = self._sources() if "transcript" in needed else []
+        if "metadata" in needed:
+            progress("metadata")
+            self._lookup.ask_data_api(may_be_unknown=self._is_supplied)
+        transcript = None
+        if "transcript" in needed:
+            progress("transcript")
+            try:
+                transcript = self._find_transcript(sources)
+            except Permanent as error:
+                raise self._without_transcript(error) from error
+        if "metadata" in needed:
+            self._complete_metadata()
         progress("storing")
-        return self._store(transcript)
+        return self._record.write(self._title(), self._lookup, transcript)
 
-    def _is_complete(self, stored: Content) -> bool:
-        text = stored.objects.get("text")
-        if self._request.refresh or text is None or not self._vault.objects.exists(text):
+    def _needed(self) -> set[str]:
+        """Which parts have to be found: ``metadata``, ``transcript``."""
+        if self._request.refresh or not self._record.has_transcript:
+            return {"metadata", "transcript"}
+        lost = self._record.lost()
+        needed = lost & {"metadata"}
+        if lost - {"metadata"} or self._is_another_transcript():
+            needed.add("transcript")
+        return needed
+
+    def _is_another_transcript(self) -> bool:
+        stored, supplied = self._record.stored, self._request.transcript
+        if supplied is None or stored is None:
             return False
-        if self._request.transcript is None:
-            return True
-        raw = archive.key(self._request.video_id, archive.SUPPLIED)
+        key = self._archive.key(archive.SUPPLIED)
         return (
-            stored.objects.get("transcript") == raw
-            and self._vault.objects.exists(raw)
-            and self._vault.objects.get(raw) == self._request.transcript.encode()
+            stored.objects.get("transcript") != key or self._archive.get(key) != supplied.encode()
         )
 
-    def _learn(
-        self, name: str, ask: Callable[[], bytes | None], read: Callable[[bytes], Metadata]
-    ) -> None:
-        """Add what an answer says, one that was archived if there is one."""
-        key = archive.key(self._request.video_id, name)
-        if not self._request.refresh and self._vault.objects.exists(key):
-            raw: bytes | None = self._vault.objects.get(key)
-        elif (raw := ask()) is not None:
-            self._vault.objects.put(key, raw)
-        if raw is not None:
-            self._metadata = self._metadata.completed_by(read(raw))
-            self._metadata_key = self._metadata_key or key
+    def _sources(self) -> list[TranscriptSource]:
+        """Who is asked for a transcript; a caller's own one is the only source of its call."""
+        if self._request.transcript is not None:
+            return [Supplied(self._request.transcript)]
+        return choose(self._settings.sources)
 
-    def _ask_data_api(self) -> bytes:
-        from menos_youtube.data_api import fetch_video
+    def _find_transcript(self, sources: Sequence[TranscriptSource]) -> Transcript:
+        stored = self._record.stored
+        languages = list(self._request.languages)
+        if not self._is_supplied:
+            if self._lookup.metadata.live is not None:
+                raise named("LiveVideo")
+            if stored is not None and self._record.has_transcript and not self._request.refresh:
+                if (found := read_archived(stored, self._archive)) is not None:
+                    return found
+                languages += [stored.language] if stored.language else []
+            languages += [] if languages else self._settings.languages
+        wanted = Wanted(self._request.video_id, languages, self._settings, self._archive.put)
+        with nullcontext() if self._is_supplied else transcript_turn(self._settings):
+            return fetch_first(sources, wanted)
 
-        return fetch_video(self._request.video_id, self._settings)
-
-    def _ask_oembed(self) -> bytes | None:
-        from menos_youtube.oembed import fetch_oembed
-
-        return fetch_oembed(self._request.video_id, self._settings)
-
-    def _fetch(self) -> _Transcript:
-        from menos_youtube.transcripts import fetch_transcript
-
-        video_id = self._request.video_id
-        found = fetch_transcript(video_id, self._request.languages or ["en"], self._settings)
-        raw_key = archive.key(video_id, archive.CAPTIONS)
-        self._vault.objects.put(raw_key, found.captions)
-        player_key = archive.key(video_id, archive.PLAYER)
-        self._vault.objects.put(player_key, found.player)
-        self._metadata = self._metadata.completed_by(from_player(found.player))
-        self._metadata_key = self._metadata_key or player_key
-        source = "generated captions" if found.generated else "captions"
-        return _Transcript(join(found.segments), found.segments, found.language, source, raw_key)
-
-    def _take(self, supplied: str) -> _Transcript:
-        text, segments = parse_caption_text(supplied)
-        if not text:
-            raise no_transcript()
-        raw_key = archive.key(self._request.video_id, archive.SUPPLIED)
-        self._vault.objects.put(raw_key, supplied.encode())
-        language = next(iter(self._request.languages), self._metadata.language)
-        return _Transcript(text, segments, language, "caller", raw_key)
-
-    def _store(self, transcript: _Transcript) -> Content:
-        video_id, objects = self._request.video_id, {"transcript": transcript.raw_key}
-        objects["text"] = archive.key(video_id, archive.TEXT)
-        self._vault.objects.put(objects["text"], transcript.text.encode())
-        earlier = self._stored.objects if self._stored is not None else {}
-        if transcript.segments is not None or "segments" in earlier:
-            # The record keeps the name of every object: an outdated list of seconds is emptied.
-            objects["segments"] = archive.key(video_id, archive.SEGMENTS)
-            self._vault.objects.put(objects["segments"], index_json(transcript.segments or []))
-        if self._metadata_key is not None:
-            objects["metadata"] = self._metadata_key
-        known = self._stored.title if self._stored is not None else None
-        title = self._request.title or self._metadata.title or known
-        return self._vault.records.put_content(
-            f"yt:{video_id}",
-            content_type="youtube",
-            title=title or f"YouTube video {video_id}",
-            author=self._metadata.author,
-            url=watch_url(video_id),
-            language=transcript.language,
-            tags=self._metadata.tags or None,
-            metadata={
-                **self._metadata.details,
-                "video_id": video_id,
-                "transcript_source": transcript.source,
-            },
-            objects=objects,
-            status="stored",
+    def _without_transcript(self, error: Permanent) -> TaskError:
+        """Keep what is known of a video that has no transcript, and say where."""
+        says_nothing = self._is_supplied or error.code == "quota_exceeded"
+        if says_nothing or self._record.has_transcript:
+            return error
+        self._lookup.read_players()
+        if self._lookup.metadata.title is None:
+            self._lookup.ask_oembed()
+        if self._lookup.metadata.title is None:
+            return error
+        content = self._record.write_without_transcript(self._title(), self._lookup, error.message)
+        return Permanent(
+            f"{error.message}; its metadata is kept as content {content.id}", code=error.code
         )
+
+    def _complete_metadata(self) -> None:
+        """Add what came with the transcript, and ask who needs no key for what is missing."""
+        self._lookup.read_players()
+        titles = (self._request.title, self._lookup.metadata.title, self._known_title())
+        lost = self._lookup.key is None and "metadata" in self._record.lost()
+        if lost or not any(titles):
+            self._lookup.ask_oembed()
+
+    def _known_title(self) -> str | None:
+        return self._record.stored.title if self._record.stored is not None else None
+
+    def _title(self) -> str:
+        found, known = self._lookup.metadata.title, self._known_title()
+        title = (found or known) if self._request.refresh else (known or found)
+        return self._request.title or title or f"YouTube video {self._request.video_id}"
 
 
 def clean_title(title: str | None) -> str | None:
     """A caller's title on one line; ``None`` if nothing is left of it."""
     return one_line(title or "") or None
-
-
-def _find(vault: Vault, resource_key: str) -> Content | None:
-    try:
-        return vault.records.get_content(content_id(resource_key))
-    except ContentNotFound:
-        return None

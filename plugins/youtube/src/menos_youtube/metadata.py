@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
+from menos_youtube.description import find_chapters, find_urls
+
+_LIVE: Final = {"live": "isLive", "upcoming": "isUpcoming"}
 _DURATION: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
@@ -26,14 +29,19 @@ class Metadata:
         author: the channel's name.
         language: BCP 47 tag of what is spoken in it.
         tags: the uploader's keywords.
-        details: ``description``, ``channel_id``, ``published_at`` (ISO 8601), ``duration_seconds``,
-            ``view_count``, ``like_count``; only those that are known.
+        live: ``live`` or ``upcoming``, of a video that has no recording yet.
+        details: ``description``, its ``urls`` and its ``chapters`` (each ``start`` in seconds and
+            ``title``), ``channel_id``, ``channel_url``, ``published_at`` (ISO 8601),
+            ``duration_seconds``, ``view_count``, ``like_count``, ``comment_count``, ``thumbnails``
+            (each ``url``, ``width``, ``height``, and its ``size`` if that has a name); only those
+            that are known.
     """
 
     title: str | None = None
     author: str | None = None
     language: str | None = None
     tags: list[str] = field(default_factory=list)
+    live: str | None = None
     details: dict[str, JsonValue] = field(default_factory=dict)
 
     def completed_by(self, other: Metadata) -> Metadata:
@@ -48,34 +56,43 @@ def from_data_api(raw: bytes) -> Metadata:
     item = items[0] if isinstance(items, list) and items else None
     snippet = _part(item, "snippet")
     statistics = _part(item, "statistics")
+    live = _text(snippet, "liveBroadcastContent")
     return Metadata(
         title=_text(snippet, "title"),
         author=_text(snippet, "channelTitle"),
         language=_text(snippet, "defaultAudioLanguage") or _text(snippet, "defaultLanguage"),
         tags=_texts(snippet, "tags"),
-        details=_known(
+        live=live if live in ("live", "upcoming") else None,
+        details=_details(
             description=_text(snippet, "description", keep_lines=True),
+            duration=_duration(_text(_part(item, "contentDetails"), "duration")),
             channel_id=_text(snippet, "channelId"),
             published_at=_text(snippet, "publishedAt"),
-            duration_seconds=_duration(_text(_part(item, "contentDetails"), "duration")),
             view_count=_number(statistics, "viewCount"),
             like_count=_number(statistics, "likeCount"),
+            comment_count=_number(statistics, "commentCount"),
+            thumbnails=_thumbnails(snippet.get("thumbnails")),
         ),
     )
 
 
 def from_player(raw: bytes) -> Metadata:
     """Read the answer of ``youtubei/v1/player``, which the transcript is found by."""
-    video = _part(_object(raw), "videoDetails")
+    answer = _object(raw)
+    video = _part(answer, "videoDetails")
+    about = _part(_part(answer, "microformat"), "playerMicroformatRenderer")
     return Metadata(
         title=_text(video, "title"),
         author=_text(video, "author"),
         tags=_texts(video, "keywords"),
-        details=_known(
+        live=next((name for name in ("live", "upcoming") if video.get(_LIVE[name]) is True), None),
+        details=_details(
             description=_text(video, "shortDescription", keep_lines=True),
+            duration=_number(video, "lengthSeconds"),
             channel_id=_text(video, "channelId"),
-            duration_seconds=_number(video, "lengthSeconds"),
+            published_at=_text(about, "publishDate"),
             view_count=_number(video, "viewCount"),
+            thumbnails=_thumbnails(_part(video, "thumbnail").get("thumbnails")),
         ),
     )
 
@@ -83,7 +100,14 @@ def from_player(raw: bytes) -> Metadata:
 def from_oembed(raw: bytes) -> Metadata:
     """Read the answer of ``/oembed``."""
     answer = _object(raw)
-    return Metadata(title=_text(answer, "title"), author=_text(answer, "author_name"))
+    thumbnail = {name: answer.get(f"thumbnail_{name}") for name in ("url", "width", "height")}
+    return Metadata(
+        title=_text(answer, "title"),
+        author=_text(answer, "author_name"),
+        details=_details(
+            channel_url=_text(answer, "author_url"), thumbnails=_thumbnails([thumbnail])
+        ),
+    )
 
 
 def one_line(text: str) -> str:
@@ -94,7 +118,7 @@ def one_line(text: str) -> str:
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -108,12 +132,18 @@ def _text(part: dict[str, Any], name: str, *, keep_lines: bool = False) -> str |
     value = part.get(name)
     if not isinstance(value, str):
         return None
-    return (value.strip() if keep_lines else one_line(value)) or None
+    return (_storable(value).strip() if keep_lines else one_line(value)) or None
 
 
 def _texts(part: dict[str, Any], name: str) -> list[str]:
     value = part.get(name)
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+    texts = value if isinstance(value, list) else []
+    return [_storable(text) for text in texts if isinstance(text, str)]
+
+
+def _storable(text: str) -> str:
+    """A text without halves of characters and zeros, which JSON can hold and databases cannot."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _number(part: dict[str, Any], name: str) -> int | None:
@@ -129,5 +159,35 @@ def _duration(text: str | None) -> int | None:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def _known(**values: JsonValue) -> dict[str, JsonValue]:
+def _details(
+    *, description: str | None = None, duration: int | None = None, **values: JsonValue
+) -> dict[str, JsonValue]:
+    """Put together what is known, with what stands in the description."""
+    if description is not None:
+        # Empty lists too: the record is merged, and an earlier description may have had some.
+        values["urls"] = [*find_urls(description)]
+        chapters = find_chapters(description, duration)
+        values["chapters"] = [chapter._asdict() for chapter in chapters]
+    values |= {"description": description, "duration_seconds": duration}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _thumbnails(items: object) -> list[JsonValue] | None:
+    """The thumbnails of a list, or of an object that names their sizes.
+
+    YouTube adds names, so none is looked for.
+    """
+    if isinstance(items, dict):
+        named = [({"size": _storable(size)}, item) for size, item in items.items()]
+    else:
+        named = [({}, item) for item in (items if isinstance(items, list) else [])]
+    found: list[JsonValue] = []
+    for size, item in named:
+        if isinstance(item, dict) and isinstance(item.get("url"), str):
+            sides = {side: item.get(side) for side in ("width", "height")}
+            found.append({**size, "url": _storable(item["url"]), **_pixels(sides)})
+    return found or None
+
+
+def _pixels(sides: dict[str, Any]) -> dict[str, JsonValue]:
+    return {name: n for name, n in sides.items() if type(n) is int and 0 < n < 100_000}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from menos_bus import Check, hookimpl
+from menos_bus import Check, Quota, hookimpl
+from menos_youtube.quotas import all_quotas
 from menos_youtube.settings import YoutubeSettings
-from menos_youtube.tasks import ingest_youtube
+from menos_youtube.tasks import ingest_youtube, ingest_youtube_channel, ingest_youtube_playlist
 
 
 @hookimpl
@@ -19,7 +20,8 @@ def register_settings(register: Callable[[type], None]) -> None:
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.ingest_youtube``, and under a second name with a callback that must be given.
 
-    A failed request is tried again after up to 5, 10 and 20 s; a blocked one says itself when.
+    Lists of videos are tasks of their own. A failed request is tried again after up to 5, 10 and
+    20 s; a blocked one says itself when.
     """
     tries = {"max_retries": 3, "retry_backoff": 5}
     register(ingest_youtube, name="tasks.ingest_youtube", **tries)
@@ -29,6 +31,15 @@ def register_tasks(register: Callable[..., None]) -> None:
         positional=["url", "callback_url"],
         **tries,
     )
+    register(ingest_youtube_playlist, name="tasks.ingest_youtube_playlist", **tries)
+    register(ingest_youtube_channel, name="tasks.ingest_youtube_channel", **tries)
+
+
+@hookimpl
+def register_quotas(register: Callable[[Quota], None]) -> None:
+    """Declare the buckets of the Data API, and the pace of transcripts."""
+    for quota in all_quotas(YoutubeSettings()):
+        register(quota)
 
 
 @hookimpl

@@ -20,12 +20,13 @@ class Segment:
 def tidy(segments: Iterable[Segment]) -> list[Segment]:
     """Put each text on one line, drop empty ones, and end each where the next one starts.
 
-    YouTube's durations are times on screen, so that one segment overlaps the next.
+    YouTube's durations are times on screen, so that one segment overlaps the next. Halves of
+    characters, which JSON can hold and files cannot, become question marks.
     """
     kept = [
         Segment(text, segment.start, segment.duration)
         for segment in segments
-        if (text := " ".join(segment.text.split()))
+        if (text := " ".join(segment.text.encode(errors="replace").decode().split()))
     ]
     return [
         Segment(segment.text, round(segment.start, 3), round(_length(segment, following), 3))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -9,26 +11,33 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
+from menos_youtube import archive
 from menos_youtube.settings import YOUTUBE, YoutubeSettings
 
+WATCH: Final = "/watch"
 PLAYER: Final = "/youtubei/v1/player"
 CAPTIONS: Final = "/api/timedtext"
 
 
 class SiteAdapter(HTTPAdapter):
-    """Sends requests for YouTube to ``site_url``, with a timeout, and keeps the raw answers.
+    """Sends requests for YouTube to ``site_url``, with a timeout, and archives the raw answers.
 
     Attributes:
-        answers: path → body of the last good answer, of :data:`PLAYER` and :data:`CAPTIONS`.
+        player: the player's last good answer.
+        captions_key: the object key of the last caption file.
+        retry_after: the header of that name in the last answer that was an error.
     """
 
-    def __init__(self, settings: YoutubeSettings) -> None:
-        """Take site, timeout and proxy from the settings."""
+    def __init__(self, settings: YoutubeSettings, store: Callable[[str, bytes], str]) -> None:
+        """Take site, timeout and proxy from the settings; ``store`` takes an answer and a name."""
         super().__init__()
         self._site = settings.site_url
         self._timeout = settings.timeout
         self._proxy = settings.proxy.get_secret_value() if settings.proxy else None
-        self.answers: dict[str, bytes] = {}
+        self._store = store
+        self.player: bytes | None = None
+        self.captions_key = ""
+        self.retry_after: str | None = None
 
     def send(
         self,
@@ -53,19 +62,31 @@ class SiteAdapter(HTTPAdapter):
             proxies = get_environ_proxies(sent.url or "")
         response = super().send(sent, stream, timeout or self._timeout, verify, cert, proxies)
         response.request = request
-        path = urlsplit(asked).path
-        if path in (PLAYER, CAPTIONS) and response.ok:
-            self.answers[path] = response.content
+        if response.ok:
+            self._keep(urlsplit(asked).path, response)
+        else:
+            self.retry_after = response.headers.get("Retry-After")
         return response
 
+    def _keep(self, path: str, response: requests.Response) -> None:
+        if path == WATCH:
+            self._store(archive.WATCH, gzip.compress(response.content, mtime=0))
+        elif path == PLAYER:
+            self.player = response.content
+            self._store(archive.PLAYER, response.content)
+        elif path == CAPTIONS:
+            self.captions_key = self._store(archive.CAPTIONS, response.content)
 
-def open_session(settings: YoutubeSettings) -> tuple[requests.Session, SiteAdapter]:
+
+def open_session(
+    settings: YoutubeSettings, store: Callable[[str, bytes], str]
+) -> tuple[requests.Session, SiteAdapter]:
     """Make a session for one transcript, and the adapter that carries all its requests.
 
     Neither is thread-safe.
     """
     session = requests.Session()
-    adapter = SiteAdapter(settings)
+    adapter = SiteAdapter(settings, store)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session, adapter

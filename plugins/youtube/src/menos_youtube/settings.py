@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from menos_youtube.costs import GENERAL, SEARCH
 
 YOUTUBE: Final = "https://www.youtube.com"
+_TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}")
+_Words = Annotated[tuple[str, ...], NoDecode]
 
 
 class YoutubeSettings(BaseSettings):
@@ -43,6 +48,73 @@ class YoutubeSettings(BaseSettings):
         description="Proxy for all requests, such as `http://user:password@proxy:3128`, for hosts "
         "whose address YouTube blocks. By default HTTPS_PROXY and NO_PROXY count.",
     )
+    sources: _Words = Field(
+        ("youtube-transcript-api",),
+        min_length=1,
+        description="Who is asked for transcripts, separated by commas, in this order: "
+        "`youtube-transcript-api`; `yt-dlp`, which needs `pip install 'menos-youtube[yt-dlp]'`; "
+        "and what other plugins register.",
+    )
+    languages: _Words = Field(
+        ("en",),
+        min_length=1,
+        description="Preferred languages of captions, as BCP 47 tags separated by commas, the best "
+        "first. If there is none of them, the spoken language is taken.",
+    )
+
+    quota_limit: int = Field(
+        GENERAL.limit, ge=0, description="Units of the Data API that the key has a day."
+    )
+    quota_reserve: int | None = Field(
+        None,
+        ge=0,
+        description="Units of them that only calls with `priority` may use. By default a tenth.",
+    )
+    quota_zone: str = Field(
+        "America/Los_Angeles", description="The time zone whose midnight resets the units."
+    )
+    quota_policy: Literal["fail", "wait"] = Field(
+        "fail",
+        description="What a call without `priority` does when no units are left for it: `fail` at "
+        "once, or `wait` until the reset. Calls with `priority` always wait.",
+    )
+    search_limit: int = Field(
+        SEARCH.limit,
+        ge=0,
+        description="Calls of `search.list` that the key has a day; only a channel's `/c/` URL "
+        "needs one.",
+    )
+    transcript_rate: float = Field(
+        2.0,
+        ge=0,
+        le=1000,
+        description="Transcripts that all workers together fetch a second on average, after the "
+        "first 10; 0 for as fast as it goes. YouTube blocks addresses that ask too often.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in ("sources", "languages"):
+            if isinstance(listed := values.get(name), str):
+                values[name] = tuple(item.strip() for item in listed.split(",") if item.strip())
+        return values
+
+    @model_validator(mode="after")
+    def _reserve_fits(self) -> YoutubeSettings:
+        if (self.quota_reserve or 0) > self.quota_limit:
+            raise ValueError(
+                "MENOS_YOUTUBE_QUOTA_RESERVE is more than MENOS_YOUTUBE_QUOTA_LIMIT: lower it"
+            )
+        return self
+
+    @field_validator("languages")
+    @classmethod
+    def _language_tags(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        for tag in tags:
+            if not _TAG.fullmatch(tag):
+                raise ValueError(f"{tag!r} is no BCP 47 tag such as `en` or `pt-BR`")
+        return tags
 
     @field_validator("api_url", "site_url")
     @classmethod

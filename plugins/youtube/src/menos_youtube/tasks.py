@@ -2,69 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
-from menos_bus import Permanent
+from menos_youtube import fields
+from menos_youtube.channel_name import parse_channel
+from menos_youtube.playlist_id import parse_playlist_id
+from menos_youtube.report import Report, ingest_all
 from menos_youtube.video_id import parse_video_id
 
-MAX_TRANSCRIPT = 2_000_000
-"""Characters of a supplied transcript: some 12 hours of speech as SRT."""
+if TYPE_CHECKING:
+    from menos_youtube.collection import Listing
 
 
-def _names_a_video(url: str) -> str:
-    """Refuse what is no video at the door already, before anything is queued."""
-    try:
-        parse_video_id(url)
-    except Permanent as refused:
-        reason = refused.message.removeprefix("url: ")
-        raise PydanticCustomError("invalid_url", "{reason}", {"reason": reason}) from None
-    return url
+class Ingested(TypedDict):
+    """The result of :func:`ingest_youtube`; ``process_task_id`` only with ``process``."""
 
-
-Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$", max_length=35)]
+    status: Literal["success"]
+    content_id: str
+    title: str
+    process_task_id: NotRequired[str]
 
 
 def ingest_youtube(
-    url: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=2048,
-            description="The video: any form of its YouTube URL, or its 11-character id.",
-        ),
-        AfterValidator(_names_a_video),
-    ],
-    priority: Annotated[
-        bool, Field(description="Goes ahead in the queue, and may use the quota's reserve.")
-    ] = False,
-    transcript: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=MAX_TRANSCRIPT,
-            description="Your own transcript, instead of YouTube's captions: plain text, SRT or "
-            "WebVTT, told apart by their looks.",
-        ),
-    ] = None,
-    title: Annotated[
-        str | None,
-        Field(min_length=1, max_length=500, description="Your own title, instead of YouTube's."),
-    ] = None,
-    language: Annotated[
-        Language | Annotated[list[Language], Field(min_length=1, max_length=20)] | None,
-        Field(
-            description="Preferred language of the captions as a BCP 47 tag, or several, the best "
-            "first; by default `en`. If there is none of them, the spoken language is taken. With "
-            "`transcript`: its language."
-        ),
-    ] = None,
-    refresh: Annotated[
-        bool, Field(description="Fetch everything again, though the vault has the video.")
-    ] = False,
-) -> dict[str, str]:
+    url: fields.VideoUrl,
+    priority: fields.Priority = False,
+    transcript: fields.Transcript = None,
+    title: fields.Title = None,
+    language: fields.Language = None,
+    refresh: fields.Refresh = False,
+    process: fields.Process = [],  # noqa: B006 - each call gets a checked copy
+) -> Ingested:
     """Store a YouTube video: its transcript with times, title, author and other metadata.
 
     A video that the vault has already is answered from there, without any request, unless
@@ -72,23 +41,89 @@ def ingest_youtube(
 
     Returns:
         ``{"status": "success", "content_id": …, "title": …}``; the id is what
-        ``tasks.process_content`` takes.
+        ``tasks.process_content`` takes. With ``process``, also the id of that call.
 
     Raises:
         TaskError: see :mod:`menos_youtube.errors` for the codes.
     """
-    video_id = parse_video_id(url)
-
     from menos_vault import open_vault
     from menos_youtube.ingest import Ingest, Request, clean_title
     from menos_youtube.settings import YoutubeSettings
 
     request = Request(
-        video_id,
+        parse_video_id(url),
         transcript=transcript,
         title=clean_title(title),
         languages=[language] if isinstance(language, str) else language or [],
         refresh=refresh,
     )
     content = Ingest(request, open_vault(), YoutubeSettings()).run()
-    return {"status": "success", "content_id": content.id, "title": content.title}
+    result: Ingested = {"status": "success", "content_id": content.id, "title": content.title}
+    if process:
+        from menos_youtube.follow_up import process_content
+
+        result["process_task_id"] = process_content(content.id, process, priority=priority)
+    return result
+
+
+def ingest_youtube_playlist(
+    url: fields.PlaylistUrl,
+    limit: fields.Limit = fields.MAX_VIDEOS,
+    priority: fields.Priority = False,
+    language: fields.Language = None,
+    process: fields.Process = [],  # noqa: B006 - each call gets a checked copy
+) -> Report:
+    """Store the videos of a YouTube playlist, each by a call of ``tasks.ingest_youtube``.
+
+    Videos that the vault has are skipped. The call ends when all of its videos have ended, and
+    succeeds also if some of them failed; see ``status`` and each video's own. It needs the key of
+    the Data API, and costs 1 unit for 50 videos of the list and 1 for 50 that are new.
+
+    Returns:
+        How many were stored, skipped and failed, and what became of each.
+
+    Raises:
+        TaskError: the list could not be had; see :mod:`menos_youtube.errors` for the codes.
+    """
+    playlist_id = parse_playlist_id(url)
+    collection = _listing().playlist(playlist_id, limit)
+    return ingest_all(collection, _options(priority, language, process))
+
+
+def ingest_youtube_channel(
+    url: fields.ChannelUrl,
+    limit: fields.Limit = 50,
+    since: fields.Since = None,
+    priority: fields.Priority = False,
+    language: fields.Language = None,
+    process: fields.Process = [],  # noqa: B006 - each call gets a checked copy
+) -> Report:
+    """Store the newest videos of a YouTube channel, each by a call of ``tasks.ingest_youtube``.
+
+    Made to be called again and again, with ``since`` or without: videos that the vault has are
+    skipped. Otherwise as ``tasks.ingest_youtube_playlist``; finding the channel costs 1 unit.
+
+    Returns:
+        How many were stored, skipped and failed, and what became of each.
+
+    Raises:
+        TaskError: the list could not be had; see :mod:`menos_youtube.errors` for the codes.
+    """
+    collection = _listing().channel(parse_channel(url), limit, since)
+    return ingest_all(collection, _options(priority, language, process))
+
+
+def _listing() -> Listing:
+    from celery import current_task
+
+    from menos_vault import open_vault
+    from menos_youtube.collection import Listing
+    from menos_youtube.settings import YoutubeSettings
+
+    return Listing(current_task.request.id, open_vault(), YoutubeSettings())
+
+
+def _options(priority: bool, language: Any, process: list[str]) -> dict[str, Any]:
+    """The arguments that the call of each video gets as well."""
+    given = {"priority": priority, "language": language, "process": process}
+    return {name: value for name, value in given.items() if value}
