@@ -150,7 +150,7 @@ class LocalIndex:
             places = self._tables.places(slots)
             marked = {}
             if expression is not None and slots:
-                marked = self._tables.marked(expression, slots, MARKS)
+                marked = self._tables.marked(words.expression(words.long(asked)), slots, MARKS)
         return [
             Found(
                 places[slot],

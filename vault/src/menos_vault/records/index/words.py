@@ -37,6 +37,11 @@ def telling(found: Sequence[str], frequency: Callable[[str], int], passages: int
     return rare if any(counts[term] for term in rare) else list(found)
 
 
+def long(found: Sequence[str]) -> list[str]:
+    """Leave out the words of up to three letters, if there are others: most of them say nothing."""
+    return [term for term in found if len(term) > 3] or list(found)
+
+
 def expression(found: Sequence[str]) -> str:
     """Return the FTS5 expression that any of these words satisfies."""
     return " OR ".join(f'"{term}"' for term in found)
