@@ -26,11 +26,56 @@ QUESTIONS = {
     14_050: "Why does sourdough bread rise?",
 }
 
-TALK = (
-    "the train to the north leaves from platform nine at a quarter past ten and stops in every "
-    "village along the old line until it comes to the harbour where passengers change for the "
-    "express which has a restaurant a sleeping car and seats that must be reserved"
-).split(" ")
+TALK = [
+    "the",
+    "train",
+    "to",
+    "the",
+    "north",
+    "leaves",
+    "from",
+    "platform",
+    "nine",
+    "at",
+    "a",
+    "quarter",
+    "past",
+    "ten",
+    "and",
+    "stops",
+    "in",
+    "every",
+    "village",
+    "along",
+    "the",
+    "old",
+    "line",
+    "until",
+    "it",
+    "comes",
+    "to",
+    "the",
+    "harbour",
+    "where",
+    "passengers",
+    "change",
+    "for",
+    "the",
+    "express",
+    "which",
+    "has",
+    "a",
+    "restaurant",
+    "a",
+    "sleeping",
+    "car",
+    "and",
+    "seats",
+    "that",
+    "must",
+    "be",
+    "reserved",
+]
 
 
 def captions() -> str:
