@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 from kombu import Connection
 
+from fake_youtube import FakeYouTube
 from running import MENOS_BUS, PROBE, RunningBus, poll
 
 
@@ -183,3 +184,27 @@ def start(clean_env: dict[str, str]) -> Iterator[Callable[..., RunningBus]]:
             bus.kill()
         if bus.process.stdout is not None:
             bus.process.stdout.close()
+
+
+@pytest.fixture
+def youtube() -> Iterator[FakeYouTube]:
+    server = FakeYouTube()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def start_at(youtube: FakeYouTube, start: Callable[..., RunningBus]) -> Callable[..., RunningBus]:
+    """Start a bus whose YouTube is the local server."""
+
+    def start_at(**settings: str) -> RunningBus:
+        return start(
+            MENOS_YOUTUBE_API_KEY="s3cret",
+            MENOS_YOUTUBE_API_URL=f"{youtube.url}/v3",
+            MENOS_YOUTUBE_SITE_URL=youtube.url,
+            MENOS_YOUTUBE_TRANSCRIPT_RATE="0",
+            NO_PROXY="127.0.0.1",
+            **settings,
+        )
+
+    return start_at

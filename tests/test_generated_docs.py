@@ -94,7 +94,8 @@ def codes() -> set[str]:
 
 def _codes(tree: ast.AST) -> Iterator[str]:
     # Where a call takes a code by position.
-    position = {"Failure": 0, "_Row": 0, "TaskFailed": 1, "Permanent": 1, "Retryable": 1}
+    position = {"Failure": 0, "_Row": 0}
+    position |= dict.fromkeys(("TaskFailed", "Permanent", "Retryable", "Deferred"), 1)
     for node in ast.walk(tree):
         values: list[ast.expr | None] = []
         match node:

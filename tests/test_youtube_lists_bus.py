@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from fake_youtube import FakeChannel, FakeYouTube
 from running import RunningBus, poll
 
 PLAYLIST = "tasks.ingest_youtube_playlist"
 LIST_ID = "PL" + "p" * 32
-
-
-@pytest.fixture
-def youtube() -> Iterator[FakeYouTube]:
-    server = FakeYouTube()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def start_at(youtube: FakeYouTube, start: Callable[..., RunningBus]) -> Callable[[], RunningBus]:
-    """Start a bus whose YouTube is the local server."""
-
-    def start_at(**settings: str) -> RunningBus:
-        return start(
-            MENOS_YOUTUBE_API_KEY="s3cret",
-            MENOS_YOUTUBE_API_URL=f"{youtube.url}/v3",
-            MENOS_YOUTUBE_SITE_URL=youtube.url,
-            MENOS_YOUTUBE_TRANSCRIPT_RATE="0",
-            NO_PROXY="127.0.0.1",
-            **settings,
-        )
-
-    return start_at
 
 
 def test_500_videos_cost_20_units_though_the_bus_is_killed_in_the_middle(

@@ -12,7 +12,6 @@ from menos_bus.errors import BusUnavailable, Deferred, PluginError
 if TYPE_CHECKING:
     from menos_bus.outcomes.outcome import Outcome
 
-WAITING_FOR_CALLS: Final = "waiting_for_calls"
 _SHARE: Final = 0.05
 """The part of its age that a call waits between two looks, so it ends at most this much later."""
 _LONGEST: Final = 60.0
@@ -65,7 +64,7 @@ def fan_out(
     age = time.time() - entry.accepted_at if entry is not None else 0.0
     raise Deferred(
         f"{len(ended)} of {len(calls)} calls of {task} have ended",
-        WAITING_FOR_CALLS,
+        "waiting_for_calls",
         after=min(age * _SHARE, _LONGEST),
         progress=(stage, len(ended), len(calls)),
     )

@@ -22,7 +22,6 @@ from menos_bus.errors import Deferred, TaskFailed
 from menos_bus.messages.publish import AHEAD_HEADER, CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.hookspecs import Proceed, Wait
-from menos_bus.quota.gate import WAITING_FOR_QUOTA
 from menos_bus.tasks.envelope import split_reserved
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.retry import LONGEST_WAIT, Failure, RetryPolicy
@@ -82,7 +81,7 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
                 break
             answer = self._ask_gate()
         if isinstance(answer, Wait):
-            raise Deferred(answer.reason, WAITING_FOR_QUOTA, after=answer.seconds)
+            raise Deferred(answer.reason, "waiting_for_quota", after=answer.seconds)
 
     def _ask_gate(self) -> Proceed | Wait | None:
         return self.hooks.acquire_quota(

@@ -17,7 +17,6 @@ from menos_bus.quota.store import Answer, Day, Lease, Pace, QuotaStore, StoreDow
 
 logger = logging.getLogger(__name__)
 
-WAITING_FOR_QUOTA: Final = "waiting_for_quota"
 LONGEST_PAUSE: Final = 5.0
 """Seconds that a task waits in place for its turn; for a later one it leaves its worker."""
 LONGEST_WAIT: Final = 3600.0
@@ -72,7 +71,7 @@ class Gate:
             raise Deferred(down.message, down.code, after=_STORE_WAIT) from down
         if answer.verdict is Verdict.TOO_FAST:
             text = f"quota {name!r} allows {quota.rate:g} uses a second: its turn comes later"
-            raise Deferred(text, WAITING_FOR_QUOTA, after=answer.wait)
+            raise Deferred(text, "waiting_for_quota", after=answer.wait)
         if answer.verdict is not Verdict.GRANTED:
             self._refuse(quota, lease.day, answer, priority=priority)
         if answer.wait > 0:
@@ -146,7 +145,7 @@ class Gate:
             raise QuotaExceeded(f"{what}; {resets}: call again then")
         # Not all at one moment, when there is something again.
         wait = min(max(1.0, day.end - answer.now), LONGEST_WAIT) + random.uniform(0, 5)  # noqa: S311
-        raise Deferred(f"{what}; {resets}", WAITING_FOR_QUOTA, after=wait)
+        raise Deferred(f"{what}; {resets}", "waiting_for_quota", after=wait)
 
 
 def _allowed(quota: Quota, *, priority: bool) -> int | None:
