@@ -145,27 +145,6 @@ def test_an_own_model_that_is_damaged_is_named(
             LocalEmbeddings(settings.model_copy(update={"model_path": tmp_path})).prepare()
 
 
-def test_reindexing_writes_all_vectors_with_the_new_model(
-    settings: VaultSettings, tiny_model: Path
-) -> None:
-    with Vault(settings.model_copy(update={"model_path": tiny_model})) as vault:
-        old = np.ones((2, 4), dtype=np.float32)
-        for key in ("a", "b"):
-            content = vault.records.put_content(key, content_type="text", title="T")
-            chunks = [Chunk(index=index, text=f"cat {key}") for index in range(2)]
-            vault.records.replace_chunks(content.id, chunks, old, model="old")
-        seen: list[tuple[int, int]] = []
-
-        assert vault.reindex(lambda done, total: seen.append((done, total))) == 4
-        assert vault.reindex() == 4
-
-        assert seen == [(1, 2), (2, 2)]
-        query = vault.embeddings.embed_query("cat a")
-        hits = vault.records.search(query, model=vault.embeddings.model, limit=2)
-        assert [hit.chunk.text for hit in hits] == ["cat a", "cat a"]
-        assert hits[0].score == pytest.approx(1, abs=1e-5)
-
-
 def test_the_runtime_leaves_nothing_in_the_home_and_reports_to_nobody(
     tiny_model: Path, tmp_path: Path
 ) -> None:

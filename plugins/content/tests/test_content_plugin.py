@@ -37,7 +37,8 @@ def test_listing_the_plugin_imports_nothing_heavy():
 def test_its_tasks_have_schemas_with_descriptions():
     bus = TestBus(menos_content.plugin)
 
-    assert list(bus.registry) == ["tasks.process_content", "tasks.store_content"]
+    assert {"tasks.process_content", "tasks.store_content"} <= set(bus.registry)
+    assert len(bus.registry) == 9
     for task in bus.registry.values():
         assert task.queue == "content"
         assert all("description" in p for p in properties(task).values())

@@ -25,6 +25,7 @@ from menos_vault.models import (
     Health,
     Hit,
     Passage,
+    Statistics,
     content_id,
 )
 from menos_vault.records.filters import Filters
@@ -55,6 +56,7 @@ __all__ = [
     "RecordsFailed",
     "RecordsLocked",
     "RecordsUnavailable",
+    "Statistics",
     "Vault",
     "VaultClosed",
     "VaultError",

@@ -105,6 +105,19 @@ class Counts(NamedTuple):
     chunks: int
 
 
+class Statistics(BaseModel):
+    """How much the vault holds, of what."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    contents: int
+    chunks: int
+    model: str | None = Field(description="Model of all vectors; None before the first ones.")
+    dimension: int | None = Field(description="Length of all vectors.")
+    content_types: dict[str, int] = Field(description="Type → contents.")
+    statuses: dict[str, int] = Field(description="Status → contents.")
+
+
 class Health(NamedTuple):
     """One finding about the vault's condition."""
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from menos_vault.errors import RecordsLocked, VaultClosed, VaultError
-from menos_vault.models import Health
+from menos_vault.models import Content, Health
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
-    from menos_vault.embeddings import Embeddings, Progress
+    from menos_vault.embeddings import Embeddings
     from menos_vault.objects import Objects
     from menos_vault.records import Records
 
@@ -57,27 +57,17 @@ class Vault:
 
         return LocalEmbeddings(self.settings)
 
-    def reindex(self, on_progress: "Progress | None" = None) -> int:
-        """Compute all vectors again, with the embedding model of the settings.
+    def delete(self, content_id: str) -> Content:
+        """Delete a content with its chunks and its objects; returns what it was.
 
-        Needed after a change of model; repeatable, so one that was cut short is simply run again.
-        `on_progress` gets (contents done, contents in all). Returns the number of chunks.
+        Its record goes last, so one that was cut short is simply done again. Raises
+        ContentNotFound.
         """
-        records, embeddings = self.records, self.embeddings
-        embeddings.prepare()
-        records.change_model(embeddings.model, embeddings.dimension)
-        total = records.counts().contents
-        done = chunks_done = 0
-        while page := records.list_contents(limit=100, offset=done):
-            for content in page:
-                chunks = records.chunks(content.id)
-                vectors = embeddings.embed_documents([chunk.text for chunk in chunks])
-                records.replace_chunks(content.id, chunks, vectors, model=embeddings.model)
-                done += 1
-                chunks_done += len(chunks)
-                if on_progress is not None:
-                    on_progress(done, max(total, done))
-        return chunks_done
+        content = self.records.get_content(content_id)
+        for key in content.objects.values():
+            self.objects.delete(key)
+        self.records.delete_content(content_id)
+        return content
 
     def health(self) -> list[Health]:
         """Look at records, objects, embeddings and disk space; never raises, stores nothing."""

@@ -66,7 +66,7 @@ def result(task_id: str, seconds: float | None, as_json: bool) -> None:
     bus = Bus()
     if bus.settings.embedded and not bus.settings.home.exists():
         raise UnknownTaskId(f"no call is known here: {bus.settings.home} does not exist")
-    outcome = _follow(bus, task_id, seconds or 0.0)
+    outcome = follow(bus, task_id, seconds or 0.0)
     if as_json:
         print_json(outcome.as_json())
         return
@@ -74,7 +74,7 @@ def result(task_id: str, seconds: float | None, as_json: bool) -> None:
     if outcome.progress:
         click.echo(_progress_line(outcome.progress))
     if outcome.error:
-        click.echo(_error_line(outcome.error))
+        click.echo(error_line(outcome.error))
     if outcome.state == "SUCCESS":
         print_json(outcome.result)
 
@@ -134,7 +134,7 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
             print_json({"task_id": task_id}) if as_json else click.echo(task_id)
             return
         try:
-            _finish(_follow(bus, task_id, seconds), as_json=as_json)
+            _finish(follow(bus, task_id, seconds), as_json=as_json)
         except KeyboardInterrupt:
             click.echo(f"\nThe call goes on: `menos-bus result {task_id}` shows it.", err=True)
             sys.exit(130)
@@ -149,7 +149,7 @@ def _finish(outcome: Outcome, *, as_json: bool) -> None:
         print_json(outcome.result)
     if outcome.error and not as_json:
         click.secho(f"{outcome.state}: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(_error_line(outcome.error), err=True)
+        click.echo(error_line(outcome.error), err=True)
     if not outcome.ready:
         click.echo(
             f"{outcome.state}: not finished yet; `menos-bus result {outcome.task_id}` shows it",
@@ -159,7 +159,8 @@ def _finish(outcome: Outcome, *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _follow(bus: Bus, task_id: str, seconds: float | None) -> Outcome:
+def follow(bus: Bus, task_id: str, seconds: float | None) -> Outcome:
+    """Wait for a call's end, or for so many seconds, with a progress bar in a terminal."""
     from menos_bus.doors.client import wait
 
     with _progress_bar() as show:
@@ -197,7 +198,8 @@ def _progress_line(progress: dict[str, Any]) -> str:
     return f"{progress['stage']}: {progress['done']}{total}"
 
 
-def _error_line(error: dict[str, Any]) -> str:
+def error_line(error: dict[str, Any]) -> str:
+    """An error with its code and the number of tries, on one line."""
     tries = f"{error['tries']} {'try' if error['tries'] == 1 else 'tries'}"
     return f"{error['message']} ({error['code']}, after {tries})"
 

@@ -26,15 +26,24 @@ _COMMANDS: Final = {
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        from menos_bus.cli.plugins import find_commands
+
+        return [*_COMMANDS, *(name for name in find_commands() if name not in _COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
+            return _of_plugin(cmd_name)
         module = importlib.import_module(f"menos_bus.cli.{_COMMANDS[cmd_name]}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+
+def _of_plugin(name: str) -> click.Command | None:
+    from menos_bus.cli.plugins import find_commands
+
+    found = find_commands().get(name)
+    return None if found is None else found.load()
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

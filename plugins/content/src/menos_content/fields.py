@@ -133,3 +133,6 @@ Operations = Annotated[
     ),
     AfterValidator(distinct),
 ]
+Word = Annotated[
+    Annotated[str, Line] | None, Field(description="Only contents that have this one.")
+]

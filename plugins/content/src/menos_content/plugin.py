@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from menos_bus import Check, hookimpl
 from menos_content.settings import ContentSettings
 from menos_content.tasks import process_content, store_content
+from menos_content.vault_tasks import (
+    delete_content,
+    export_content,
+    import_content,
+    list_content,
+    reindex_content,
+    show_content,
+    vault_stats,
+)
 from menos_vault import open_vault
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -18,9 +31,37 @@ def register_settings(register: Callable[[type], None]) -> None:
 
 @hookimpl
 def register_tasks(register: Callable[..., None]) -> None:
-    """Declare ``tasks.store_content`` and ``tasks.process_content``."""
-    register(store_content, name="tasks.store_content")
-    register(process_content, name="tasks.process_content")
+    """Declare ``tasks.store_content``, ``tasks.process_content`` and those for the vault."""
+    for function in (
+        store_content,
+        process_content,
+        list_content,
+        show_content,
+        delete_content,
+        vault_stats,
+        export_content,
+        import_content,
+        reindex_content,
+    ):
+        register(function, name=f"tasks.{function.__name__}")
+
+
+class VaultCommand:
+    """``menos-bus vault``."""
+
+    name = "vault"
+
+    def load(self) -> click.Command:
+        """Import the group."""
+        from menos_content.cli import vault
+
+        return vault
+
+
+@hookimpl
+def register_extensions(register: Callable[[str, object], None]) -> None:
+    """Add the command ``menos-bus vault``."""
+    register("bus.command", VaultCommand())
 
 
 @hookimpl

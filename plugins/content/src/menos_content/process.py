@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from typing_extensions import TypedDict
 
-from menos_bus import Retryable, TaskError
+from menos_bus import Deferred, Retryable, TaskError
 from menos_content.document import read_document
 from menos_content.operations import Operation
 from menos_content.store import STORED
@@ -47,6 +47,8 @@ def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> O
         try:
             done = operation.run(vault, document)
             outcomes[operation.name] = "skipped" if done is False else "completed"
+        except Deferred:
+            raise  # it waits, and did not fail
         except (TaskError, VaultError) as error:
             outcomes[operation.name] = "failed"
             errors[operation.name] = error

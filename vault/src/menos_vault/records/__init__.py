@@ -7,7 +7,7 @@ a server.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, Unpack
 
-from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit
+from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics
 from menos_vault.records.fields import ContentChanges, ContentFields
 from menos_vault.records.filters import NO_FILTERS, Filters
 
@@ -84,6 +84,10 @@ class Records(Protocol):
         """Return what is known of a content's chunks; None if they were never written."""
         ...
 
+    def chunk_sets(self) -> dict[str, ChunkSet]:
+        """Return the same of all contents whose chunks were written, by content id."""
+        ...
+
     def search(
         self,
         vector: "NDArray[np.float32] | None" = None,
@@ -129,6 +133,10 @@ class Records(Protocol):
 
     def counts(self) -> Counts:
         """Count contents and chunks."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Count contents and chunks, and contents by type and status."""
         ...
 
     def change_model(self, model: str, dimension: int) -> None:

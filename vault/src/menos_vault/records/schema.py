@@ -80,6 +80,10 @@ CHANGE_MODEL = (
     "COMMIT"
 )
 
+STATISTICS = (
+    "SELECT content_type AS name, count() AS count FROM content GROUP BY content_type; "
+    "SELECT status AS name, count() AS count FROM content GROUP BY status"
+)
 COUNTS = "SELECT count() FROM content GROUP ALL; SELECT count() FROM chunk GROUP ALL"
 
 _UPDATE_CHUNK = ", ".join(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from menos_vault.errors import ContentNotFound, InvalidContent, RecordsFailed, VaultClosed
-from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, content_id
+from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics, content_id
 from menos_vault.records import schema
 from menos_vault.records.checks import (
     check_id,
@@ -166,6 +166,11 @@ class SurrealRecords:
         [rows] = self._open().ask("SELECT * FROM $id", id=_chunk_set_record(content_id))
         return chunk_set_from_row(rows[0]) if rows else None
 
+    def chunk_sets(self) -> dict[str, ChunkSet]:
+        """Select all."""
+        [rows] = self._open().ask("SELECT * FROM chunk_set")
+        return {row["id"].id: chunk_set_from_row(row) for row in rows}
+
     def search(
         self,
         vector: "NDArray[np.float32] | None" = None,
@@ -236,6 +241,20 @@ class SurrealRecords:
         """Count both tables."""
         contents, chunks = self._open().ask(schema.COUNTS)
         return Counts(contents[0]["count"] if contents else 0, chunks[0]["count"] if chunks else 0)
+
+    def statistics(self) -> Statistics:
+        """Count both tables, and group contents."""
+        contents, chunks = self.counts()
+        types, statuses = self._open().ask(schema.STATISTICS)
+        model, dimension = self.model() or (None, None)
+        return Statistics(
+            contents=contents,
+            chunks=chunks,
+            model=model,
+            dimension=dimension,
+            content_types={row["name"]: row["count"] for row in types},
+            statuses={row["name"] or "none": row["count"] for row in statuses},
+        )
 
     def model(self) -> tuple[str, int] | None:
         """Select the vault's own fact."""

@@ -1,0 +1,64 @@
+"""Commands that plugins add to ``menos-bus``, and what those are made of.
+
+A plugin registers an object at the point ``bus.command``; see the hook ``register_extensions``.
+Its ``name`` is the command's; its ``load()`` returns a click command, and is called when that is
+needed. Such a command works as the others do: it calls tasks with :func:`call_task`, prints with
+:func:`print_json` and :func:`print_table`, and is wrapped in :func:`says_errors`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final, Protocol
+
+import click
+
+from menos_bus.bus import Bus
+from menos_bus.cli.call import error_line, follow
+from menos_bus.cli.output import json_option, print_json, print_table, says_errors
+from menos_bus.errors import BusError
+
+__all__ = ["Command", "call_task", "json_option", "print_json", "print_table", "says_errors"]
+
+POINT: Final = "bus.command"
+
+
+class Command(Protocol):
+    """What is registered at ``bus.command``."""
+
+    @property
+    def name(self) -> str:
+        """The command's name, which none of the bus's own has."""
+        ...
+
+    def load(self) -> click.Command:
+        """Import and return the command."""
+        ...
+
+
+def find_commands() -> dict[str, Command]:
+    """The commands of the loaded plugins by name; none where the settings are wrong."""
+    try:
+        return Bus().app.extensions.at(POINT)
+    except BusError:
+        return {}  # any command of the bus itself says what is wrong
+
+
+def call_task(name: str, **kwargs: Any) -> Any:
+    """Submit a task and follow it, with a progress bar in a terminal.
+
+    Returns:
+        Its result. If it fails, the command says why and ends with exit code 1.
+
+    Raises:
+        CallError: nothing was queued; the subclass says why.
+    """
+    from menos_bus.doors.client import submit
+
+    bus = Bus()
+    outcome = follow(bus, submit(bus, name, [], kwargs), None)
+    if outcome.state != "SUCCESS":
+        click.secho(f"{outcome.state}: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(error_line(outcome.error) if outcome.error else "", err=True)
+        sys.exit(1)
+    return outcome.result

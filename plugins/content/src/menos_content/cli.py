@@ -1,0 +1,162 @@
+"""``menos-bus vault``: look after the vault from a shell. Every command calls a task."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+import click
+
+from menos_bus import BusError
+from menos_bus.cli.plugins import call_task, json_option, print_json, print_table, says_errors
+
+_MOST_LINES: Final = 100
+_MOST_BYTES: Final = 4_000_000
+
+
+class BadLine(BusError):
+    """A line of a file to import is no JSON object."""
+
+    code = "bad_line"
+
+
+@click.group()
+def vault() -> None:
+    """List, show, delete, export and import what is in the vault."""
+
+
+@vault.command("list")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--offset", default=0, type=click.IntRange(min=0), help="Leave so many out.")
+@click.option("--type", "content_type", help="Only contents of this type.")
+@click.option("--tag", help="Only contents with this tag.")
+@click.option("--author", help="Only contents by this author.")
+@json_option
+@says_errors
+def list_(as_json: bool, **asked: Any) -> None:
+    """List the contents, the newest first."""
+    found = call_task("tasks.list_content", **{n: v for n, v in asked.items() if v is not None})
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("content_id", "type", "status", "updated", "title"),
+        [
+            (
+                row["content_id"],
+                row["content_type"],
+                row["status"] or "",
+                row["updated_at"][:16].replace("T", " "),
+                row["title"],
+            )
+            for row in found["contents"]
+        ],
+    )
+    click.echo(f"{len(found['contents'])} of {found['total']}")
+
+
+@vault.command()
+@click.argument("content_id")
+@click.option("--text", is_flag=True, help="Show the whole text as well.")
+@says_errors
+def show(content_id: str, text: bool) -> None:
+    """Show all that is known of a content, as JSON."""
+    print_json(call_task("tasks.show_content", content_id=content_id, text=text))
+
+
+@vault.command()
+@click.argument("content_ids", nargs=-1, required=True, metavar="CONTENT_ID...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@says_errors
+def delete(content_ids: tuple[str, ...], yes: bool) -> None:
+    """Delete contents with their passages and stored objects. It cannot be undone."""
+    if not yes:
+        click.confirm(f"Delete {len(content_ids)} for good?", abort=True)
+    for content_id in content_ids:
+        deleted = call_task("tasks.delete_content", content_id=content_id)
+        click.echo(f"deleted {content_id}  {deleted['title']}")
+
+
+@vault.command()
+@json_option
+@says_errors
+def stats(as_json: bool) -> None:
+    """Count what is in the vault."""
+    found = call_task("tasks.vault_stats")
+    if as_json:
+        print_json(found)
+        return
+    rows = [(name, str(found[name])) for name in ("contents", "chunks", "model", "dimension")]
+    for group in ("content_types", "statuses"):
+        rows += [(f"{group[:-1]} {name}", str(count)) for name, count in found[group].items()]
+    print_table(("what", "how much"), rows)
+
+
+@vault.command()
+@click.argument("file", type=click.File("w", encoding="utf-8", lazy=True), default="-")
+@says_errors
+def export(file: IO[str]) -> None:
+    """Write all contents with their texts into a FILE, one JSON object a line."""
+    offset: int | None = 0
+    count = 0
+    while offset is not None:
+        page = call_task("tasks.export_content", offset=offset)
+        for line in page["lines"]:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            count += 1
+        offset = page["next"]
+    click.echo(f"{count} contents", err=True)
+
+
+@vault.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option("--embed", is_flag=True, help="Make them searchable at once.")
+@says_errors
+def import_(file: IO[bytes], embed: bool) -> None:
+    """Store the contents of a FILE that `export` wrote; - is standard input."""
+    count = 0
+    for lines in _batches(file):
+        count += len(call_task("tasks.import_content", lines=lines)["content_ids"])
+    click.echo(f"{count} contents", err=True)
+    if embed:
+        print_json(call_task("tasks.reindex_content", missing=True))
+
+
+@vault.command()
+@click.option("--missing", is_flag=True, help="Embed also what was never embedded.")
+@says_errors
+def reindex(missing: bool) -> None:
+    """Embed again what is of another model, or was cut in another way."""
+    result = call_task("tasks.reindex_content", missing=missing)
+    print_json(result)
+    if result["failed"]:
+        sys.exit(1)
+
+
+def _batches(file: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        if batch and (len(batch) == _MOST_LINES or size + len(line) > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(_parsed(line, number))
+        size += len(line)
+    if batch:
+        yield batch
+
+
+def _parsed(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        found = json.loads(line.decode())
+    except UnicodeDecodeError:
+        raise BadLine(f"line {number} is not UTF-8 text") from None
+    except ValueError as error:
+        raise BadLine(f"line {number} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BadLine(f"line {number} is no JSON object")
+    return found

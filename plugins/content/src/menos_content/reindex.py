@@ -1,0 +1,113 @@
+"""Embedding again what was embedded by another model, or cut in another way."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Final
+
+from typing_extensions import TypedDict
+
+from menos_bus import Deferred, TaskError, progress
+from menos_content.document import read_document
+from menos_content.embed import Embed, cut_by
+from menos_vault import Vault, VaultError
+
+_SLICE: Final = 60.0
+"""Seconds after which the work is put back and taken up again: other calls get their turn, and no
+time limit is met."""
+
+_MOST_NAMED: Final = 100
+"""Failures that a result names; all are counted."""
+
+_STAGE: Final = "reindexing"
+
+
+class Failed(TypedDict):
+    """A content that could not be embedded."""
+
+    content_id: str
+    code: str
+    message: str
+
+
+class Reindexed(TypedDict):
+    """How a reindexing ended."""
+
+    status: str
+    contents: int
+    chunks: int
+    failed: list[Failed]
+
+
+def reindex(vault: Vault, *, missing: bool) -> Reindexed:
+    """Embed every content whose passages are of another model, or were cut in another way.
+
+    What is done is not done again, so after whatever stopped it this goes on where it was. Searches
+    go on meanwhile: each content keeps its old passages until the new ones are there. After a
+    change of model the old vectors are of no use; words are found all the time, meanings as they
+    come in.
+
+    Args:
+        vault: the vault.
+        missing: whether to embed also what was never embedded.
+
+    Raises:
+        Deferred: there is more to do, and it is put back for a moment.
+        VaultError: the model or the vault could not do it, and another try may help.
+    """
+    began = time.monotonic()
+    records, embeddings = vault.records, vault.embeddings
+    embeddings.prepare(partial(progress, "fetching the embedding model"))
+    if records.model() not in (None, (embeddings.model, embeddings.dimension)):
+        records.change_model(embeddings.model, embeddings.dimension)
+    wanted = _wanted(vault, missing=missing)
+    old = _old(vault, wanted)
+    done = len(wanted) - len(old)
+    failed: list[Failed] = []
+    for identity in old:
+        progress(_STAGE, done, len(wanted))
+        try:
+            Embed().run(vault, read_document(vault, identity))
+        except (TaskError, VaultError) as error:
+            if error.retryable:
+                raise
+            if error.code != "content_not_found":  # deleted meanwhile
+                message = str(error)
+                failed.append({"content_id": identity, "code": error.code, "message": message})
+        done += 1
+        if time.monotonic() - began > _SLICE and done < len(wanted):
+            raise Deferred(
+                f"{done} of {len(wanted)} contents are embedded as they are now",
+                "reindexing",
+                after=1,
+                progress=(_STAGE, done, len(wanted)),
+            )
+    return {
+        "status": "success",
+        "contents": len(wanted) - len(failed),
+        "chunks": records.counts().chunks,
+        "failed": failed[:_MOST_NAMED],
+    }
+
+
+def _wanted(vault: Vault, *, missing: bool) -> list[str]:
+    """The contents that have, or should have, passages."""
+    if not missing:
+        return sorted(vault.records.chunk_sets())
+    found: dict[str, None] = {}
+    offset = 0
+    while page := vault.records.list_contents(limit=1000, offset=offset):
+        found.update((content.id, None) for content in page if "text" in content.objects)
+        offset += len(page)
+    return sorted(found)
+
+
+def _old(vault: Vault, wanted: list[str]) -> list[str]:
+    as_now = (vault.embeddings.model, cut_by(vault.embeddings))
+    current = {
+        identity
+        for identity, known in vault.records.chunk_sets().items()
+        if (known.model, known.chunker) == as_now
+    }
+    return [identity for identity in wanted if identity not in current]

@@ -1,0 +1,158 @@
+"""Contents as lines of JSON, from one vault into another.
+
+A line is a content with its objects: everything but what can be computed again, which are its
+passages and their vectors.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Any, Final, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from menos_content import fields
+from menos_content.store import STORED
+from menos_vault import Content, ObjectNotFound, Vault, content_id
+from menos_vault.records import ContentFields
+
+PAGE_BYTES: Final = 4_000_000
+"""Size of a page of lines after which no further one is begun."""
+
+_LONGEST_OBJECT: Final = 30_000_000
+"""Characters of an object in a line."""
+
+_FIELDS: Final = (
+    "author",
+    "url",
+    "language",
+    "tags",
+    "metadata",
+    "summary",
+    "summary_of",
+    "status",
+    "error",
+    "published_at",
+)
+
+
+def _is_base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise PydanticCustomError("not_base64", "it is not base64") from None
+    return text
+
+
+class ObjectLine(BaseModel):
+    """An object: its key, and its bytes as text, or as base64 if they are none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    text: Annotated[str, Field(max_length=_LONGEST_OBJECT)] | None = None
+    base64: Annotated[str, Field(max_length=_LONGEST_OBJECT), AfterValidator(_is_base64)] | None = (
+        None
+    )
+
+
+class ContentLine(BaseModel):
+    """A content with its objects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    resource_key: Annotated[str, Field(min_length=1, max_length=500)]
+    content_type: fields.ContentType
+    title: Annotated[str, Field(min_length=1, max_length=500)]
+    author: str | None = None
+    url: str | None = None
+    language: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    summary: str | None = None
+    summary_of: str | None = None
+    status: str | None = None
+    error: str | None = None
+    published_at: datetime | None = None
+    objects: dict[str, ObjectLine] = Field(default_factory=dict)
+
+
+class Exported(TypedDict):
+    """A page of lines; ``next`` is the ``offset`` of the page after it, ``None`` at the end."""
+
+    lines: list[dict[str, Any]]
+    next: int | None
+
+
+class Imported(TypedDict):
+    """What was stored."""
+
+    status: str
+    content_ids: list[str]
+
+
+def export_page(vault: Vault, *, limit: int, offset: int) -> Exported:
+    """Up to ``limit`` contents from the ``offset``-th on, the newest first."""
+    page = vault.records.list_contents(limit=limit, offset=offset)
+    lines: list[dict[str, Any]] = []
+    size = 0
+    for content in page:
+        lines.append(_line(vault, content))
+        size += sum(len(o["text"] or o["base64"] or "") for o in lines[-1]["objects"].values())
+        if size > PAGE_BYTES:
+            break
+    more = len(page) == limit or len(lines) < len(page)
+    return {"lines": lines, "next": offset + len(lines) if more else None}
+
+
+def import_line(vault: Vault, line: ContentLine) -> str:
+    """Store a content; repeatable at any point, since its objects go first. Returns its id.
+
+    It is to be embedded again: its status says ``stored`` if it was processed.
+
+    Raises:
+        InvalidKey: the key of an object cannot be.
+        VaultError: the vault could not store it.
+    """
+    for item in line.objects.values():
+        data = base64.b64decode(item.base64) if item.base64 is not None else item.text or ""
+        vault.objects.put(item.key, data if isinstance(data, bytes) else data.encode())
+    given = {name: getattr(line, name) for name in _FIELDS}
+    given["objects"] = {role: item.key for role, item in line.objects.items()}
+    known = vault.records.chunk_set(content_id(line.resource_key))
+    if known is None and line.status == "processed":
+        given["status"] = STORED
+    stored = vault.records.put_content(
+        line.resource_key,
+        content_type=line.content_type,
+        title=line.title,
+        **cast("ContentFields", {name: v for name, v in given.items() if v is not None}),
+    )
+    return stored.id
+
+
+def _line(vault: Vault, content: Content) -> dict[str, Any]:
+    plain = content.model_dump(mode="json")
+    return {
+        **{name: plain[name] for name in ("resource_key", "content_type", "title", *_FIELDS)},
+        "objects": {
+            role: found
+            for role, key in content.objects.items()
+            if (found := _object(vault, key)) is not None
+        },
+    }
+
+
+def _object(vault: Vault, key: str) -> dict[str, str | None] | None:
+    try:
+        data = vault.objects.get(key)
+    except ObjectNotFound:
+        return None
+    try:
+        return {"key": key, "text": data.decode(), "base64": None}
+    except UnicodeDecodeError:
+        return {"key": key, "text": None, "base64": base64.b64encode(data).decode()}

@@ -1,0 +1,132 @@
+"""The tasks that look after the vault. Nothing heavy is imported before one runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from menos_content import fields
+from menos_content.listing import Listing, Shown, listed, shown
+from menos_content.reindex import Reindexed, reindex
+from menos_content.transfer import ContentLine, Exported, Imported, export_page, import_line
+from menos_vault import Filters, open_vault
+
+Limit = Annotated[int, Field(ge=1, le=1000, description="Contents to return at most.")]
+Offset = Annotated[int, Field(ge=0, description="Contents to leave out before them.")]
+
+
+class Deleted(TypedDict):
+    """What was deleted."""
+
+    status: str
+    content_id: str
+    title: str
+
+
+def list_content(
+    limit: Limit = 100,
+    offset: Offset = 0,
+    content_type: fields.Word = None,
+    tag: fields.Word = None,
+    author: fields.Word = None,
+) -> Listing:
+    """List what is in the vault, the newest first.
+
+    ``total`` counts all contents of the vault, whatever the filters.
+
+    Raises:
+        VaultError: the vault could not do it; its code says why.
+    """
+    filters = Filters(
+        content_types=[content_type] if content_type else [],
+        tags=[tag] if tag else [],
+        authors=[author] if author else [],
+    )
+    records = open_vault().records
+    found = records.list_contents(limit=limit, offset=offset, filters=filters)
+    return {"contents": [listed(content) for content in found], "total": records.counts().contents}
+
+
+def show_content(
+    content_id: fields.ContentId,
+    text: Annotated[bool, Field(description="Whether to read its text as well.")] = False,
+) -> Shown:
+    """Show all that is known of a content.
+
+    Raises:
+        ContentNotFound: there is no content with this id (``content_not_found``).
+        VaultError: the vault could not do it; its code says why.
+    """
+    return shown(open_vault(), content_id, text=text)
+
+
+def delete_content(content_id: fields.ContentId) -> Deleted:
+    """Delete a content: its record, its passages and its stored objects. It cannot be undone.
+
+    Raises:
+        ContentNotFound: there is no content with this id (``content_not_found``).
+        VaultError: the vault could not do it; its code says why. Try again then.
+    """
+    content = open_vault().delete(content_id)
+    return {"status": "success", "content_id": content.id, "title": content.title}
+
+
+def vault_stats() -> dict[str, Any]:
+    """Count what is in the vault: contents by type and status, passages, and their model.
+
+    Raises:
+        VaultError: the vault could not do it; its code says why.
+    """
+    return open_vault().records.statistics().model_dump()
+
+
+def export_content(
+    limit: Annotated[int, Field(ge=1, le=100, description="Contents of a page at most.")] = 100,
+    offset: Offset = 0,
+) -> Exported:
+    """Return contents with their texts and other objects, page by page, for ``import_content``.
+
+    A page ends early when it has some megabytes. Contents that are stored while you turn pages
+    push others on, so one may come twice; importing it twice does no harm.
+
+    Raises:
+        VaultError: the vault could not do it; its code says why.
+    """
+    return export_page(open_vault(), limit=limit, offset=offset)
+
+
+def import_content(
+    lines: Annotated[
+        list[ContentLine],
+        Field(min_length=1, max_length=100, description="What `export_content` returned."),
+    ],
+) -> Imported:
+    """Store contents that another vault exported. The same ``resource_key`` is the same content.
+
+    They are searchable after ``process_content``, or ``reindex_content`` with ``missing``.
+
+    Raises:
+        InvalidKey: the key of an object cannot be (``invalid_key``).
+        VaultError: the vault could not do it; its code says why.
+    """
+    vault = open_vault()
+    return {"status": "success", "content_ids": [import_line(vault, line) for line in lines]}
+
+
+def reindex_content(
+    missing: Annotated[
+        bool, Field(description="Whether to embed also what was never embedded.")
+    ] = False,
+) -> Reindexed:
+    """Embed again what is of another embedding model, or was cut in another way.
+
+    To be called after a change of the model or of ``MENOS_CONTENT_CHUNK_…``. It goes on where it
+    was after whatever stopped it, and searches go on meanwhile.
+
+    Raises:
+        Deferred: there is more to do; callers see ``PROGRESS``.
+        VaultError: the model or the vault could not do it; its code says why.
+    """
+    return reindex(open_vault(), missing=missing)

@@ -1,0 +1,226 @@
+"""The tasks that look after the vault."""
+
+import json
+
+import pytest
+
+import menos_content.plugin
+from menos_bus import InvalidCall, TaskFailed
+from menos_bus.testing import TestBus
+from menos_content import reindex
+from menos_vault import close_vault, content_id, open_vault
+
+TEXTS = {
+    "ships": "A keel keeps a sailing boat upright.",
+    "tea": "Green tea wants water of 75 degrees.",
+    "law": "A contract needs an offer, and that it is accepted.",
+}
+
+
+@pytest.fixture
+def bus(tmp_path, monkeypatch):
+    close_vault()
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path / "home"))
+    yield TestBus(menos_content.plugin)
+    close_vault()
+
+
+@pytest.fixture
+def stored(bus):
+    return {
+        name: bus.call(
+            "tasks.store_content", text, name.title(), resource_key=name, tags=["t", name]
+        )["content_id"]
+        for name, text in TEXTS.items()
+    }
+
+
+def test_contents_are_listed_the_newest_first_page_by_page_and_by_filter(bus, stored):
+    first = bus.call("tasks.list_content", limit=2)
+    second = bus.call("tasks.list_content", limit=2, offset=2)
+    tagged = bus.call("tasks.list_content", tag="tea", content_type="text")
+
+    assert [row["title"] for row in first["contents"]] == ["Law", "Tea"]
+    assert [row["title"] for row in second["contents"]] == ["Ships"]
+    assert first["total"] == second["total"] == 3
+    assert [row["content_id"] for row in tagged["contents"]] == [stored["tea"]]
+
+
+def test_a_content_is_shown_with_its_text_if_asked_for(bus, stored):
+    shown = bus.call("tasks.show_content", stored["tea"])
+
+    assert (shown["title"], shown["status"], shown["chunks"]) == ("Tea", "stored", 0)
+    assert shown["text"] is None
+    assert bus.call("tasks.show_content", stored["tea"], text=True)["text"] == TEXTS["tea"]
+
+
+def test_deleting_takes_record_passages_and_objects(bus, stored, model):
+    bus.call("tasks.process_content", stored["tea"])
+    vault = open_vault()
+    key = vault.records.get_content(stored["tea"]).objects["text"]
+
+    assert bus.call("tasks.delete_content", stored["tea"])["title"] == "Tea"
+
+    assert not vault.objects.exists(key)
+    assert vault.records.counts() == (2, 0)
+    for task in ("tasks.delete_content", "tasks.show_content", "tasks.process_content"):
+        with pytest.raises(TaskFailed) as failed:
+            bus.call(task, stored["tea"])
+        assert failed.value.code == "content_not_found"
+
+
+def test_a_deletion_that_was_cut_short_is_done_by_the_next_one(bus, stored, monkeypatch):
+    vault = open_vault()
+
+    def die(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vault.records, "delete_content", die)
+        with pytest.raises(KeyboardInterrupt):
+            vault.delete(stored["tea"])
+
+    assert bus.call("tasks.delete_content", stored["tea"])["status"] == "success"
+
+
+def test_statistics_count_by_type_and_status(bus, stored, model):
+    bus.call("tasks.process_content", stored["tea"], ["embed"])
+
+    stats = bus.call("tasks.vault_stats")
+
+    assert stats == {
+        "contents": 3,
+        "chunks": 1,
+        "model": "all-MiniLM-L6-v2",
+        "dimension": 384,
+        "content_types": {"text": 3},
+        "statuses": {"stored": 2, "processed": 1},
+    }
+
+
+def exported(bus):
+    lines, offset = [], 0
+    while offset is not None:
+        page = bus.call("tasks.export_content", limit=2, offset=offset)
+        lines += page["lines"]
+        offset = page["next"]
+    return lines
+
+
+def test_what_is_exported_is_the_same_after_an_import_elsewhere(
+    bus, stored, model, tmp_path, monkeypatch
+):
+    bus.call("tasks.process_content", stored["tea"])
+    open_vault().objects.put("raw/tea.bin", b"\xff\x00\xfe")
+    open_vault().records.update_content(
+        stored["tea"],
+        objects={"raw": "raw/tea.bin"},
+        metadata={"published_at": "2024-05-01T00:00:00Z", "deep": {"none": None}},
+    )
+    lines = json.loads(json.dumps(exported(bus)))
+    close_vault()
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path / "elsewhere"))
+
+    for _ in range(2):
+        imported = bus.call("tasks.import_content", lines)
+
+    assert sorted(imported["content_ids"]) == sorted(stored.values())
+    again = {line["resource_key"]: line for line in exported(bus)}
+    for line in lines:
+        line["status"] = "stored"  # its passages are yet to be made
+        assert again[line["resource_key"]] == line
+    assert open_vault().objects.get("raw/tea.bin") == b"\xff\x00\xfe"
+    result = bus.call("tasks.reindex_content", missing=True)
+    assert (result["contents"], result["chunks"], result["failed"]) == (3, 3, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ({}, "lines.0.resource_key"),
+        ({"colour": "red"}, "lines.0.colour"),
+        ({"objects": {"raw": {"key": "x", "base64": "§"}}}, "lines.0.objects.raw.base64"),
+    ],
+)
+def test_a_line_that_cannot_be_is_named_and_nothing_is_stored(bus, line, field):
+    with pytest.raises(InvalidCall) as refused:
+        bus.call("tasks.import_content", [line])
+
+    assert field in [problem.field for problem in refused.value.problems]
+    assert open_vault().records.counts().contents == 0
+
+
+def test_an_object_cannot_be_put_outside_of_its_folder(bus):
+    line = {"resource_key": "k", "content_type": "text", "title": "T"}
+    line["objects"] = {"text": {"key": "../../evil", "text": "x"}}
+
+    with pytest.raises(TaskFailed) as failed:
+        bus.call("tasks.import_content", [line])
+
+    assert failed.value.code == "invalid_key"
+    assert open_vault().records.counts().contents == 0
+
+
+def test_reindexing_after_a_change_embeds_only_what_is_old(bus, stored, model, monkeypatch):
+    for identity in (stored["tea"], stored["law"]):
+        bus.call("tasks.process_content", identity)
+    versions = open_vault().records.chunk_sets()
+
+    assert bus.call("tasks.reindex_content")["contents"] == 2
+    assert open_vault().records.chunk_sets() == versions
+
+    monkeypatch.setenv("MENOS_CONTENT_CHUNK_TOKENS", "16")
+    monkeypatch.setenv("MENOS_CONTENT_CHUNK_OVERLAP", "0")
+    bus.call("tasks.process_content", stored["tea"])
+    changed = open_vault().records.chunk_sets()[stored["tea"]]
+    bus.call("tasks.reindex_content")
+
+    after = open_vault().records.chunk_sets()
+    assert after[stored["tea"]] == changed
+    assert after[stored["law"]].chunker.endswith(":16/0")
+    assert stored["ships"] not in after
+
+
+def test_after_a_change_of_model_reindexing_makes_the_vault_searchable_again(bus, stored, model):
+    for identity in stored.values():
+        bus.call("tasks.process_content", identity)
+    records = open_vault().records
+    records.change_model("older", 8)
+
+    result = bus.call("tasks.reindex_content")
+
+    assert result["failed"] == []
+    assert records.model() == (model.model, model.dimension)
+    query = model.embed_query("how hot should the water be")
+    assert records.search(query, model=model.model, limit=1)[0].content.title == "Tea"
+    assert {known.model for known in records.chunk_sets().values()} == {model.model}
+
+
+def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model, monkeypatch):
+    for identity in stored.values():
+        bus.call("tasks.process_content", identity)
+    open_vault().records.change_model("older", 8)
+    monkeypatch.setattr(reindex, "_SLICE", 0)
+
+    # In place nobody runs again what was put back.
+    for _ in range(2):
+        with pytest.raises(TaskFailed) as put_back:
+            bus.call("tasks.reindex_content")
+        assert put_back.value.code == "reindexing"
+
+    assert bus.call("tasks.reindex_content")["contents"] == 3
+    assert {known.model for known in open_vault().records.chunk_sets().values()} == {model.model}
+
+
+def test_a_content_that_cannot_be_embedded_is_named_and_keeps_no_other_back(bus, stored, model):
+    for identity in stored.values():
+        bus.call("tasks.process_content", identity)
+    vault = open_vault()
+    vault.records.change_model("older", 8)
+    vault.objects.delete(vault.records.get_content(content_id("law")).objects["text"])
+
+    result = bus.call("tasks.reindex_content")
+
+    assert result["contents"] == 2
+    [failed] = result["failed"]
+    assert (failed["content_id"], failed["code"]) == (stored["law"], "no_text")

@@ -1,0 +1,81 @@
+"""``menos-bus vault`` against a real bus: out of one vault and into another."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+TEXTS = {
+    "bees": "Honey bees dance to tell their sisters where the flowers are.",
+    "bread": "Sourdough bread rises because wild yeast ferments the flour.",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model() -> None:
+    """The embedding model, fetched once; CI must get it, a laptop without network need not."""
+    from menos_vault import Vault, VaultError, VaultSettings
+
+    with Vault(VaultSettings()) as vault:
+        try:
+            vault.embeddings.prepare()
+        except VaultError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"the embedding model cannot be had: {error}")
+            pytest.skip(f"the embedding model cannot be had: {error}")
+
+
+def test_what_one_vault_exports_another_one_finds(start, tmp_path):
+    bus = start()
+    ids = {}
+    for name, text in TEXTS.items():
+        stored = bus.result("tasks.store_content", text, name, tags=[name])
+        bus.result("tasks.process_content", stored["content_id"], ["embed"])
+        ids[name] = stored["content_id"]
+
+    listed = json.loads(bus.cli("vault", "list", "--tag", "bees", "--json").stdout)
+    assert [row["content_id"] for row in listed["contents"]] == [ids["bees"]]
+    shown = json.loads(bus.cli("vault", "show", ids["bees"], "--text").stdout)
+    assert (shown["text"], shown["chunks"]) == (TEXTS["bees"], 1)
+    file = tmp_path / "vault.jsonl"
+    assert bus.cli("vault", "export", str(file)).returncode == 0
+    assert len(file.read_text().splitlines()) == 2
+
+    refused = bus.cli("vault", "delete", ids["bees"], stdin="n\n")
+    assert refused.returncode == 1
+    deleted = bus.cli("vault", "delete", *ids.values(), "--yes")
+    assert deleted.returncode == 0, deleted.stderr
+    stats = json.loads(bus.cli("vault", "stats", "--json").stdout)
+    assert (stats["contents"], stats["chunks"]) == (0, 0)
+    assert bus.result("tasks.semantic_search", "insects")["results"] == []
+    bus.kill()
+
+    bus = start(MENOS_HOME=str(tmp_path / "elsewhere"))
+    imported = bus.cli("vault", "import", str(file), "--embed")
+    assert imported.returncode == 0, imported.stderr
+    assert json.loads(imported.stdout)["contents"] == 2
+    found = bus.result("tasks.semantic_search", "how do insects talk?")["results"]
+    assert [result["content_id"] for result in found] == [ids["bees"], ids["bread"]]
+
+
+def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
+    bus = start()
+    file = tmp_path / "broken.jsonl"
+
+    unknown = bus.cli("vault", "show", "0" * 32)
+    assert unknown.returncode == 1
+    assert "content_not_found" in unknown.stderr
+    for content, said in (
+        (b'{"resource_key"', "line 1 is not JSON"),
+        (b"\n\xff\xfe\n", "line 2 is not UTF-8"),
+        (b"[1]", "line 1 is no JSON object"),
+        (b'{"title": "T"}', "lines.0.resource_key"),
+    ):
+        file.write_bytes(content)
+        refused = bus.cli("vault", "import", str(file))
+        assert refused.returncode == 2
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert bus.cli("vault", "import", str(tmp_path / "nothing.jsonl")).returncode == 2
