@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -74,9 +75,11 @@ def chunk_document(
     ]
 
 
+@functools.lru_cache(maxsize=8)
 def _splitter(
     markdown: bool, tokenizer_json: str, tokens: int, overlap: int
 ) -> MarkdownSplitter | TextSplitter:
+    """Made once: to read the tokenizer takes longer than to split most texts."""
     from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
     splitter = MarkdownSplitter if markdown else TextSplitter

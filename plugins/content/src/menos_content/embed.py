@@ -34,11 +34,14 @@ class Embed:
             VaultError: the model or the vault could not do it.
         """
         embeddings = vault.embeddings
-        if is_current(vault, document):
+        tokens, overlap = _sizes(embeddings)
+        chunker = f"{CHUNKER}:{tokens}/{overlap}"
+        known = vault.records.chunk_set(document.content.id)
+        as_now = (embeddings.model, chunker, document.fingerprint)
+        if known is not None and (known.model, known.chunker, known.fingerprint) == as_now:
             return False
         if not embeddings.ready:
             embeddings.prepare(partial(progress, "fetching the embedding model"))
-        tokens, overlap = _sizes(embeddings)
         chunks = chunk_document(
             document, tokenizer_json=embeddings.tokenizer_json(), tokens=tokens, overlap=overlap
         )
@@ -52,7 +55,7 @@ class Embed:
             chunks,
             vectors,
             model=embeddings.model,
-            chunker=cut_by(embeddings),
+            chunker=chunker,
             fingerprint=document.fingerprint,
         )
         return True
@@ -62,16 +65,6 @@ def cut_by(embeddings: Embeddings) -> str:
     """What decides how a text is cut: the version of the way, and the sizes."""
     tokens, overlap = _sizes(embeddings)
     return f"{CHUNKER}:{tokens}/{overlap}"
-
-
-def is_current(vault: Vault, document: Document) -> bool:
-    """Whether a content's passages are those that embedding it now would make."""
-    known = vault.records.chunk_set(document.content.id)
-    return known is not None and (known.model, known.chunker, known.fingerprint) == (
-        vault.embeddings.model,
-        cut_by(vault.embeddings),
-        document.fingerprint,
-    )
 
 
 def _sizes(embeddings: Embeddings) -> tuple[int, int]:

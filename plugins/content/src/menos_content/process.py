@@ -8,7 +8,7 @@ from typing import Final, Literal
 from typing_extensions import TypedDict
 
 from menos_bus import Deferred, Retryable, TaskError
-from menos_content.document import read_document
+from menos_content.document import Document, read_document
 from menos_content.operations import Operation
 from menos_content.store import STORED
 from menos_vault import Vault, VaultError
@@ -52,7 +52,7 @@ def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> O
         except (TaskError, VaultError) as error:
             outcomes[operation.name] = "failed"
             errors[operation.name] = error
-    if read_document(vault, content_id).fingerprint != document.fingerprint:
+    if _has_changed(vault, document):
         # What was made of the old text is marked as such, so the next try makes it again.
         vault.records.update_content(content_id, status=STORED, error=None)
         raise Retryable(
@@ -66,6 +66,14 @@ def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> O
     if (document.content.status, document.content.error) != (PROCESSED, None):
         vault.records.update_content(content_id, status=PROCESSED, error=None)
     return {**outcomes}
+
+
+def _has_changed(vault: Vault, document: Document) -> bool:
+    """Whether there is another text by now. Who stores one writes the record too."""
+    content = vault.records.get_content(document.content.id)
+    if content.updated_at == document.content.updated_at:
+        return False
+    return read_document(vault, content.id).fingerprint != document.fingerprint
 
 
 def _raise_or_note(

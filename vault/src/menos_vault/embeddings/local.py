@@ -27,6 +27,7 @@ class _Runtime(NamedTuple):
     session: Any
     cutting: Any  # tokenizer that cuts at _SEQUENCE, for embedding
     whole: Any  # tokenizer that does not, for counting
+    json: str  # the latter as text, for others
 
 
 class LocalEmbeddings:
@@ -80,8 +81,7 @@ class LocalEmbeddings:
 
     def tokenizer_json(self) -> str:
         """Return the model's tokenizer."""
-        text: str = self._load().whole.to_str()
-        return text
+        return self._load().json
 
     def embed_documents(
         self, texts: Sequence[str], on_progress: Progress | None = None
@@ -167,10 +167,12 @@ class LocalEmbeddings:
             folder = own
             graph = fetch.graph_for(own, self._own_hash, self._models, timeout)
         try:
+            whole = _tokenizer(folder / "tokenizer.json", cut=False)
             return _Runtime(
                 _session(graph, self._settings.threads),
                 _tokenizer(folder / "tokenizer.json", cut=True),
-                _tokenizer(folder / "tokenizer.json", cut=False),
+                whole,
+                whole.to_str(),
             )
         except Exception as error:  # both libraries raise plain Exceptions of their own
             raise ModelCorrupt(

@@ -101,7 +101,9 @@ class Keeper:
             if contents:
                 content = content_from_row(contents[0])
                 if versions:
-                    self._index.replace_chunks(content, _chunks(rows), _vectors(rows), versions[0])
+                    self._index.replace_chunks(
+                        identity, _chunks(rows), _vectors(rows), versions[0], content
+                    )
                 else:
                     self._index.put_content(content)
             self._behind.discard(identity)

@@ -150,8 +150,9 @@ class SurrealRecords:
                     self._claim(connection, (model, dimension))
                 raise
             if index is not None:
-                content = self.get_content(content_id)
-                index.replace_chunks(content, chunks, vectors, str(note["version"]))
+                written = (content_id, chunks, vectors, str(note["version"]))
+                if not index.replace_chunks(*written):
+                    index.replace_chunks(*written, self.get_content(content_id))
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Select by record range, which is also the order of indexes."""

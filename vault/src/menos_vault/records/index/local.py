@@ -73,21 +73,29 @@ class LocalIndex:
 
     def replace_chunks(
         self,
-        content: Content,
+        content_id: str,
         chunks: Sequence[Chunk],
         vectors: "NDArray[np.float32] | None",
         version: str,
-    ) -> None:
-        """Take a content's record and passages, in place of those it has."""
+        content: Content | None = None,
+    ) -> bool:
+        """Take a content's passages, in place of those it has, and its record if it is given.
+
+        Returns False, and does nothing, if its record was never told.
+        """
         with self._lock, self._explained():
             with self._tables.writing():
-                self._tables.put_content(content)
-                old, slots = self._tables.replace_chunks(content.id, chunks, vectors, version)
-                owner = self._tables.number_of(content.id)
+                if content is not None:
+                    self._tables.put_content(content)
+                owner = self._tables.number_of(content_id)
+                if owner is None:
+                    return False
+                old, slots = self._tables.replace_chunks(owner, chunks, vectors, version)
             self._matrix.forget(old)
             if vectors is not None:
                 self._matrix.put(slots, vectors)
-            self._own(slots, owner or 0)
+            self._own(slots, owner)
+        return True
 
     def delete(self, content_id: str) -> None:
         """Forget a content."""

@@ -149,14 +149,14 @@ class Tables:
 
     def replace_chunks(
         self,
-        content_id: str,
+        number: int,
         chunks: Sequence[Chunk],
         vectors: "NDArray[np.float32] | None",
         version: str,
     ) -> tuple[list[int], list[int]]:
         """Make these a known content's passages; returns the slots given up and the new ones."""
-        number, title = self._database.execute(
-            "SELECT number, title FROM content WHERE id = ?", (content_id,)
+        (title,) = self._database.execute(
+            "SELECT title FROM content WHERE number = ?", (number,)
         ).fetchone()
         old = self._remove_passages(number)
         slots = self._free_slots(len(chunks))
