@@ -13,7 +13,7 @@ from menos_bus.outcomes.outcome import Outcome
 
 LONGEST_WAIT: Final = 600.0
 """Seconds for which a caller may wait for a result in one request."""
-_POLL: Final = (0.02, 0.5)
+_POLL: Final = (0.005, 0.5)
 """Seconds between two looks at a result: the first pause, and the longest."""
 
 

@@ -42,6 +42,14 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
 """
 
 
+# To ask how common a word is: its stem as the tokenizer makes it, and the vocabulary of all words.
+_VOCABULARY = f"""
+CREATE VIRTUAL TABLE temp.stems USING fts5(word, tokenize = '{TOKENIZER}');
+CREATE VIRTUAL TABLE temp.stem USING fts5vocab(temp, stems, instance);
+CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, words, row);
+"""
+
+
 class Place(NamedTuple):
     """Where a passage is: which content, which chunk of it."""
 
@@ -64,6 +72,7 @@ class Tables:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_TABLES)
+            self._database.executescript(_VOCABULARY)
             if self.fact("layout") is None:
                 self.set_fact("layout", _LAYOUT)
             self._count_slots()
@@ -274,11 +283,16 @@ class Tables:
         ).fetchall()
 
     def frequency(self, term: str) -> int:
-        """Count the passages that have a term."""
-        row = self._database.execute(
-            "SELECT count(*) FROM words WHERE words MATCH ?", (f'"{term}"',)
-        ).fetchone()
-        return int(row[0])
+        """Count the passages that have a word, or at most so many a phrase."""
+        self._database.execute("INSERT INTO temp.stems (word) VALUES (?)", (term,))
+        try:
+            counts = self._database.execute(
+                "SELECT coalesce((SELECT doc FROM temp.vocabulary WHERE term = stem.term), 0) "
+                "FROM temp.stem"
+            ).fetchall()
+        finally:
+            self._database.execute("DELETE FROM temp.stems")
+        return min((int(count) for (count,) in counts), default=0)
 
     def marked(
         self, expression: str, slots: Sequence[int], marks: tuple[str, str]

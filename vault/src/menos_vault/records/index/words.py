@@ -8,6 +8,7 @@ TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 _MOST_TERMS = 64
 _LARGE = 1000  # passages from which on it is worth to look for words that stand everywhere
+_VISITS = 20_000  # passages that the words of a query may have together, each counted for itself
 _TERM = re.compile(r'"([^"]+)"|(\w+)')
 
 
@@ -25,16 +26,23 @@ def terms(query: str) -> list[str]:
 
 
 def telling(found: Sequence[str], frequency: Callable[[str], int], passages: int) -> list[str]:
-    """Leave out the words that stand in more than half of the passages of a large vault.
+    """Leave out the words of a query that say least, if the vault is large.
 
-    BM25 gives them no weight, and to visit all their passages costs most of a search. If there are
-    no others, all stay.
+    Those that stand in more than half of all passages go, since BM25 gives them no weight; and then
+    the most common ones, until no more than `_VISITS` passages have to be looked at. So the work
+    does not grow with the vault for ever. If there are no others, all stay.
     """
     if passages < _LARGE:
         return list(found)
     counts = {term: frequency(term) for term in found}
-    rare = [term for term in found if 2 * counts[term] <= passages]
-    return rare if any(counts[term] for term in rare) else list(found)
+    kept: set[str] = set()
+    visits = 0
+    for term in sorted(found, key=lambda term: counts[term]):
+        if 2 * counts[term] > passages or (visits and visits + counts[term] > _VISITS):
+            break
+        kept.add(term)
+        visits += counts[term]
+    return [term for term in found if term in kept] if visits else list(found)
 
 
 def long(found: Sequence[str]) -> list[str]:
