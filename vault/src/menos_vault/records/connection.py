@@ -169,8 +169,8 @@ class Connection:
 def checked(answer: dict[str, Any]) -> list[Any]:
     """Return each statement's result of a `query_raw` answer.
 
-    Raises Conflict if it is worth another try, else RecordsFailed with the statement that is to
-    blame, not with those that were skipped because of it.
+    Raises Conflict if it is worth another try at once, RecordsUnavailable if the disk is full, else
+    RecordsFailed with the statement that is to blame, not with those skipped because of it.
     """
     if "error" in answer:  # not even begun, for example a syntax error
         error = answer["error"]
@@ -183,6 +183,10 @@ def checked(answer: dict[str, Any]) -> list[Any]:
     if any("can be retried" in message for message in messages):
         raise Conflict(next(message for message in messages if "can be retried" in message))
     blame = [message for message in messages if not _skipped(message)]
+    if full := next((message for message in messages if "No space left" in message), None):
+        raise RecordsUnavailable(
+            f"the database has no space left on its disk: {full}; free some, then try again"
+        )
     raise RecordsFailed(f"the database refused a statement: {(blame or messages)[0]}")
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from menos_vault.errors import RecordsUnavailable
 from menos_vault.models import Chunk
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
@@ -41,8 +42,10 @@ class Keeper:
 
     @property
     def index(self) -> LocalIndex:
-        """The index, in step with the records."""
-        self._catch_up()
+        """The index, in step with the records as far as it can be written."""
+        # With a full disk searches go on: what is not in the records any more is left out anyway.
+        with contextlib.suppress(RecordsUnavailable):
+            self._catch_up()
         return self._index
 
     def close(self) -> None:
