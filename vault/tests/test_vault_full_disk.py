@@ -41,13 +41,17 @@ def put(vault: Vault, number: int) -> None:
 
 def fill(work: Callable[[int], None]) -> int:
     """Work until the disk is full; returns the number that failed."""
-    done = -1
-    with pytest.raises((RecordsUnavailable, ObjectsUnavailable), match="space") as full:
+    done: list[int] = []
+
+    def work_on() -> None:
         for number in range(10_000):
             work(number)
-            done = number
+            done.append(number)
+
+    with pytest.raises((RecordsUnavailable, ObjectsUnavailable), match="space") as full:
+        work_on()
     assert full.value.retryable
-    return done + 1
+    return len(done)
 
 
 def test_records_that_found_no_space_are_whole_after_a_second_try(disk: Path) -> None:
