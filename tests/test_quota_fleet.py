@@ -11,6 +11,7 @@ import pytest
 from kombu import Connection
 
 from conftest import BROKER
+from menos_bus import Bus, BusSettings
 from running import poll, run_cli
 
 METERED = '''
@@ -57,41 +58,31 @@ def metered(
             connection.default_channel.queue_delete(queue)
 
 
-def submit(env: dict[str, str], task: str, times: int, *words: str) -> str:
-    called = run_cli("call", task, str(times), "--no-wait", *words, env=env)
-    assert called.returncode == 0, called.stderr
-    return called.stdout.strip()
-
-
-def outcome(env: dict[str, str], task_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run_cli("result", task_id, "--json", env=env).stdout)
-    return found
-
-
 def quota(env: dict[str, str]) -> dict[str, Any]:
     (found,) = json.loads(run_cli("quota", "--json", env=env).stdout)
     return dict(found)
 
 
 def test_processes_share_a_quota_and_what_is_over_it_fails_at_once_or_waits(metered):
-    # Together 80 of the 50 that calls without priority may use, in two processes.
-    calls = [submit(metered, "metered.use_all", 20) for _ in range(4)]
-    ended = [
-        poll(lambda: (o := outcome(metered, call))["state"] in ("SUCCESS", "FAILURE") and o)  # noqa: B023
-        for call in calls
-    ]
+    backend = metered["MENOS_RESULT_BACKEND"]
+    bus = Bus(BusSettings.load(broker_url=BROKER, result_backend=backend, plugins=()))
 
-    failed = [each["error"]["code"] for each in ended if each["state"] == "FAILURE"]
+    def ended(task_id, *states):
+        return (found := bus.outcome(task_id)).state in states and found
+
+    # Together 80 of the 50 that calls without priority may use, in two processes.
+    calls = [bus.submit("metered.use_all", kwargs={"times": 20}) for _ in range(4)]
+    outcomes = [poll(lambda: ended(call, "SUCCESS", "FAILURE"), what="the end") for call in calls]  # noqa: B023
+
+    failed = [outcome.error["code"] for outcome in outcomes if outcome.state == "FAILURE"]
     assert failed
     assert set(failed) == {"quota_exceeded"}
     assert quota(metered)["units_used"] == 50
-    assert "only priority calls can go on" in run_cli("quota", env=metered).stdout
 
-    waiting = submit(metered, "metered.use", 11, "--priority")
-    found = poll(lambda: (o := outcome(metered, waiting))["state"] == "RETRY" and o, what="RETRY")
+    waiting = bus.submit("metered.use", kwargs={"times": 11, "priority": True})
+    found = poll(lambda: ended(waiting, "RETRY"), what="waiting")
 
-    assert found["error"]["code"] == "waiting_for_quota"
-    assert found["error"]["tries"] == 0
+    assert (found.error["code"], found.error["tries"]) == ("waiting_for_quota", 0)
     assert quota(metered)["units_used"] == 60
     told = json.loads(run_cli("doctor", "--json", env=metered).stdout)
     (check,) = [each for each in told["checks"] if each["name"].startswith("quota ")]
