@@ -3,11 +3,12 @@
 import functools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from menos_vault.embeddings import Progress, fetch
+from menos_vault.embeddings.batches import Batches
 from menos_vault.embeddings.graph import read_shape
 from menos_vault.embeddings.weights import sha256
 from menos_vault.errors import ModelCorrupt
@@ -38,6 +39,7 @@ class LocalEmbeddings:
         self._settings = settings
         self._lock = threading.RLock()
         self._runtime: _Runtime | None = None
+        self._batches = Batches(self._run, _BATCH)
 
     @functools.cached_property
     def model(self) -> str:
@@ -86,22 +88,24 @@ class LocalEmbeddings:
     def embed_documents(
         self, texts: Sequence[str], on_progress: Progress | None = None
     ) -> "NDArray[np.float32]":
-        """Embed in batches of texts of similar length, so that little padding is computed."""
+        """Embed together with whatever other threads embed now, in full batches."""
         import numpy as np
 
-        self._load()
+        tokenizer = self._load().cutting
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        done = 0
-        for positions, ids in self._batches(texts):
-            vectors[positions] = self._run(ids)
-            done += len(positions)
+        for start in range(0, len(texts), _WINDOW):
+            window = [_clean(text) for text in texts[start : start + _WINDOW]]
+            ids = [item.ids for item in tokenizer.encode_batch_fast(window)]
+            told = None
             if on_progress is not None:
-                on_progress(done, len(texts))
+                told = functools.partial(_tell, on_progress, start, len(texts))
+            vectors[start : start + len(ids)] = self._batches.embed(ids, told)
         return vectors
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
-        """Embed as a document: this model makes no difference."""
-        vector: NDArray[np.float32] = self.embed_documents([text])[0]
+        """Embed at once, beside whatever else is embedded: somebody waits."""
+        ids = self._load().cutting.encode(_clean(text)).ids
+        vector: NDArray[np.float32] = self._run([ids])[0]
         return vector
 
     @property
@@ -119,19 +123,6 @@ class LocalEmbeddings:
                 f"MENOS_VAULT_MODEL_PATH is {path}, but model.safetensors in it cannot be read: "
                 f"{error.strerror}; correct the setting, or unset it to fetch the model"
             ) from error
-
-    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[list[int]]]]:
-        """Yield positions in `texts` and token ids, the longest texts of a window first.
-
-        Longest first, so that memory for a batch is at its height at once and not at the end.
-        """
-        for start in range(0, len(texts), _WINDOW):
-            window = [_clean(text) for text in texts[start : start + _WINDOW]]
-            encoded = [item.ids for item in self._load().cutting.encode_batch_fast(window)]
-            order = sorted(range(len(encoded)), key=lambda place: -len(encoded[place]))
-            for first in range(0, len(order), _BATCH):
-                batch = order[first : first + _BATCH]
-                yield [start + place for place in batch], [encoded[place] for place in batch]
 
     def _run(self, ids: list[list[int]]) -> "NDArray[np.float32]":
         import numpy as np
@@ -208,6 +199,10 @@ def _tokenizer(path: Path, *, cut: bool) -> Any:
     else:
         tokenizer.no_truncation()
     return tokenizer
+
+
+def _tell(on_progress: Progress, before: int, total: int, done: int) -> None:
+    on_progress(before + done, total)
 
 
 def _clean(text: str) -> str:

@@ -1,0 +1,138 @@
+"""Texts of many threads in common batches."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from menos_vault.embeddings.batches import Batches
+
+SIZE = 8
+
+
+class Model:
+    """Makes of a text its first token and its length; notes what it ran, and waits if told to."""
+
+    def __init__(self) -> None:
+        self.runs: list[list[list[int]]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.began = threading.Event()
+        self.busy = threading.Lock()
+
+    def __call__(self, texts: list[list[int]]) -> NDArray[np.float32]:
+        assert self.busy.acquire(blocking=False), "two batches at a time"
+        try:
+            self.runs.append(texts)
+            self.began.set()
+            assert self.gate.wait(10)
+            if any(text[0] < 0 for text in texts):
+                raise ValueError("a bad text")
+            return np.array([[text[0], len(text)] for text in texts], dtype=np.float32)
+        finally:
+            self.busy.release()
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+def text(number: int, length: int = 4) -> list[int]:
+    return [number] * length
+
+
+def held(model: Model, batches: Batches, others: list[Callable[[], object]]) -> list[object]:
+    """Let others queue up behind a batch that runs, then let it go on."""
+    model.gate.clear()
+    with ThreadPoolExecutor(len(others) + 1) as pool:
+        pool.submit(batches.embed, [text(0)])
+        assert model.began.wait(10)
+        futures = [pool.submit(other) for other in others]
+        while len(batches._requests) <= len(others):
+            pass
+        model.gate.set()
+        return [future.exception() or future.result() for future in futures]
+
+
+def test_vectors_come_in_the_order_of_the_texts(model: Model) -> None:
+    texts = [text(number, 1 + number % 5) for number in range(50)]
+
+    vectors = Batches(model, SIZE).embed(texts)
+
+    assert [tuple(vector) for vector in vectors] == [(t[0], len(t)) for t in texts]
+    assert Batches(model, SIZE).embed([]) == []
+
+
+def test_texts_of_several_threads_fill_one_batch(model: Model) -> None:
+    batches = Batches(model, SIZE)
+
+    answers = held(
+        model, batches, [lambda n=n: batches.embed([text(n), text(n)]) for n in range(1, 5)]
+    )
+
+    assert [vectors[0][0] for vectors in answers] == [1, 2, 3, 4]  # type: ignore[index]
+    assert [len(run) for run in model.runs] == [1, 8]
+
+
+def test_a_short_document_does_not_wait_for_a_long_one(model: Model) -> None:
+    batches = Batches(model, SIZE)
+
+    held(
+        model,
+        batches,
+        [
+            lambda: batches.embed([text(1)] * 80),
+            lambda: batches.embed([text(2), text(2)]),
+        ],
+    )
+
+    first = [number for run in model.runs[:3] for number, *_ in run]
+    assert first.count(2) == 2
+
+
+def test_texts_of_very_different_length_are_not_padded_to_the_longest(model: Model) -> None:
+    Batches(model, SIZE).embed([text(1, 100), text(1, 98), text(1, 3), text(1, 3)])
+
+    assert [[len(t) for t in run] for run in model.runs] == [[100, 98], [3, 3]]
+
+
+def test_progress_is_told_in_the_thread_that_asked(model: Model) -> None:
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int) -> None:
+        told.append((done, threading.get_ident()))
+
+    Batches(model, SIZE).embed([text(1)] * 20, tell)
+
+    assert told == [(8, threading.get_ident()), (16, told[0][1]), (20, told[0][1])]
+
+
+def test_a_failure_reaches_those_whose_text_was_in_the_batch_and_the_next_ones_go_on(
+    model: Model,
+) -> None:
+    batches = Batches(model, SIZE)
+
+    answers = held(
+        model,
+        batches,
+        [lambda: batches.embed([text(-1)]), lambda: batches.embed([text(2)])],
+    )
+
+    assert isinstance(answers[0], ValueError)
+    assert batches.embed([text(3)])[0][0] == 3
+    assert batches._requests == []
+
+
+def test_many_threads_get_what_is_theirs(model: Model) -> None:
+    batches = Batches(model, SIZE)
+
+    def work(number: int) -> bool:
+        texts = [text(number, 1 + place % 7) for place in range(number % 13)]
+        return [tuple(v) for v in batches.embed(texts)] == [(number, len(t)) for t in texts]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(work, range(300)))
