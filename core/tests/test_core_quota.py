@@ -35,7 +35,7 @@ def spending(make_plugin, quota, *, fails=None, refunds=False, refused=None):
                 if fails is not None:
                     raise fails
             if refused is not None:
-                quota.close(refused)
+                spent.close(refused)
         return times
 
     hooks = {"register_quotas": lambda register: register(quota)}
@@ -234,11 +234,11 @@ def test_a_use_that_costs_more_than_a_day_has_never_waits(make_plugin):
 def test_uses_keep_their_pace(make_plugin, monkeypatch):
     slept = []
     monkeypatch.setattr(gates.time, "sleep", slept.append)
-    bus = spending(make_plugin, Quota("w", rate=0.5, burst=2))
+    bus = spending(make_plugin, Quota("w", rate=2, burst=2))
 
     bus.call("w.use", times=4)
 
-    assert slept == pytest.approx([2, 4], abs=0.5)
+    assert slept == pytest.approx([0.5, 1.0], abs=0.1)
     assert bus.quota("w").as_json()["units_remaining"] is None
 
 
