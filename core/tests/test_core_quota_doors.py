@@ -91,6 +91,16 @@ def test_what_the_service_closed_is_told(run, store):
     assert "closed by the service: quotaExceeded" in shown
 
 
+def test_what_the_service_closed_can_be_opened_again(run, store):
+    store.close("metered", Day.at(time.time(), "America/Los_Angeles"), "quotaExceeded")
+
+    shown = run("quota", "metered", "--reopen")
+
+    assert shown.exit_code == 0
+    assert "closed by the service" not in shown.stdout
+    assert run("quota", "--reopen").exit_code == 2
+
+
 def test_programs_get_json_of_all_or_of_one(run, store):
     spend(store, "metered", 12)
 
