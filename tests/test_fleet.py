@@ -7,12 +7,16 @@ import re
 import signal
 import socket
 import subprocess
+from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 import pytest
 from kombu import Connection
 
-from conftest import REDIS
+from conftest import BROKER, REDIS
+from menos_bus import Bus, BusSettings
+from menos_bus.outcomes.ledger import PUBLISH_SECONDS, Entry
+from menos_bus.tasks.envelope import digest_of
 from running import MENOS_BUS, poll, run_cli
 
 
@@ -303,3 +307,29 @@ def test_a_call_that_fans_out_ends_when_all_have_ended_though_a_worker_is_killed
 
     assert waiting["progress"] == {"stage": "gathering", "done": 0, "total": 12}
     assert ended["result"] == ["worked"] * 12
+
+
+def test_a_part_that_was_recorded_but_never_sent_is_sent_after_all(
+    fleet_env, start_worker, tmp_path
+):
+    marker, until = str(tmp_path / "m"), tmp_path / "until"
+    until.touch()
+    settings = BusSettings.load(
+        broker_url=BROKER, result_backend=fleet_env["MENOS_RESULT_BACKEND"], plugins=()
+    )
+    bus = Bus(settings)
+    parent = bus.submit("probe.gather", kwargs={"markers": [marker], "until": str(until)})
+    # As a process leaves it that dies after it has recorded the part and before it sends it.
+    arguments = {"marker": marker, "until": str(until)}
+    digest = digest_of("probe.work", (), arguments)
+    part = str(uuid5(NAMESPACE_URL, f"menos-bus:{parent}:probe.work:{marker}:{digest}"))
+    bus.app.ledger.accept(Entry(part, "probe.work", "probe", digest, {}))
+    record = bus.app.ledger.find(part)
+    late = {"accepted_at": record.accepted_at - PUBLISH_SECONDS - 1}
+    bus.app.ledger._redis.hset(f"menos:call:{part}", mapping=late)
+
+    start_worker()
+    ended = poll(lambda: (o := bus.outcome(parent)).ready and o, 60, what="the end")
+
+    assert not record.published
+    assert (ended.result, bus.outcome(part).result) == (["worked"], "worked")

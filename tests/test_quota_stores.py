@@ -187,6 +187,15 @@ def test_a_closed_bucket_grants_nothing_more_until_the_reset(store, bucket, leas
     assert store.reserve(lease(), 10, None).verdict is Verdict.GRANTED
 
 
+def test_a_closed_bucket_can_be_opened_again(store, bucket, lease):
+    day = Day.at(store.now(), ZONE)
+    store.close(bucket, day, "quotaExceeded")
+    store.reopen(bucket, day)
+
+    assert store.reserve(lease(), 10, None).verdict is Verdict.GRANTED
+    assert store.usage(bucket, day).closed is None
+
+
 def test_a_lease_for_another_day_than_the_store_s_is_refused_with_the_store_s_time(
     store, bucket, clock
 ):
@@ -252,33 +261,77 @@ def test_a_refund_after_midnight_goes_to_the_day_that_paid(store, bucket, lease,
     assert (store.usage(bucket, yesterday).used, used(store, bucket)) == (0, 1)
 
 
-def test_a_pace_gives_each_use_its_turn(store, bucket, lease):
-    pace = Pace(interval=0.5, burst=3, patience=1.0)
+def paced(booking: str, *, interval: float = 0.5, burst: int = 3, patience: float = 1.0) -> Pace:
+    return Pace(interval, burst, patience, booking)
 
-    answers = [store.reserve(lease(), None, pace) for _ in range(7)]
+
+def test_a_pace_gives_each_use_its_turn(store, bucket, lease):
+    answers = [store.reserve(lease(), None, paced(f"task {n}")) for n in range(7)]
 
     waits = [answer.wait for answer in answers]
-    assert waits[:6] == pytest.approx([0, 0, 0, 0.5, 1.0, 1.5], abs=1e-3)
+    assert waits == pytest.approx([0, 0, 0, 0.5, 1.0, 1.5, 2.0], abs=1e-3)
     assert [answer.verdict for answer in answers[:5]] == [Verdict.GRANTED] * 5
     assert [answer.verdict for answer in answers[5:]] == [Verdict.TOO_FAST] * 2
-    # What was refused took no turn, and no unit.
-    assert waits[6] == pytest.approx(1.5, abs=1e-3)
     assert used(store, bucket) == 5
 
 
+def test_who_comes_too_early_finds_its_turn_kept_whoever_comes_in_between(store, lease, clock):
+    alone = {"interval": 10.0, "burst": 1, "patience": 0.0}
+    store.reserve(lease(), None, paced("first", **alone))
+    early = store.reserve(lease(), None, paced("second", **alone))
+    for n in range(5):
+        store.reserve(lease(), None, paced(f"other {n}", **alone))
+    clock.later(seconds=5)
+    still_early = store.reserve(lease(), None, paced("second", **alone))
+    clock.later(seconds=5)
+
+    answer = store.reserve(lease(), None, paced("second", **alone))
+
+    assert (early.verdict, still_early.verdict) == (Verdict.TOO_FAST, Verdict.TOO_FAST)
+    assert early.wait == pytest.approx(10, abs=1e-3)
+    assert still_early.wait == pytest.approx(5, abs=1e-3)
+    assert answer.verdict is Verdict.GRANTED
+    # It was the turn of one use.
+    assert store.reserve(lease(), None, paced("second", **alone)).wait == pytest.approx(60, abs=1)
+
+
+def test_a_use_whose_turn_is_after_midnight_counts_on_the_day_after(store, bucket, lease, clock):
+    slow = {"interval": 1.0, "burst": 1, "patience": 5.0}
+    clock.at(2026, 5, 4, 23, 59, 59)
+    store.reserve(lease(), 10, paced("first", **slow))
+    clock.later(seconds=0.5)
+    refused = store.reserve(lease(), 10, paced("second", **slow))
+    clock.later(seconds=0.5)
+
+    granted = store.reserve(lease(), 10, paced("second", **slow))
+
+    assert (refused.verdict, granted.verdict) == (Verdict.TOO_FAST, Verdict.GRANTED)
+    assert used(store, bucket) == 1
+
+
+def test_a_clock_that_was_days_ahead_stops_nobody(tmp_path, bucket, lease, clock):
+    # Redis counts by its own clock only.
+    store = SQLiteQuotaStore(tmp_path, clock)
+    clock.later(days=4)
+    store.reserve(lease(), None, paced("first"))
+    clock.later(days=-4)
+
+    assert store.reserve(lease(), None, paced("second")).verdict is Verdict.GRANTED
+
+
 def test_a_pause_gives_the_burst_back_and_no_more(store, lease, clock):
-    pace = Pace(interval=1.0, burst=2, patience=0.0)
-    for _ in range(2):
-        store.reserve(lease(), None, pace)
+    pace = {"interval": 1.0, "burst": 2, "patience": 0.0}
+    for n in range(2):
+        store.reserve(lease(), None, paced(f"early {n}", **pace))
     clock.later(hours=1)
 
-    answers = [store.reserve(lease(), None, pace).verdict for _ in range(3)]
+    answers = [store.reserve(lease(), None, paced(f"late {n}", **pace)).verdict for n in range(3)]
 
     assert answers == [Verdict.GRANTED, Verdict.GRANTED, Verdict.TOO_FAST]
 
 
 def test_an_exhausted_quota_takes_no_turn(store, lease):
-    pace = Pace(interval=1.0, burst=1, patience=0.0)
+    pace = paced("task", interval=1.0, burst=1, patience=0.0)
 
     assert store.reserve(lease(5), 4, pace).verdict is Verdict.EXHAUSTED
     assert store.reserve(lease(4), 4, pace).verdict is Verdict.GRANTED

@@ -139,3 +139,131 @@ def test_the_longer_it_takes_the_seldomer_it_looks(choir, make_bus, run_as_worke
 def test_it_works_in_a_task_only():
     with pytest.raises(PluginError, match="inside a running task"):
         fan_out("choir.shout", {"one": {"word": "one"}})
+
+
+def test_two_of_one_task_with_other_arguments_are_two(make_plugin, make_bus, run_as_worker):
+    def both() -> list[str]:
+        """Say two things."""
+        said = []
+        for word in ("left", "right"):
+            said.append(fan_out("choir.shout", {"0": {"word": word}})["0"].result)
+        return said
+
+    bus = make_bus(make_plugin("choir", shout, both))
+    parent = bus.submit("choir.both")
+    for _ in range(2):
+        run_as_worker(bus, parent)
+        run_as_worker(bus, members(bus)[-1])
+
+    assert run_as_worker(bus, parent).result == ["LEFT", "RIGHT"]
+
+
+def test_taken_up_again_it_runs_what_had_failed_again_and_nothing_else(
+    make_plugin, make_bus, run_as_worker
+):
+    ill = {"two"}
+
+    def say(word: str) -> str:
+        """Say it, if the voice is there."""
+        if word in ill:
+            raise Permanent("hoarse", code="hoarse")
+        return word
+
+    def all_or_nothing(words: list[str]) -> list[str]:
+        """Say all."""
+        ended = fan_out("choir.say", {word: {"word": word} for word in words})
+        if any(outcome.state != "SUCCESS" for outcome in ended.values()):
+            raise Permanent("incomplete", code="incomplete")
+        return [outcome.result for outcome in ended.values()]
+
+    bus = make_bus(make_plugin("choir", say, all_or_nothing))
+    parent = bus.submit("choir.all_or_nothing", [list(WORDS)])
+    run_as_worker(bus, parent)
+
+    def parts():
+        rows = bus.app.ledger._connection.execute(
+            "SELECT task_id FROM calls WHERE task = 'choir.say' AND state = 'PENDING'"
+        )
+        return [row[0] for row in rows]
+
+    for part in parts():
+        run_as_worker(bus, part)
+    failed = run_as_worker(bus, parent)
+    ill.clear()
+    bus.app.ledger.reopen(parent)
+    run_as_worker(bus, parent)
+    again = parts()
+    for part in again:
+        run_as_worker(bus, part)
+
+    assert failed.error["code"] == "incomplete"
+    assert len(again) == 1
+    assert run_as_worker(bus, parent).result == list(WORDS)
+
+
+def test_a_key_of_its_own_is_refused_before_anything_is_sent(make_plugin, make_bus, run_as_worker):
+    def keyed() -> None:
+        fan_out("choir.shout", {"a": {"word": "a"}, "b": {"word": "b", "idempotency_key": "k"}})
+
+    bus = make_bus(make_plugin("choir", shout, keyed))
+
+    outcome = run_as_worker(bus, bus.submit("choir.keyed"))
+
+    assert outcome.error["code"] == "invalid_call"
+    assert "b.idempotency_key" in outcome.error["message"]
+    assert members(bus) == []
+
+
+def test_a_call_that_cannot_be_keeps_the_others_from_being_sent(
+    make_plugin, make_bus, run_as_worker
+):
+    def wrong() -> None:
+        fan_out("choir.shout", {"a": {"word": "a"}, "b": {"wort": "b"}})
+
+    bus = make_bus(make_plugin("choir", shout, wrong))
+
+    outcome = run_as_worker(bus, bus.submit("choir.wrong"))
+
+    assert outcome.error["code"] == "invalid_call"
+    assert members(bus) == []
+
+
+def test_a_call_that_waits_does_not_expire(choir, make_bus, run_as_worker):
+    bus = make_bus(choir)
+    parent = bus.submit("choir.shout_all", [list(WORDS)], expires=60)
+
+    run_as_worker(bus, parent)
+
+    assert bus.app.ledger.find(parent).message["headers"]["expires"] is None
+
+
+def test_outcomes_are_kept_until_the_last_one_is_there(choir, make_bus, run_as_worker):
+    bus = make_bus(choir, result_expires=3600)
+    parent = bus.submit("choir.shout_all", [list(WORDS)])
+    run_as_worker(bus, parent)
+    run_as_worker(bus, members(bus)[0])
+    older = bus.app.ledger._connection
+    older.execute("UPDATE calls SET updated_at = updated_at - 3000")
+    older.execute("UPDATE calls SET accepted_at = accepted_at - 3000 WHERE task_id = ?", (parent,))
+
+    run_as_worker(bus, parent)
+    bus.app.ledger.expire(2000)
+
+    assert len(members(bus)) == 3
+
+
+def test_what_it_holds_is_given_back_while_it_waits(make_plugin, make_bus, run_as_worker):
+    told = []
+    hooks = {"release_quota": lambda task, state: told.append((task, state))}
+    bus = make_bus(make_plugin("choir", shout, shout_all, hooks=hooks))
+    parent = bus.submit("choir.shout_all", [["one"]])
+
+    run_as_worker(bus, parent)
+    run_as_worker(bus, members(bus)[0])
+    run_as_worker(bus, parent)
+
+    assert told == [
+        ("choir.shout_all", "RETRY"),
+        ("choir.shout", "SUCCESS"),
+        ("choir.shout_all", "SUCCESS"),
+    ]

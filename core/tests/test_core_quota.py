@@ -35,7 +35,7 @@ def spending(make_plugin, quota, *, fails=None, refunds=False, refused=None):
                 if fails is not None:
                     raise fails
             if refused is not None:
-                quota.close(refused)
+                spent.close(refused)
         return times
 
     hooks = {"register_quotas": lambda register: register(quota)}
@@ -234,11 +234,11 @@ def test_a_use_that_costs_more_than_a_day_has_never_waits(make_plugin):
 def test_uses_keep_their_pace(make_plugin, monkeypatch):
     slept = []
     monkeypatch.setattr(gates.time, "sleep", slept.append)
-    bus = spending(make_plugin, Quota("w", rate=0.5, burst=2))
+    bus = spending(make_plugin, Quota("w", rate=2, burst=2))
 
     bus.call("w.use", times=4)
 
-    assert slept == pytest.approx([2, 4], abs=0.5)
+    assert slept == pytest.approx([0.5, 1.0], abs=0.1)
     assert bus.quota("w").as_json()["units_remaining"] is None
 
 
@@ -351,3 +351,108 @@ def test_a_status_says_it_all():
         "zone": "America/Los_Angeles",
         "rate": None,
     }
+
+
+# through midnight, and inside one another
+
+
+def at(bus, moment):
+    bus.app.gate.store.now = lambda: moment
+
+
+def test_a_waiting_call_goes_on_after_the_reset(make_plugin, make_bus, run_as_worker):
+    quota = Quota("w", limit=1, zone="America/Los_Angeles")
+
+    def use() -> str:
+        with quota.spend():
+            return "used"
+
+    hooks = {"register_quotas": lambda register: register(quota)}
+    bus = make_bus(make_plugin("w", use, hooks=hooks))
+    day = Day.at(time.time(), quota.zone)
+    first, second = (bus.submit("w.use", kwargs={"priority": True}) for _ in range(2))
+    at(bus, day.end - 10)
+
+    before = [run_as_worker(bus, call).state for call in (first, second)]
+    at(bus, day.end)
+    after = run_as_worker(bus, second)
+
+    assert before == ["SUCCESS", "RETRY"]
+    assert (after.state, after.result) == ("SUCCESS", "used")
+    assert bus.quota("w").used == 1
+
+
+def test_a_refusal_just_after_midnight_leaves_the_new_day_open(make_plugin):
+    bus = spending(make_plugin, Quota("w", limit=10), refused="quotaExceeded")
+    day = Day.at(time.time(), "UTC")
+    at(bus, day.start + 60)
+
+    early = failure(bus)
+
+    assert (early.code, early.tries) == ("waiting_for_quota", 0)
+    assert bus.quota("w").closed is None
+    at(bus, day.start + 3600)
+    assert failure(bus).code == "quota_exceeded"
+    assert bus.quota("w").closed == "quotaExceeded"
+
+
+def test_a_refusal_that_comes_after_midnight_does_not_close_the_new_day(make_plugin):
+    quota = Quota("w", limit=10)
+
+    def use() -> None:
+        with quota.spend() as spent:
+            at(bus, day.end + 3600)
+        spent.close("quotaExceeded")
+
+    hooks = {"register_quotas": lambda register: register(quota)}
+    bus = TestBus(make_plugin("w", use, hooks=hooks))
+    day = Day.at(time.time(), "UTC")
+    at(bus, day.end - 1)
+
+    assert failure(bus).code == "waiting_for_quota"
+    assert bus.quota("w").closed is None
+
+
+def test_what_was_closed_can_be_opened_again(make_plugin):
+    bus = spending(make_plugin, Quota("w", limit=10), refused="quotaExceeded")
+    at(bus, Day.at(time.time(), "UTC").start + 3600)
+    failure(bus)
+
+    bus.reopen_quota("w")
+
+    assert bus.quota("w").closed is None
+    with pytest.raises(UnknownQuota):
+        bus.reopen_quota("x")
+
+
+@pytest.mark.parametrize("inner", [Quota("w.inner", rate=0.001), Quota("w.inner", limit=1)])
+def test_a_use_that_another_quota_refuses_costs_nothing(make_plugin, inner):
+    outer = Quota("w", limit=10)
+
+    def use(times: int) -> None:
+        for _ in range(times):
+            with outer.spend(), inner.spend():
+                pass
+
+    hooks = {"register_quotas": lambda register: [register(outer), register(inner)]}
+    bus = TestBus(make_plugin("w", use, hooks=hooks, max_retries=0))
+
+    for _ in range(3):
+        failure(bus, 2)
+
+    assert used(bus) == used(bus, "w.inner") == 1
+
+
+@pytest.mark.parametrize("units", [0, -8, 0.5, True, "1"])
+def test_units_are_a_whole_number(make_plugin, units):
+    quota = Quota("w", limit=10)
+
+    def use() -> None:
+        with quota.spend(units):
+            raise AssertionError
+
+    hooks = {"register_quotas": lambda register: register(quota)}
+    bus = TestBus(make_plugin("w", use, hooks=hooks, max_retries=0))
+
+    assert "must be a whole number" in failure(bus).message
+    assert used(bus) == 0

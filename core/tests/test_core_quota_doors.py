@@ -91,6 +91,16 @@ def test_what_the_service_closed_is_told(run, store):
     assert "closed by the service: quotaExceeded" in shown
 
 
+def test_what_the_service_closed_can_be_opened_again(run, store):
+    store.close("metered", Day.at(time.time(), "America/Los_Angeles"), "quotaExceeded")
+
+    shown = run("quota", "metered", "--reopen")
+
+    assert shown.exit_code == 0
+    assert "closed by the service" not in shown.stdout
+    assert run("quota", "--reopen").exit_code == 2
+
+
 def test_programs_get_json_of_all_or_of_one(run, store):
     spend(store, "metered", 12)
 
@@ -137,10 +147,11 @@ def test_the_doctor_tells_of_a_quota_that_is_used_up(run, store):
 
     found = {check.name: check for check in diagnose() if check.name.startswith("quota")}
 
-    assert not found["quota metered"].ok
+    # No problem of the host's: whoever asks whether it is well must not stop it for that.
+    assert found["quota metered"].ok
     assert "9,000 of 10,000" in found["quota metered"].message
-    assert "reset" in found["quota metered"].fix
-    assert found["quota metered.search"].ok
+    assert "nothing is left for calls without priority; resets " in found["quota metered"].message
+    assert "nothing is left" not in found["quota metered.search"].message
 
 
 # the HTTP API

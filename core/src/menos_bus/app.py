@@ -67,7 +67,7 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         if (queue := core_queue(name)) is not None:
             options["queue"] = queue
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
-        call, plugin = self._check(name, args or (), kwargs or {})
+        call, plugin = self.check(name, args or (), kwargs or {})
         if task_id and call.task_id:
             problem = "cannot be combined with a task id, which the members of a canvas have too"
             raise InvalidCall([FieldProblem("idempotency_key", problem)])
@@ -119,7 +119,15 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
             return None
         return url
 
-    def _check(self, name: str, args: Any, kwargs: Any) -> tuple[Call, str]:
+    def check(self, name: str, args: Any, kwargs: Any) -> tuple[Call, str]:
+        """Check a call as sending it would, as far as its task is known here.
+
+        Returns:
+            The call, and the plugin that it is for.
+
+        Raises:
+            CallError: it would not be taken.
+        """
         plugin = owner_of(name)
         # Another host may have a plugin that is not installed here; embedded there is none.
         if plugin is None or plugin in self.registry.plugins or self.settings.embedded:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -84,10 +85,18 @@ class Bus:
             UnknownQuota: no loaded plugin declares it.
             BusUnavailable: the store of the quotas does not answer.
         """
-        try:
+        with _store_told():
             return self.app.gate.status(name)
-        except StoreDown as down:
-            raise BusUnavailable(f"{down.message}: try again") from down
+
+    def reopen_quota(self, name: str) -> None:
+        """Take back that the service calls a quota spent for today.
+
+        Raises:
+            UnknownQuota: no loaded plugin declares it.
+            BusUnavailable: the store of the quotas does not answer.
+        """
+        with _store_told():
+            self.app.gate.reopen(name)
 
     def submit(
         self,
@@ -127,3 +136,11 @@ class Bus:
                 f"has expired (they are kept {self.settings.result_expires / 3600:g} h)"
             )
         return Outcome.read(self.app, task_id)
+
+
+@contextmanager
+def _store_told() -> Iterator[None]:
+    try:
+        yield
+    except StoreDown as down:
+        raise BusUnavailable(f"{down.message}: try again") from down

@@ -123,6 +123,8 @@ class TaskError(BusError):
 
     code = "task_error"
     retryable: ClassVar[bool]
+    nothing_spent = False
+    """Whether it says that a quota has refused, before anything was used."""
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, ClassVar, Final, NoReturn
 
-from celery import Task, states
+from celery import Signature, Task, states
 from celery.exceptions import (
     Ignore,
     Reject,
@@ -58,7 +56,12 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
             values = signature.validate(arguments)
             self._pass_gate()
             call = [self] if self.spec.options.get("bind") else []
-            return signature.dump(self.spec.function(*call, **values))
+            try:
+                return signature.dump(self.spec.function(*call, **values))
+            except Deferred:
+                # What it waits for may need what it holds.
+                self.hooks.release_quota(task=self.name, task_id=self.request.id, state="RETRY")
+                raise
         except (Ignore, Reject, Retry, TaskFailed, WorkerShutdown, WorkerTerminate):
             raise
         except Deferred as deferred:
@@ -100,8 +103,12 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
         if self._runs_in_place:
             raise reason
         countdown = max(1, round(min(deferred.after, LONGEST_WAIT)))
-        more = {AHEAD_HEADER: True} if deferred.progress is not None else {}
-        self._send_again(reason, countdown=countdown, retries=tries, more_headers=more)
+        again = self.signature_from_request(self.request, countdown=countdown, retries=tries)
+        again.options.pop("expires", None)  # it has begun in time, and only waits
+        if deferred.progress is not None:
+            headers = again.options.get("headers") or {}
+            again.options["headers"] = {**headers, AHEAD_HEADER: True}
+        self._send_again(again, reason, countdown)
 
     def _fail(self, failure: Failure, error: BaseException | None = None) -> NoReturn:
         tries = self.request.retries + 1
@@ -114,18 +121,10 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
             logger.warning("%s %s: %s; next try in %s s", *told)
         if wait is None or self.request.called_directly:
             raise outcome from error
-        self._send_again(outcome, countdown=wait, retries=tries)
+        again = self.signature_from_request(self.request, countdown=wait, retries=tries)
+        self._send_again(again, outcome, wait)
 
-    def _send_again(
-        self,
-        reason: TaskFailed,
-        *,
-        countdown: int,
-        retries: int,
-        more_headers: Mapping[str, Any] = MappingProxyType({}),
-    ) -> NoReturn:
-        again = self.signature_from_request(self.request, countdown=countdown, retries=retries)
-        again.options["headers"] = {**(again.options.get("headers") or {}), **more_headers}
+    def _send_again(self, again: Signature, reason: TaskFailed, countdown: int) -> NoReturn:
         if not self.request.is_eager:
             try:
                 again.apply_async()

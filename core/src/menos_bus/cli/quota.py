@@ -18,11 +18,21 @@ _WIDTH: Final = 30
 
 @click.command()
 @click.argument("name", required=False)
+@click.option(
+    "--reopen",
+    is_flag=True,
+    help="First take back that the service calls the quota NAME spent: a new key was set, or the "
+    "limit was raised there.",
+)
 @json_option
 @says_errors
-def quota(name: str | None, as_json: bool) -> None:
+def quota(name: str | None, reopen: bool, as_json: bool) -> None:
     """Show how the quotas are, or the one with this NAME."""
     bus = Bus()
+    if reopen:
+        if name is None:
+            raise click.UsageError("--reopen needs the NAME of a quota")
+        bus.reopen_quota(name)
     found = [bus.quota(each) for each in ([name] if name else bus.quotas)]
     if as_json:
         shown = [status.as_json() for status in found]
@@ -48,7 +58,8 @@ def _bar(status: Status) -> str:
     if limit is None:
         return " " * _WIDTH
     left = status.remaining_without_priority
-    used = _WIDTH if not limit else min(_WIDTH, math.ceil(_WIDTH * status.used / limit))
+    full = not limit or status.closed is not None
+    used = _WIDTH if full else min(_WIDTH, math.ceil(_WIDTH * status.used / limit))
     kept = min(_WIDTH - used, math.ceil(_WIDTH * reserve / limit) if limit else 0)
     colour = "red" if not left else "yellow" if left < limit / 4 else "green"
     free = "░" * (_WIDTH - used - kept)

@@ -7,6 +7,7 @@ that was killed run again what it had accepted. Implementations: :mod:`menos_bus
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -28,6 +29,9 @@ class Entry:
         accepted_at: seconds since the epoch, set by the ledger.
         starts: how often a worker began to run it since it was last sent.
         rounds: how often it was taken up again after it had failed.
+        published: whether its message is known to be in the broker's hands, or will be sent by
+            whoever serves the ledger. One that is not, and was accepted a while ago, belongs to a
+            process that died: submitting the call once more sends it.
     """
 
     task_id: str
@@ -40,7 +44,11 @@ class Entry:
     accepted_at: float = 0.0
     starts: int = 0
     rounds: int = 0
+    published: bool = True
 
+
+PUBLISH_SECONDS: Final = 30.0
+"""After this, a call that was recorded but not published belongs to a process that died."""
 
 CALLBACK_SECONDS: Final = 5 * 24 * 3600
 """Seconds that an outcome is kept at least while its callback may still be tried."""
@@ -88,6 +96,9 @@ class Ledger(Protocol):
             UnknownTaskId: it is not known.
             CallConflict: it has not failed.
         """
+
+    def keep(self, task_ids: Sequence[str]) -> None:
+        """Let calls that have ended be known for as long as if they had ended just now."""
 
     def forget(self, task_id: str) -> None:
         """Delete a call and its result."""

@@ -7,7 +7,7 @@ result and the callback that it owes can never disagree, whoever dies in between
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,15 +15,13 @@ import redis
 from celery import states
 
 from menos_bus.errors import BusUnavailable, CallConflict, UnknownTaskId
-from menos_bus.outcomes.ledger import CALLBACK_SECONDS, Accepted, Entry
+from menos_bus.outcomes.ledger import CALLBACK_SECONDS, PUBLISH_SECONDS, Accepted, Entry
 
 _PREFIX: Final = "menos:call:"
 _RESULT_PREFIX: Final = "celery-task-meta-"
 _OWED: Final = "menos:callbacks"
 _WAITING_SECONDS: Final = 30 * 24 * 3600
 """Seconds that a call without a terminal state is kept: longer than any call may wait."""
-_PUBLISH_SECONDS: Final = 30.0
-"""After this, a call that was recorded but not published belongs to a process that died."""
 _PATIENCE: Final = 3.0
 """Seconds to wait for another process that is publishing the same call just now."""
 
@@ -130,7 +128,7 @@ class RedisLedger:
         told: list[Any] = [
             entry.digest,
             time.time(),
-            _PUBLISH_SECONDS,
+            PUBLISH_SECONDS,
             _WAITING_SECONDS,
             entry.task,
             entry.queue,
@@ -227,6 +225,14 @@ class RedisLedger:
         assert entry is not None
         return entry
 
+    def keep(self, task_ids: Sequence[str]) -> None:
+        """Let calls that have ended be known for as long as if they had ended just now."""
+        with answering(), self._redis.pipeline(transaction=False) as pipeline:
+            for task_id in task_ids:
+                pipeline.expire(_PREFIX + task_id, self._expires, gt=True)
+                pipeline.expire(_RESULT_PREFIX + task_id, self._expires, gt=True)
+            pipeline.execute()
+
     def forget(self, task_id: str) -> None:
         """Delete a call and its result."""
         with answering():
@@ -264,6 +270,7 @@ def _entry(task_id: str, fields: dict[str, str]) -> Entry:
         accepted_at=float(fields.get("accepted_at", 0)),
         starts=int(fields.get("starts", 0)),
         rounds=int(fields.get("rounds", 0)),
+        published=state != "ACCEPTING",
     )
 
 

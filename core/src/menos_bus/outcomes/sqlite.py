@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -214,12 +214,14 @@ class SQLiteLedger:
         now = time.time()
         message = ", message = NULL" if state == states.SUCCESS else ""
         owed = ", callback_owed = callback_url IS NOT NULL" if state in _READY else ""
+        # It outlived its runs so far: what counts is deaths in a row.
+        alive = ", cut_off = 0" if state == states.RETRY else ""
         with self._write() as db:
             db.execute(
                 "INSERT INTO calls (task_id, task, queue, digest, state, meta, accepted_at,"  # noqa: S608
                 " updated_at) VALUES (?, ?, '', '', ?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE"
-                f" SET state = excluded.state, meta = excluded.meta, updated_at = ?{message}{owed}"
-                f" WHERE calls.state NOT IN ({_READY_MARKS})",
+                f" SET state = excluded.state, meta = excluded.meta, updated_at = ?"
+                f"{message}{owed}{alive} WHERE calls.state NOT IN ({_READY_MARKS})",
                 (task_id, task, state, json.dumps(meta), now, now, now, *_READY),
             )
 
@@ -229,6 +231,15 @@ class SQLiteLedger:
             "SELECT meta FROM calls WHERE task_id = ?", (task_id,)
         ).fetchone()
         return json.loads(row[0]) if row and row[0] else None
+
+    def keep(self, task_ids: Sequence[str]) -> None:
+        """Let calls that have ended be known for as long as if they had ended just now."""
+        now = time.time()
+        with self._write() as db:
+            db.executemany(
+                f"UPDATE calls SET updated_at = ? WHERE task_id = ? AND state IN ({_READY_MARKS})",  # noqa: S608
+                [(now, task_id, *_READY) for task_id in task_ids],
+            )
 
     def forget(self, task_id: str) -> None:
         """Delete a call and its result."""

@@ -117,7 +117,8 @@ class HookSpecs:
     def release_quota(self, task: str, task_id: str, state: str) -> None:
         """Give back what ``acquire_quota`` took, or count it as spent.
 
-        Fires in the worker when a task has reached a terminal state. Policy: notification.
+        Fires in the worker when a task has reached a terminal state, and with ``RETRY`` when it is
+        put back to wait. Policy: notification.
         """
 
     @hookspec

@@ -17,12 +17,14 @@ from menos_bus.quota.store import Answer, Day, Lease, Pace, QuotaStore, StoreDow
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 1.0
 """Seconds that a task waits in place for its turn; for a later one it leaves its worker."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds after which a call that waits for a reset looks again: a limit may have been raised."""
 _STORE_WAIT: Final = 30.0
 """Seconds until a call asks again when the store did not answer."""
+_DAWN: Final = 300.0
+"""Seconds of a new day in which a service may still count the day before, by its own clock."""
 
 
 class Gate:
@@ -45,14 +47,28 @@ class Gate:
             self._opened = self._open_store()
         return self._opened
 
-    def reserve(self, name: str, units: int, *, priority: bool) -> Lease:
+    def reserve(self, name: str, units: int, *, priority: bool, booking: str) -> Lease:
         """Reserve units, after waiting for their turn if that comes soon.
+
+        Args:
+            name: the quota.
+            units: what the use costs.
+            priority: whether the reserve may be used.
+            booking: who asks; whoever comes too early finds its turn kept under this.
 
         Raises:
             QuotaExceeded, Deferred: see :meth:`menos_bus.Quota.spend`.
             Permanent: the use alone costs more than a day has (code ``quota_too_small``).
             PluginError: no plugin has registered the quota.
         """
+        try:
+            return self._reserve(name, units, priority=priority, booking=booking)
+        except (Deferred, QuotaExceeded) as refusal:
+            # A use of another quota around this one has not happened, either.
+            refusal.nothing_spent = True
+            raise
+
+    def _reserve(self, name: str, units: int, *, priority: bool, booking: str) -> Lease:
         quota = self._quotas[name]
         allowed = _allowed(quota, priority=priority)
         if allowed is not None and units > allowed:
@@ -63,7 +79,7 @@ class Gate:
             )
         pace = None
         if quota.rate is not None:
-            pace = Pace(1 / quota.rate, quota.burst, LONGEST_PAUSE)
+            pace = Pace(1 / quota.rate, quota.burst, LONGEST_PAUSE, booking)
         lease_id = uuid4().hex
         try:
             lease, answer = self._ask(quota, units, allowed, pace, lease_id)
@@ -71,7 +87,7 @@ class Gate:
             raise Deferred(down.message, down.code, after=_STORE_WAIT) from down
         if answer.verdict is Verdict.TOO_FAST:
             text = f"quota {name!r} allows {quota.rate:g} uses a second: its turn comes later"
-            raise Deferred(text, "waiting_for_quota", after=answer.wait)
+            raise Deferred(text, "waiting_for_quota", after=max(1.0, answer.wait))
         if answer.verdict is not Verdict.GRANTED:
             self._refuse(quota, lease.day, answer, priority=priority)
         if answer.wait > 0:
@@ -103,22 +119,38 @@ class Gate:
         except StoreDown as down:
             logger.warning("quota %s: %d units are lost: %s", lease.bucket, lease.units, down)
 
-    def close(self, name: str, reason: str, *, priority: bool) -> NoReturn:
-        """Grant nothing more until the reset, since the service itself refuses.
+    def close(self, lease: Lease, reason: str, *, priority: bool) -> NoReturn:
+        """Grant nothing more of the day of a use, since the service itself refused that.
+
+        Just after midnight, by a clock of its own, a service may still count the day before: the
+        new day stays open then, and the call looks again in a few minutes.
 
         Raises:
             QuotaExceeded, Deferred: always, as :meth:`reserve` does when nothing is left.
         """
+        name, day = lease.bucket, lease.day
         quota = self._quotas[name]
         try:
             now = self.store.now()
-            day = Day.at(now, quota.zone)
+            if not day.start + _DAWN <= now < day.end:
+                text = f"the service has not begun a new day of quota {name!r} yet: {reason}"
+                raise Deferred(text, "waiting_for_quota", after=_DAWN)
             self.store.close(name, day, reason)
             used = self.store.usage(name, day).used
         except StoreDown as down:
             raise Deferred(down.message, down.code, after=_STORE_WAIT) from down
         logger.warning("quota %s is closed until %s: %s", name, _utc(day), reason)
         self._refuse(quota, day, Answer(Verdict.CLOSED, used, 0.0, now), priority=priority)
+
+    def reopen(self, name: str) -> None:
+        """Take back that the service refuses, for instance after a new key was set.
+
+        Raises:
+            UnknownQuota: no loaded plugin declares it.
+            StoreDown: the store does not answer.
+        """
+        quota = self._quotas[name]
+        self.store.reopen(name, Day.at(self.store.now(), quota.zone))
 
     def status(self, name: str) -> Status:
         """How a quota is now.

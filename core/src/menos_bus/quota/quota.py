@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 from zoneinfo import ZoneInfo
 
 from menos_bus.errors import PluginError
@@ -98,7 +98,7 @@ class Quota:
 
         The units count from the start, so that a process which dies inside has spent them. They
         are given back only if nothing was used for sure: if an exception of ``unsent`` comes out,
-        or on :meth:`Spending.refund`.
+        if another quota that is spent inside refuses, or on :meth:`Spending.refund`.
 
         Args:
             units: what this use costs.
@@ -109,29 +109,26 @@ class Quota:
             QuotaExceeded: nothing is left for a call without priority; says when it resets.
             Deferred: the call waits: for the reset, for its turn, or for the store of the quotas,
                 without which nothing is spent. Let it through: the bus runs the task again then.
-            PluginError: not called inside a task, or the quota was not registered.
+            UnknownQuota: the quota was not registered.
+            PluginError: not called in the thread of a task, or ``units`` is no whole number.
         """
-        gate = _running_gate()
-        spending = Spending(gate, gate.reserve(self.name, units, priority=_has_priority()))
+        if type(units) is not int or units < 1:
+            raise PluginError(f"quota {self.name!r}: units must be a whole number, not {units!r}")
+        task = _running_task()
+        gate, booking = task.app.gate, str(task.request.id)
+        priority = bool(getattr(task, "priority_call", False))
+        spending = Spending(
+            gate, gate.reserve(self.name, units, priority=priority, booking=booking), priority
+        )
         try:
             yield spending
-        except unsent:
-            spending.refund()
+        except BaseException as error:
+            # Before anything was used, if it is the refusal of a quota that is spent inside.
+            if isinstance(error, unsent) or getattr(error, "nothing_spent", False):
+                spending.refund()
             raise
         finally:
             spending.settle()
-
-    def close(self, reason: str) -> NoReturn:
-        """Take note that the service itself refuses for today: nothing is spent until the reset.
-
-        Args:
-            reason: what the service said.
-
-        Raises:
-            QuotaExceeded, Deferred: always, as :meth:`spend` does when nothing is left.
-            PluginError: not called inside a task, or the quota was not registered.
-        """
-        _running_gate().close(self.name, reason, priority=_has_priority())
 
 
 @dataclass
@@ -140,6 +137,7 @@ class Spending:
 
     _gate: Gate
     lease: Lease
+    _priority: bool
     _settled: bool = field(default=False, init=False)
 
     def refund(self) -> None:
@@ -148,6 +146,20 @@ class Spending:
             self._settled = True
             self._gate.refund(self.lease)
 
+    def close(self, reason: str) -> NoReturn:
+        """Take note that the service refused this use since the day's quota is spent.
+
+        Nothing more is spent until the reset.
+
+        Args:
+            reason: what the service said.
+
+        Raises:
+            QuotaExceeded, Deferred: always, as :meth:`Quota.spend` does when nothing is left.
+        """
+        self.settle()
+        self._gate.close(self.lease, reason, priority=self._priority)
+
     def settle(self) -> None:
         """Count the units as spent, unless they were given back."""
         if not self._settled:
@@ -155,19 +167,12 @@ class Spending:
             self._gate.commit(self.lease)
 
 
-def _running_gate() -> Gate:
+def _running_task() -> Any:
     from celery import current_task
 
     if not current_task:
         raise PluginError(
-            "a quota can be spent inside a running task only: submit one, or call it with "
-            "menos_bus.testing.TestBus"
+            "a quota can be spent inside a running task only, and in its own thread: submit the "
+            "task, or call it with menos_bus.testing.TestBus"
         )
-    gate: Gate = current_task.app.gate
-    return gate
-
-
-def _has_priority() -> bool:
-    from celery import current_task
-
-    return bool(current_task and getattr(current_task, "priority_call", False))
+    return current_task

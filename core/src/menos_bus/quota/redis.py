@@ -13,6 +13,7 @@ from typing import Any, Final
 import redis
 
 from menos_bus.quota.store import (
+    KEPT_TURN_SECONDS,
     LEASE_SECONDS,
     Answer,
     Day,
@@ -34,10 +35,10 @@ if not now then
   now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 """
-# KEYS: the day's hash, the lease, the pace. ARGV: a clock for tests, units, allowed (or none), when
-# the day starts and ends, how long after it its counts are kept, how long the lease lives, interval
-# (or none), burst, patience. The pace follows the generic cell rate algorithm (ITU-T I.371, virtual
-# scheduling).
+# KEYS: the day's hash, the lease, the pace, the kept turn. ARGV: a clock for tests, units, allowed
+# (or none), when the day starts and ends, how long after it its counts are kept, how long the lease
+# lives, interval (or none), burst, patience, and how long a turn is kept. The pace follows the
+# generic cell rate algorithm (ITU-T I.371, virtual scheduling).
 _RESERVE: Final = (
     _NOW
     + """
@@ -52,11 +53,20 @@ local units, allowed = tonumber(ARGV[2]), tonumber(ARGV[3])
 if allowed and used + units > allowed then return answer('exhausted', used, 0) end
 local interval, wait = tonumber(ARGV[8]), 0
 if interval then
-  local due = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), now)
-  wait = math.max(0, due - (tonumber(ARGV[9]) - 1) * interval - now)
-  if wait > tonumber(ARGV[10]) then return answer('too_fast', used, wait) end
-  redis.call('SET', KEYS[3], string.format('%.6f', due + interval), 'EX',
-    math.ceil(due + interval - now) + 1)
+  local kept = redis.call('GETDEL', KEYS[4])
+  if kept then
+    wait = math.max(0, tonumber(kept) - now)
+  else
+    local due = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), now)
+    wait = math.max(0, due - (tonumber(ARGV[9]) - 1) * interval - now)
+    redis.call('SET', KEYS[3], string.format('%.6f', due + interval), 'EX',
+      math.ceil(due + interval - now) + 1)
+  end
+  if wait > tonumber(ARGV[10]) or now + wait >= tonumber(ARGV[5]) then
+    redis.call('SET', KEYS[4], string.format('%.6f', now + wait), 'EX',
+      math.ceil(wait) + tonumber(ARGV[11]))
+    return answer('too_fast', used, wait)
+  end
 end
 redis.call('SET', KEYS[2], 'open', 'EX', ARGV[7])
 used = redis.call('HINCRBY', KEYS[1], 'used', units)
@@ -116,8 +126,11 @@ class RedisQuotaStore:
             _KEPT_SECONDS,
             int(LEASE_SECONDS),
             *(("", "", "") if pace is None else (pace.interval, pace.burst, pace.patience)),
+            int(KEPT_TURN_SECONDS),
         ]
-        keys = [_day_key(lease.bucket, day), _lease_key(lease), f"{_PREFIX}{lease.bucket}:pace"]
+        own = f"{_PREFIX}{lease.bucket}:"
+        turn = f"{own}turn:{'' if pace is None else pace.booking}"
+        keys = [_day_key(lease.bucket, day), _lease_key(lease), f"{own}pace", turn]
         with _answering():
             verdict, used, wait, now = self._reserve(keys, told)
         return Answer(Verdict(verdict), int(used), float(wait), float(now))
@@ -140,6 +153,11 @@ class RedisQuotaStore:
             both.hset(key, "closed", reason)
             both.expire(key, keep)
             both.execute()
+
+    def reopen(self, bucket: str, day: Day) -> None:
+        """Take back :meth:`close`."""
+        with _answering():
+            self._redis.hdel(_day_key(bucket, day), "closed")
 
     def usage(self, bucket: str, day: Day) -> Usage:
         """What was used of a day."""

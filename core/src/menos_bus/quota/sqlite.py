@@ -13,6 +13,7 @@ from typing import Final
 
 from menos_bus.outcomes.sqlite import use_wal
 from menos_bus.quota.store import (
+    KEPT_TURN_SECONDS,
     LEASE_SECONDS,
     Answer,
     Day,
@@ -53,6 +54,12 @@ CREATE TABLE IF NOT EXISTS turns (
   bucket TEXT PRIMARY KEY,
   next   REAL NOT NULL                -- when a use that keeps the pace exactly would be due
 ) STRICT;
+CREATE TABLE IF NOT EXISTS bookings (
+  bucket  TEXT NOT NULL,
+  booking TEXT NOT NULL,              -- who comes again
+  due     REAL NOT NULL,              -- when it is its turn
+  PRIMARY KEY (bucket, booking)
+) STRICT;
 PRAGMA user_version = 1;
 """
 
@@ -91,8 +98,9 @@ class SQLiteQuotaStore:
                 return Answer(Verdict.CLOSED, used, 0.0, now)
             if allowed is not None and used + lease.units > allowed:
                 return Answer(Verdict.EXHAUSTED, used, 0.0, now)
-            wait = _take_turn(db, lease.bucket, pace, now)
-            if pace is not None and wait > pace.patience:
+            wait = 0.0 if pace is None else _turn(db, lease.bucket, pace, now)
+            if pace is not None and (wait > pace.patience or now + wait >= lease.day.end):
+                _keep_turn(db, lease.bucket, pace, now + wait)
                 return Answer(Verdict.TOO_FAST, used, wait, now)
             db.execute(
                 "INSERT INTO leases (id, bucket, open, expires) VALUES (?, ?, 1, ?)",
@@ -125,6 +133,12 @@ class SQLiteQuotaStore:
                 "UPDATE days SET closed = ? WHERE bucket = ? AND date = ?",
                 (reason, bucket, day.date),
             )
+
+    def reopen(self, bucket: str, day: Day) -> None:
+        """Take back :meth:`close`."""
+        with self._write() as db:
+            key = (bucket, day.date)
+            db.execute("UPDATE days SET closed = NULL WHERE bucket = ? AND date = ?", key)
 
     def usage(self, bucket: str, day: Day) -> Usage:
         """What was used of a day; looking makes no file."""
@@ -171,6 +185,7 @@ class SQLiteQuotaStore:
     def _tidy(db: sqlite3.Connection, now: float) -> None:
         db.execute("DELETE FROM leases WHERE expires <= ?", (now,))
         db.execute("DELETE FROM days WHERE ends <= ?", (now - _KEPT_SECONDS,))
+        db.execute("DELETE FROM bookings WHERE due <= ?", (now - KEPT_TURN_SECONDS,))
 
     @staticmethod
     def _count(db: sqlite3.Connection, bucket: str, day: Day) -> tuple[int, str | None]:
@@ -208,20 +223,30 @@ def _begin(connection: sqlite3.Connection) -> None:
             time.sleep(random.uniform(0, _LOOK_SECONDS))  # noqa: S311 - no secret
 
 
-def _take_turn(db: sqlite3.Connection, bucket: str, pace: Pace | None, now: float) -> float:
-    """Seconds until this use may happen, which is noted unless it is too long for the asker.
+def _turn(db: sqlite3.Connection, bucket: str, pace: Pace, now: float) -> float:
+    """Take the next turn, or the one that was kept: seconds until it is due.
 
     The generic cell rate algorithm (ITU-T I.371, virtual scheduling).
     """
-    if pace is None:
-        return 0.0
+    kept = db.execute(
+        "DELETE FROM bookings WHERE bucket = ? AND booking = ? RETURNING due",
+        (bucket, pace.booking),
+    ).fetchone()
+    if kept:
+        return max(0.0, float(kept[0]) - now)
     row = db.execute("SELECT next FROM turns WHERE bucket = ?", (bucket,)).fetchone()
-    due = max(row[0] if row else 0.0, now)
-    wait: float = max(0.0, due - (pace.burst - 1) * pace.interval - now)
-    if wait <= pace.patience:
-        db.execute(
-            "INSERT INTO turns (bucket, next) VALUES (?, ?)"
-            " ON CONFLICT (bucket) DO UPDATE SET next = excluded.next",
-            (bucket, due + pace.interval),
-        )
-    return wait
+    # What lies days ahead is of a clock that was wrong.
+    due = max(row[0], now) if row and row[0] < now + _KEPT_SECONDS else now
+    db.execute(
+        "INSERT INTO turns (bucket, next) VALUES (?, ?)"
+        " ON CONFLICT (bucket) DO UPDATE SET next = excluded.next",
+        (bucket, due + pace.interval),
+    )
+    return max(0.0, float(due) - (pace.burst - 1) * pace.interval - now)
+
+
+def _keep_turn(db: sqlite3.Connection, bucket: str, pace: Pace, due: float) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO bookings (bucket, booking, due) VALUES (?, ?, ?)",
+        (bucket, pace.booking, due),
+    )

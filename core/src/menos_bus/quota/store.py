@@ -77,6 +77,10 @@ class Lease:
     units: int
 
 
+KEPT_TURN_SECONDS: Final = 600.0
+"""How long after its time a turn is kept for whoever has booked it."""
+
+
 @dataclass(frozen=True)
 class Pace:
     """How fast a quota may be used.
@@ -84,12 +88,15 @@ class Pace:
     Attributes:
         interval: seconds between two uses on average.
         burst: uses that may come at once after a pause.
-        patience: the longest time in seconds that the asker would wait for its turn.
+        patience: the longest time in seconds that the asker would wait for its turn in place.
+        booking: who asks. Whoever would have to wait longer finds its turn kept under this name
+            when it comes again, so that many who wait do not all come for one turn.
     """
 
     interval: float
     burst: int
     patience: float
+    booking: str
 
 
 class Verdict(Enum):
@@ -102,7 +109,7 @@ class Verdict(Enum):
     CLOSED = "closed"
     """The service itself said that the quota is spent."""
     TOO_FAST = "too_fast"
-    """Nothing was reserved: the turn would come only after ``wait`` seconds."""
+    """Nothing was reserved: the turn comes after ``wait`` seconds, and is kept for the asker."""
     OTHER_DAY = "other_day"
     """Nothing was reserved: by the store's clock it is another day, at the moment ``now``."""
 
@@ -161,6 +168,9 @@ class QuotaStore(Protocol):
 
     def close(self, bucket: str, day: Day, reason: str) -> None:
         """Grant nothing more of this day."""
+
+    def reopen(self, bucket: str, day: Day) -> None:
+        """Take back :meth:`close`."""
 
     def usage(self, bucket: str, day: Day) -> Usage:
         """What was used of a day."""
