@@ -205,9 +205,23 @@ def test_a_filter_lets_everything_through_that_passes(records: Records) -> None:
     put(records, "many", *["sea"] * 500, vectors=vectors)
     put(records, "few", "sea", "sea", vectors=-vectors[:2], tags=["rare"])
 
-    hits = records.search(vectors[0], model="m", filters=Filters(tags=["rare"]))
+    rare = Filters(tags=["rare"])
+    hits = records.search(vectors[0], model="m", filters=rare)
+    both = records.search(vectors[0], model="m", query="sea", by_words=True, filters=rare)
 
-    assert [hit.content.resource_key for hit in hits] == ["few", "few"]
+    for found in (hits, both):
+        assert [hit.content.resource_key for hit in found] == ["few", "few"]
+
+
+def test_what_does_not_pass_is_no_measure_for_the_rest(records: Records) -> None:
+    put(records, "out", "sea sea sea", vectors=AXES[:1])
+    put(records, "in", "the sea", vectors=AXES[:1] + 2 * AXES[1:2], tags=["in"])
+
+    [hit] = records.search(
+        AXES[0], model="m", query="sea", by_words=True, filters=Filters(tags=["in"])
+    )
+
+    assert hit.combined == pytest.approx(1)
 
 
 def test_what_is_like_a_content_comes_first_and_itself_not_at_all(records: Records) -> None:

@@ -137,19 +137,20 @@ class LocalIndex:
             size = self._tables.size
             if not size:
                 return []
+            owners = self._owners[:size]
             numbers = self._tables.allowed(filters) if filters else None
             asked = self._telling(query)
             expression = words.expression(asked) if asked else None
             similarity = None if vector is None else self._matrix.similarities(vector, size)
+            if similarity is not None and numbers is not None:
+                # Before the two are put together: what does not pass is no measure for the rest.
+                similarity[~np.isin(owners, numbers)] = -np.inf
             keywords = None
             if by_words and expression is not None:
                 keywords = self._keywords(expression, numbers, size)
             elif similarity is None:
                 return []
             combined = ranking.fuse(similarity, keywords)
-            owners = self._owners[:size]
-            if numbers is not None:
-                combined = np.where(np.isin(owners, numbers), combined, np.float32(-np.inf))
             if without is not None:
                 own = self._tables.slots_of(without)
                 combined[own] = -np.inf
