@@ -210,7 +210,7 @@ class FakeChannel:
             "items": [
                 {
                     "id": each,
-                    "snippet": {"title": f"{self.title} {each}", "channelTitle": "Some body"},
+                    "snippet": {**author, "title": f"{self.title} {each}"},
                 }
                 for each in known
             ]
