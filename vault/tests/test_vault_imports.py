@@ -3,13 +3,13 @@ import sys
 
 import menos_vault
 
-HEAVY = {"numpy", "onnx", "onnxruntime", "tokenizers", "surrealdb", "safetensors"}
+HEAVY = {"numpy", "onnx", "onnxruntime", "tokenizers", "surrealdb", "safetensors", "minio"}
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
         "import sys, menos_vault, menos_vault.records.surreal, menos_vault.embeddings.local, "
-        "menos_vault.objects.files; menos_vault.Vault().embeddings; "
+        "menos_vault.objects.files, menos_vault.objects.s3; menos_vault.Vault().embeddings; "
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
 
@@ -33,6 +33,7 @@ def test_the_public_names_are_these() -> None:
         "ModelUnavailable",
         "NotFound",
         "ObjectNotFound",
+        "ObjectsRefused",
         "ObjectsUnavailable",
         "RecordsConflict",
         "RecordsFailed",

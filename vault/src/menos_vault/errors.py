@@ -14,7 +14,8 @@ VaultError                 code               retryable
 ├── RecordsUnavailable     records_unavailable yes       the database did not answer
 ├── RecordsConflict        records_conflict   yes        other writers kept winning
 ├── RecordsFailed          records_failed                the database refused a statement
-├── ObjectsUnavailable     objects_unavailable yes       the disk refused (full, read-only …)
+├── ObjectsUnavailable     objects_unavailable yes       disk full, server down, no answer in time
+├── ObjectsRefused         objects_refused               the server says no, or a setting is wrong
 └── VaultClosed            vault_closed                  used after close()
 ```
 
@@ -126,10 +127,16 @@ class RecordsFailed(VaultError):
 
 
 class ObjectsUnavailable(VaultError):
-    """The object store refused to read or write (disk full, read-only, no permission)."""
+    """The object store could not read or write now (disk full, read-only, server down)."""
 
     code = "objects_unavailable"
     retryable = True
+
+
+class ObjectsRefused(VaultError):
+    """The object server does not do this for us: wrong key, bucket or region, no permission."""
+
+    code = "objects_refused"
 
 
 class VaultClosed(VaultError):

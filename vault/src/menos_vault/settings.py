@@ -1,11 +1,23 @@
 """Settings of the vault: environment variables `MENOS_VAULT_…`, all of them optional."""
 
 import os
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_S3_PLACE: Final = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/+(.*?))?/*")
+_SERVER: Final = re.compile(r"https?://[^/\s?#@]+/?")
+
+
+class S3Place(NamedTuple):
+    """Where objects are at an S3 server."""
+
+    bucket: str
+    prefix: str
+    """What their keys begin with there, without a slash at its end; may be empty."""
 
 
 def _processors() -> int:
@@ -60,9 +72,29 @@ class VaultSettings(BaseSettings):
         gt=0,
         description="Seconds after which a call to the database is given up, retries included.",
     )
-    objects: Path = Field(
-        default=Path(""),
-        description="Folder of the stored objects. Default: <home>/vault/objects.",
+    objects: str = Field(
+        default="",
+        description="Where the objects are: a folder, or `s3://bucket` or `s3://bucket/prefix` (an "
+        "S3 server). Default: <home>/vault/objects.",
+    )
+    s3_endpoint: str = Field(
+        default="https://s3.amazonaws.com",
+        description="The S3 server, such as `http://minio:9000`; `https://` encrypts.",
+    )
+    s3_access_key: str = Field(default="", description="Access key at the S3 server.")
+    s3_secret_key: SecretStr = Field(
+        default=SecretStr(""), description="Secret key at the S3 server."
+    )
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_public_endpoint: str = Field(
+        default="",
+        description="The S3 server as readers of links reach it, if they do so by another name "
+        "than the bus. Default: MENOS_VAULT_S3_ENDPOINT.",
+    )
+    s3_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that the S3 server may be silent; each call is tried three times.",
     )
     embeddings: Literal["local"] = Field(
         default="local", description="Who computes embeddings: `local` (all-MiniLM-L6-v2)."
@@ -94,6 +126,28 @@ class VaultSettings(BaseSettings):
             raise ValueError(f"must start with one of {', '.join(schemes)}")
         return url
 
+    @field_validator("objects", mode="before")
+    @classmethod
+    def _path_or_url(cls, objects: object) -> object:
+        return str(objects) if isinstance(objects, Path) else objects
+
+    @field_validator("objects")
+    @classmethod
+    def _known_store(cls, objects: str) -> str:
+        if "://" in objects and not _S3_PLACE.fullmatch(objects):
+            raise ValueError(
+                "must be a folder or s3://bucket/prefix; a bucket's name has 3 to 63 lower-case "
+                "letters, digits, dots and hyphens"
+            )
+        return objects.rstrip("/") if "://" in objects else objects
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _server_only(cls, url: str) -> str:
+        if url and not _SERVER.fullmatch(url):
+            raise ValueError("must be http://host:port or https://host:port, and no path")
+        return url.rstrip("/")
+
     @model_validator(mode="after")
     def _fill_in(self) -> Self:
         fill = object.__setattr__  # the model is frozen for everybody else
@@ -103,8 +157,15 @@ class VaultSettings(BaseSettings):
         elif self.url.startswith("surrealkv://"):
             folder = Path(self.url.removeprefix("surrealkv://")).expanduser().absolute()
             fill(self, "url", f"surrealkv://{folder.as_posix()}")
-        objects = self.home / "vault" / "objects" if self.objects == Path("") else self.objects
-        fill(self, "objects", objects.expanduser().absolute())
+        if not self.objects:
+            fill(self, "objects", str(self.home / "vault" / "objects"))
+        elif self.s3_place is None:
+            fill(self, "objects", str(Path(self.objects).expanduser().absolute()))
+        elif not (self.s3_access_key and self.s3_secret_key.get_secret_value()):
+            raise ValueError(
+                f"objects are in {self.objects}: set MENOS_VAULT_S3_ACCESS_KEY and "
+                "MENOS_VAULT_S3_SECRET_KEY"
+            )
         fill(self, "cache", self.cache.expanduser().absolute())
         if self.model_path is not None:
             fill(self, "model_path", self.model_path.expanduser().absolute())
@@ -116,3 +177,9 @@ class VaultSettings(BaseSettings):
         if not self.url.startswith("surrealkv://"):
             return None
         return Path(self.url.removeprefix("surrealkv://"))
+
+    @property
+    def s3_place(self) -> S3Place | None:
+        """Bucket and prefix of the objects, or None when they are in a folder."""
+        found = _S3_PLACE.fullmatch(self.objects)
+        return S3Place(found[1], found[2] or "") if found else None

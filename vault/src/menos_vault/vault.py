@@ -3,14 +3,14 @@
 import atexit
 import os
 import shutil
-import tempfile
 import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from menos_vault.errors import RecordsLocked, VaultClosed, VaultError
+from menos_vault.errors import ObjectNotFound, RecordsLocked, VaultClosed, VaultError
 from menos_vault.models import Health
+from menos_vault.nearest import nearest
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -45,10 +45,14 @@ class Vault:
 
     @cached_property
     def objects(self) -> "Objects":
-        """Bytes under keys."""
+        """Bytes under keys. Raises ObjectsRefused if the client of an S3 server is missing."""
+        if self.settings.s3_place is not None:
+            from menos_vault.objects.s3 import S3Objects
+
+            return S3Objects(self.settings)
         from menos_vault.objects.files import FileObjects
 
-        return FileObjects(self.settings.objects)
+        return FileObjects(Path(self.settings.objects))
 
     @cached_property
     def embeddings(self) -> "Embeddings":
@@ -78,6 +82,18 @@ class Vault:
                 if on_progress is not None:
                     on_progress(done, max(total, done))
         return chunks_done
+
+    def link(self, content_id: str, role: str = "transcript", seconds: int = 3600) -> str | None:
+        """Return a URL that anybody may read an object of a content with, for so long.
+
+        `role` is a key of the content's `objects`. None when objects are in a folder. Raises
+        ContentNotFound, ObjectNotFound (it has no object of that role), InvalidContent (`seconds`
+        is not 1 to 604,800).
+        """
+        key = self.records.get_content(content_id).objects.get(role)
+        if key is None:
+            raise ObjectNotFound(f"{content_id}/{role}")
+        return self.objects.link(key, seconds)
 
     def health(self) -> list[Health]:
         """Look at records, objects, embeddings and disk space; never raises, stores nothing."""
@@ -109,7 +125,7 @@ class Vault:
         folder = self.settings.records_folder
         opened = self._records
         if opened is None and folder is not None and not folder.exists():
-            if os.access(_nearest(folder), os.W_OK):
+            if os.access(nearest(folder), os.W_OK):
                 return Health("records", True, f"{folder} will be made at first use")
             fix = "give permission to write there, or set MENOS_HOME to another folder"
             return Health("records", False, f"{folder} cannot be made", fix)
@@ -133,16 +149,11 @@ class Vault:
         )
 
     def _objects_health(self) -> Health:
-        folder = self.settings.objects
         try:
-            # A new file says more than permission bits: read-only and full disks show as well.
-            with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
-                file.write(b"health")
-                file.flush()
-        except OSError as error:
-            fix = "free some space or give permission, or set MENOS_VAULT_OBJECTS"
-            return Health("objects", False, f"cannot write to {folder}: {error.strerror}", fix)
-        return Health("objects", True, f"{folder} is writable")
+            return self.objects.health()
+        except VaultError as error:
+            message, _, fix = str(error).partition("; ")
+            return Health("objects", False, message, fix)
 
     def _embeddings_health(self) -> Health:
         try:
@@ -160,18 +171,13 @@ class Vault:
         return Health("embeddings", True, f"{name} will be fetched at first use (84 MB)")
 
     def _space_health(self) -> Health:
-        places = {_nearest(self.settings.home), _nearest(self.settings.cache)}
+        places = {nearest(self.settings.home), nearest(self.settings.cache)}
         place = min(places, key=lambda path: shutil.disk_usage(path).free)
         free = shutil.disk_usage(place).free
         message = f"{free / 1e9:.1f} GB free at {place}"
         if free < _LITTLE_SPACE:
             return Health("disk", False, message, "free at least 1 GB, or set MENOS_HOME elsewhere")
         return Health("disk", True, message)
-
-
-def _nearest(path: Path) -> Path:
-    """Return the path itself or the nearest folder above it that exists."""
-    return next(place for place in (path, *path.parents) if place.exists())
 
 
 _shared: tuple[int, Vault] | None = None
