@@ -8,7 +8,9 @@ VaultError                 code               retryable
 ├── InvalidContent         invalid_content               the database cannot hold these values
 ├── InvalidKey             invalid_key                   an object key that is no relative path
 ├── EmbeddingMismatch      embedding_mismatch            vectors of another model or dimension
-├── ModelUnavailable       model_unavailable  yes        the model could not be fetched
+├── ModelUnavailable       model_unavailable  yes        not fetched, or its server does not answer
+├── ModelMissing           model_missing                 the model's server has no such model
+├── ModelFailed            model_failed                  the model's server refused or answers wrong
 ├── ModelCorrupt           model_corrupt                 the model's files are not the right ones
 ├── RecordsLocked          records_locked                another process has the folder
 ├── RecordsUnavailable     records_unavailable yes       the database did not answer
@@ -88,10 +90,22 @@ class EmbeddingMismatch(VaultError):
 
 
 class ModelUnavailable(VaultError):
-    """The embedding model could not be fetched."""
+    """The model could not be fetched, or its server is down, busy or too slow."""
 
     code = "model_unavailable"
     retryable = True
+
+
+class ModelMissing(VaultError):
+    """The model's server has no such model: it must be pulled there."""
+
+    code = "model_missing"
+
+
+class ModelFailed(VaultError):
+    """The model's server refused a request, or answered what cannot be used."""
+
+    code = "model_failed"
 
 
 class ModelCorrupt(VaultError):

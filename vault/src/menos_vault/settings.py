@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _S3_PLACE: Final = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/+(.*?))?/*")
+_URL: Final = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?")
 _SERVER: Final = re.compile(r"https?://[^/\s?#@]+/?")
 
 
@@ -96,8 +97,41 @@ class VaultSettings(BaseSettings):
         gt=0,
         description="Seconds that the S3 server may be silent; each call is tried three times.",
     )
-    embeddings: Literal["local"] = Field(
-        default="local", description="Who computes embeddings: `local` (all-MiniLM-L6-v2)."
+    embeddings: Literal["local", "ollama"] = Field(
+        default="local",
+        description="Who computes embeddings: `local` (all-MiniLM-L6-v2 in this process) or "
+        "`ollama` (a server). After a change reindex.",
+    )
+    ollama_url: str = Field(
+        default="http://127.0.0.1:11434", description="The Ollama server, for embeddings."
+    )
+    ollama_model: str = Field(
+        default="nomic-embed-text", min_length=1, description="Its embedding model."
+    )
+    ollama_pull: bool = Field(
+        default=True,
+        description="Whether a model that the server has not got is pulled at the first use, which "
+        "may be gigabytes; otherwise that is an error.",
+    )
+    ollama_keep_alive: str = Field(
+        default="5m",
+        pattern=r"^-?\d+(ms|s|m|h)$",
+        description="How long the server keeps a model loaded after a request: `30s`, `5m`, `24h`, "
+        "`-1m` for ever.",
+    )
+    ollama_timeout: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that the server may be silent, loading the model included.",
+    )
+    ollama_batch: int = Field(default=32, ge=1, le=1000, description="Texts of one request to it.")
+    ollama_document_prefix: str | None = Field(
+        default=None,
+        description="What stands before each document, or `none`. By default what the model's "
+        "makers say: for nomic-embed-text `search_document: `.",
+    )
+    ollama_query_prefix: str | None = Field(
+        default=None, description="The same for queries: for nomic-embed-text `search_query: `."
     )
     cache: Path = Field(
         default_factory=_user_cache,
@@ -146,6 +180,13 @@ class VaultSettings(BaseSettings):
     def _server_only(cls, url: str) -> str:
         if url and not _SERVER.fullmatch(url):
             raise ValueError("must be http://host:port or https://host:port, and no path")
+        return url.rstrip("/")
+
+    @field_validator("ollama_url")
+    @classmethod
+    def _http_url(cls, url: str) -> str:
+        if not _URL.fullmatch(url):
+            raise ValueError("must be http://host:port or https://host:port")
         return url.rstrip("/")
 
     @model_validator(mode="after")

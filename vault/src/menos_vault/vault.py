@@ -57,6 +57,10 @@ class Vault:
     @cached_property
     def embeddings(self) -> "Embeddings":
         """Texts to vectors."""
+        if self.settings.embeddings == "ollama":
+            from menos_vault.embeddings.ollama import OllamaEmbeddings
+
+            return OllamaEmbeddings(self.settings)
         from menos_vault.embeddings.local import LocalEmbeddings
 
         return LocalEmbeddings(self.settings)
@@ -100,7 +104,7 @@ class Vault:
         return [
             self._records_health(),
             self._objects_health(),
-            self._embeddings_health(),
+            self.embeddings.health(),
             self._space_health(),
         ]
 
@@ -154,21 +158,6 @@ class Vault:
         except VaultError as error:
             message, _, fix = str(error).partition("; ")
             return Health("objects", False, message, fix)
-
-    def _embeddings_health(self) -> Health:
-        try:
-            name = self.embeddings.model
-        except VaultError as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("embeddings", False, message, fix)
-        if self.embeddings.ready:
-            return Health("embeddings", True, f"{name} is there")
-        if self.settings.model_path is not None:
-            fix = "it needs model.safetensors, tokenizer.json and config.json"
-            return Health(
-                "embeddings", False, f"{self.settings.model_path} holds no complete model", fix
-            )
-        return Health("embeddings", True, f"{name} will be fetched at first use (84 MB)")
 
     def _space_health(self) -> Health:
         places = {nearest(self.settings.home), nearest(self.settings.cache)}
