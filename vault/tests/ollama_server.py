@@ -197,6 +197,7 @@ def _shown(model: Model) -> dict[str, Any]:
 
 def _summary(body: dict[str, Any]) -> str:
     """What a model that does as it is told might say: the last words that it was given."""
-    words = body["messages"][-1]["content"].split()[-12:-1]
+    lines = body["messages"][1]["content"].splitlines()[1:-2]
+    words = " ".join(lines).split()[-12:]
     said = {"summary": " ".join(words), "bullets": [words[0]], "tags": ["Tea"], "topics": ["x"]}
     return json.dumps(said)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from menos_vault.errors import ModelFailed, ModelMissing, ModelUnavailable, VaultError
+from menos_vault.models import Health
 
 if TYPE_CHECKING:
     import httpx
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _TRIES = 3
 _WAIT = 0.2  # seconds before the second try, at most; then four times as many
 _CONNECT = 5.0  # seconds for a connection
+_HEALTH = 3.0  # seconds of silence when somebody only asks how it is
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNKNOWN = ("does not exist", "not found", "invalid model name")  # what the registry may say
 _LONGEST_WORDS = 300  # characters of a server's words that are repeated
@@ -104,6 +106,49 @@ class OllamaServer:
             if isinstance(found, dict) and same_model(str(found.get("name")), model):
                 return str(found.get("digest") or "").removeprefix("sha256:")
         return ""
+
+    def ensure(
+        self, model: str, *, pull: bool, seconds: float, on_progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Return what the server knows of a model, which it pulls before if it must and may."""
+        try:
+            return self.show(model)
+        except ModelMissing:
+            if not pull:
+                raise
+        self.pull(model, seconds=seconds, on_progress=on_progress)
+        return self.show(model)
+
+    def chat(self, body: dict[str, Any], *, seconds: float) -> str:
+        """Let a model answer to messages, and return all that it said."""
+        said: list[str] = []
+        for line in self.stream("/api/chat", {**body, "stream": True}, seconds=seconds):
+            if "error" in line:
+                trouble = str(line["error"])[:_LONGEST_WORDS]
+                raise ModelUnavailable(
+                    f"Ollama at {self.url} stopped in the middle of an answer: {trouble}; try again"
+                )
+            message = line.get("message")
+            if isinstance(message, dict):
+                said.append(str(message.get("content") or ""))
+            if line.get("done"):
+                return "".join(said)
+        raise ModelUnavailable(
+            f"Ollama at {self.url} stopped in the middle of an answer; try again"
+        )
+
+    def look_for(self, model: str, *, pull: bool) -> Health:
+        """Look whether the model is there, once and with little patience; never raises."""
+        server = OllamaServer(self.url, timeout=_HEALTH, setting=self._setting)
+        try:
+            server.show(model, tries=1)
+        except VaultError as error:
+            if pull and isinstance(error, ModelMissing):
+                message = f"{model} will be pulled at first use by Ollama at {self.url}"
+                return Health("ollama", True, message)
+            message, _, fix = str(error).partition("; ")
+            return Health("ollama", False, message, fix or "look into Ollama's log")
+        return Health("ollama", True, f"{model} is at {self.url}")
 
     def pull(self, model: str, *, seconds: float, on_progress: Progress | None = None) -> None:
         """Let the server fetch a model; `on_progress` gets (bytes done, bytes in all so far)."""

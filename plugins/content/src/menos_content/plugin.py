@@ -25,8 +25,13 @@ def register_tasks(register: Callable[..., None]) -> None:
 
 @hookimpl
 def check_health() -> Iterable[Check]:
-    """Report the vault's condition, which all plugins share: one check per part of it."""
-    return [
+    """Report the vault's condition, which all plugins share, and the model that summarises."""
+    yield from (
         Check(f"vault.{found.name}", found.ok, found.message, found.fix)
         for found in open_vault().health()
-    ]
+    )
+    if ContentSettings().summaries == "ollama":
+        from menos_content.writer import Writer
+
+        found = Writer(open_vault().settings).health()
+        yield Check("content.summaries", found.ok, found.message, found.fix)

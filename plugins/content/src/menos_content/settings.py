@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ContentSettings(BaseSettings):
-    """How texts are cut into passages. A change applies to what is processed from then on."""
+    """How texts are cut and summarised. A change applies to what is processed from then on."""
 
     model_config = SettingsConfigDict(
         env_prefix="MENOS_CONTENT_",
@@ -31,6 +31,27 @@ class ContentSettings(BaseSettings):
         ge=0,
         description="Tokens that a passage may share with the one before it, so that no thought "
         "is cut in two. At most half of MENOS_CONTENT_CHUNK_TOKENS.",
+    )
+
+    summaries: Literal["extractive", "ollama"] = Field(
+        default="extractive",
+        description="How summaries are made: `extractive` (sentences of the text) or `ollama` (in "
+        "a model's own words, with bullets, tags and topics).",
+    )
+    ollama_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s?#]+(/[^\s?#]*)?)?$",
+        description="The Ollama server that summarises. Default: MENOS_VAULT_OLLAMA_URL.",
+    )
+    ollama_model: str = Field(
+        default="llama3.2", min_length=1, description="Its model that summarises."
+    )
+    ollama_context: int = Field(
+        default=8192,
+        ge=4096,
+        le=131_072,
+        description="Tokens that one request to it has, its answer included; a longer text is "
+        "summarised in parts. More of them need more memory there.",
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from menos_vault.embeddings import Progress
 from menos_vault.embeddings.estimate import estimated_tokens, estimating_tokenizer
 from menos_vault.embeddings.prefixes import Prefixes, prefixes_of
-from menos_vault.errors import ModelFailed, ModelMissing, VaultError
+from menos_vault.errors import ModelFailed, VaultError
 from menos_vault.models import Health
 from menos_vault.ollama import OllamaServer
 from menos_vault.settings import VaultSettings
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _SPECIAL = 2  # tokens that a model adds to a text
 _UNSAID_CONTEXT = 512  # tokens that a model reads if the server does not say
 _ROOM = 0.75  # of the context is used: the tokens are an estimate
-_HEALTH = 3.0  # seconds of silence when somebody only asks how it is
 _NONE = "none"  # how a setting says that there is no prefix
 
 
@@ -115,20 +114,9 @@ class OllamaEmbeddings:
 
     def health(self) -> Health:
         """Ask the server for the model, once; nothing is pulled."""
-        model = self._settings.ollama_model
-        server = OllamaServer(self._settings.ollama_url, timeout=_HEALTH)
-        try:
-            _refuse_others(server.show(model, tries=1), model)
-        except ModelMissing as error:
-            if self._settings.ollama_pull:
-                message = f"{model} will be pulled at first use by Ollama at {server.url}"
-                return Health("embeddings", True, message)
-            message, _, fix = str(error).partition("; ")
-            return Health("embeddings", False, message, fix)
-        except VaultError as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("embeddings", False, message, fix or "look into Ollama's log")
-        return Health("embeddings", True, f"{model} is at {server.url}")
+        settings = self._settings
+        found = self._server.look_for(settings.ollama_model, pull=settings.ollama_pull)
+        return found._replace(name="embeddings")
 
     def _load(self, on_progress: Progress | None = None) -> _Facts:
         if self._facts is None:
@@ -139,15 +127,12 @@ class OllamaEmbeddings:
 
     def _learn(self, on_progress: Progress | None) -> _Facts:
         model = self._settings.ollama_model
-        try:
-            shown = self._server.show(model)
-        except ModelMissing:
-            if not self._settings.ollama_pull:
-                raise
-            self._server.pull(
-                model, seconds=self._settings.download_timeout, on_progress=on_progress
-            )
-            shown = self._server.show(model)
+        shown = self._server.ensure(
+            model,
+            pull=self._settings.ollama_pull,
+            seconds=self._settings.download_timeout,
+            on_progress=on_progress,
+        )
         _refuse_others(shown, model)
         digest = self._server.digest(model)
         name = model.removesuffix(":latest") + (f"@{digest[:8]}" if digest else "")
