@@ -30,6 +30,7 @@ def test_the_public_names_are_these() -> None:
         "Hit",
         "InvalidContent",
         "InvalidKey",
+        "InvalidSettings",
         "ModelCorrupt",
         "ModelFailed",
         "ModelMissing",

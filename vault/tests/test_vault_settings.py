@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from menos_vault import VaultSettings, content_id
+from menos_vault import InvalidSettings, Vault, VaultSettings, content_id
 
 
 def test_defaults_lie_below_the_data_folder_in_the_working_directory(
@@ -69,6 +69,29 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> 
     monkeypatch.setenv(f"MENOS_VAULT_{name}", "hidden one")
 
     assert "hidden one" not in repr(VaultSettings())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MENOS_VAULT_URL", "postgres://here", "MENOS_VAULT_URL: must start with"),
+        ("MENOS_VAULT_THREADS", "many", "MENOS_VAULT_THREADS: Input should be a valid integer"),
+        ("MENOS_VAULT_OBJECTS", "s3://bucket", "set MENOS_VAULT_S3_ACCESS_KEY"),
+    ],
+)
+def test_a_wrong_variable_is_named_without_what_is_secret(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv("MENOS_VAULT_S3_SECRET_KEY", "hidden one")
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(InvalidSettings, match=said) as refused:
+        Vault()
+
+    assert "hidden one" not in str(refused.value)
+    with pytest.raises(ValidationError) as raw:
+        VaultSettings()
+    assert "hidden one" not in str(raw.value)
 
 
 def test_content_ids_are_fixed_and_of_one_length() -> None:

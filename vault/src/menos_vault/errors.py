@@ -7,6 +7,7 @@ VaultError                 code               retryable
 │   └── ObjectNotFound     object_not_found
 ├── InvalidContent         invalid_content               the database cannot hold these values
 ├── InvalidKey             invalid_key                   an object key that is no relative path
+├── InvalidSettings        vault_settings                a variable MENOS_VAULT_… is wrong
 ├── EmbeddingMismatch      embedding_mismatch            vectors of another model or dimension
 ├── ModelUnavailable       model_unavailable  yes        not fetched, or its server does not answer
 ├── ModelMissing           model_missing                 the model's server has no such model
@@ -81,6 +82,12 @@ class InvalidKey(VaultError):
     """An object key that is no clean relative path inside the object folder."""
 
     code = "invalid_key"
+
+
+class InvalidSettings(VaultError):
+    """A variable `MENOS_VAULT_…` is missing or wrong; the message names it."""
+
+    code = "vault_settings"
 
 
 class EmbeddingMismatch(VaultError):

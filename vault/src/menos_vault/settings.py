@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from menos_vault.errors import InvalidSettings
 
 _S3_PLACE: Final = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/+(.*?))?/*")
 _URL: Final = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?")
@@ -48,6 +50,8 @@ class VaultSettings(BaseSettings):
         populate_by_name=True,
         extra="ignore",
         frozen=True,
+        # An error message is no place for a secret key.
+        hide_input_in_errors=True,
         # `model_path` is a field of ours and no method of pydantic's.
         protected_namespaces=(),
     )
@@ -224,3 +228,16 @@ class VaultSettings(BaseSettings):
         """Bucket and prefix of the objects, or None when they are in a folder."""
         found = _S3_PLACE.fullmatch(self.objects)
         return S3Place(found[1], found[2] or "") if found else None
+
+
+def settings_of_environment() -> VaultSettings:
+    """Read the settings. Raises InvalidSettings that names the variable and the reason."""
+    try:
+        return VaultSettings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if name and name != "MENOS_HOME":
+            name = f"MENOS_VAULT_{name.upper()}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidSettings(f"{name}: {reason}" if name else reason) from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from menos_vault.errors import ObjectNotFound, RecordsLocked, VaultClosed, VaultError
 from menos_vault.models import Health
 from menos_vault.nearest import nearest
-from menos_vault.settings import VaultSettings
+from menos_vault.settings import VaultSettings, settings_of_environment
 
 if TYPE_CHECKING:
     from menos_vault.embeddings import Embeddings, Progress
@@ -25,8 +25,11 @@ class Vault:
     """What plugins share. Thread-safe; usable as a context manager, which closes it."""
 
     def __init__(self, settings: VaultSettings | None = None) -> None:
-        """Take settings, by default those of the environment; nothing is opened yet."""
-        self.settings = settings or VaultSettings()
+        """Take settings, by default those of the environment; nothing is opened yet.
+
+        Raises InvalidSettings if a variable is wrong.
+        """
+        self.settings = settings or settings_of_environment()
         self._lock = threading.RLock()
         self._closed = False
         self._records: Records | None = None
