@@ -284,6 +284,8 @@ def test_passages_leave_room_in_what_the_model_reads(
 
 
 def test_tokens_are_estimated_cautiously(minilm: Vault, model: Callable[..., Embeddings]) -> None:
+    from tokenizers import Tokenizer
+
     prose = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
     embeddings = model()
 
@@ -293,6 +295,9 @@ def test_tokens_are_estimated_cautiously(minilm: Vault, model: Callable[..., Emb
     assert json.loads(embeddings.tokenizer_json())["truncation"] is None
     assert estimated_tokens("") == 0
     assert estimated_tokens("a b漢字 12345") == 7
+    tokenizer = Tokenizer.from_str(embeddings.tokenizer_json())
+    for text in (prose, "🦄 naïve\u00a0größer\r\n\t3.14159", "x" * 99, "\u3000。"):
+        assert estimated_tokens(text) == len(tokenizer.encode(text).ids)
 
 
 def test_the_real_model_behind_the_server_finds_by_meaning(

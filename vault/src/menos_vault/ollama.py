@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
 _TRIES = 3
-_WAIT = 0.2  # seconds before the second try, at most; then four times as many
+_WAIT = 0.2  # seconds before the second try, at most; then three times as many
 _CONNECT = 5.0  # seconds for a connection
 _HEALTH = 3.0  # seconds of silence when somebody only asks how it is
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -66,7 +66,7 @@ class OllamaServer:
                     raise error.reason from error.__cause__
             # Full jitter, so that those who met do not meet again.
             time.sleep(random.uniform(0, longest))  # noqa: S311 - no secret
-            longest *= 4
+            longest *= 3
 
     def stream(
         self, path: str, body: dict[str, Any], *, seconds: float

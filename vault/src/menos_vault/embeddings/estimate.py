@@ -7,29 +7,25 @@ fewer; 1.0 to 1.1 times on Russian, Arabic and Chinese; but 0.8 on long German c
 base64. So whoever uses it leaves room, and lets the server refuse what is too long all the same.
 """
 
-import functools
-from typing import Any
+import re
+from typing import Final
 
-_PIECE = r"[A-Za-z]{1,5}|[0-9]{1,2}|."
+_PIECE: Final = r"[A-Za-z]{1,5}|[0-9]{1,2}|."
+_TOKEN: Final = re.compile(_PIECE.replace(".", r"\S"))
 
 
 def estimated_tokens(text: str) -> int:
-    """Count the tokens of a text."""
-    return len(_tokenizer().encode(text).ids)
+    """Count the tokens of a text, as the tokenizer does, but without keeping them."""
+    return sum(1 for _ in _TOKEN.finditer(text))
 
 
 def estimating_tokenizer() -> str:
     """Return the tokenizer in the format of the `tokenizers` library."""
-    described: str = _tokenizer().to_str()
-    return described
-
-
-@functools.cache
-def _tokenizer() -> Any:
     from tokenizers import Regex, Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
 
     tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # noqa: S106 - no password
     tokenizer.pre_tokenizer = Sequence([WhitespaceSplit(), Split(Regex(_PIECE), "isolated")])
-    return tokenizer
+    described: str = tokenizer.to_str()
+    return described

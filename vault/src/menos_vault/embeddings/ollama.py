@@ -79,7 +79,7 @@ class OllamaEmbeddings:
 
     def count_tokens(self, text: str) -> int:
         """Estimate."""
-        return estimated_tokens(_clean(text))
+        return estimated_tokens(text)
 
     def tokenizer_json(self) -> str:
         """Return the tokenizer that estimates."""

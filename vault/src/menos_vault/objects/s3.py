@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TRIES = 3
-_WAIT = 0.2  # seconds before the second try, at most; then four times as many
+_WAIT = 0.2  # seconds before the second try, at most; then three times as many
 _CONNECT = 5.0  # seconds for a connection
 _HEALTH = 3.0  # seconds of silence when somebody only asks how it is: one try
 _CONNECTIONS = 16  # kept open for the threads of one process
@@ -170,7 +170,7 @@ class S3Objects:
                     ) from error
             # Full jitter, so that those who met do not meet again.
             time.sleep(random.uniform(0, longest))  # noqa: S311 - no secret
-            longest *= 4
+            longest *= 3
 
 
 class _Missing(Exception):
