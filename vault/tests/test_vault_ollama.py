@@ -158,6 +158,11 @@ def test_a_pull_that_breaks_off_can_be_repeated(
     assert embeddings.embed_query("x").shape == (32,)
 
 
+def test_a_pull_that_takes_too_long_is_given_up(model: Callable[..., Embeddings]) -> None:
+    with pytest.raises(ModelUnavailable, match="MENOS_VAULT_DOWNLOAD_TIMEOUT"):
+        model(ollama_model=MXBAI, download_timeout=1e-9).prepare()
+
+
 def test_a_server_that_is_down_is_told_and_the_second_try_works(
     settings_at: Callable[..., VaultSettings],
 ) -> None:
@@ -323,7 +328,7 @@ def test_the_real_model_behind_the_server_finds_by_meaning(
             records.search(minilm.embeddings.embed_query("x"), model=minilm.embeddings.model)
 
 
-@pytest.mark.parametrize("url", ["ollama:11434", "", "ftp://x", "http://"])
+@pytest.mark.parametrize("url", ["ollama:11434", "", "ftp://x", "http://", "http://x:99999"])
 def test_a_url_that_is_none_is_refused(settings_at: Callable[..., VaultSettings], url: str) -> None:
     with pytest.raises(ValidationError, match="must be http://host:port"):
         settings_at(url)

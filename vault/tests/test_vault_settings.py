@@ -40,6 +40,7 @@ def test_a_bucket_is_told_from_a_folder(tmp_path: Path) -> None:
     keys = {"s3_access_key": "a", "s3_secret_key": "s"}
 
     assert VaultSettings(objects=tmp_path).s3_place is None
+    assert VaultSettings(objects="s3://a.b.c", **keys).s3_place == ("a.b.c", "")
     assert VaultSettings(objects="s3://bucket", **keys).s3_place == ("bucket", "")
     assert VaultSettings(objects="s3://my-bucket/a/b/", **keys).s3_place == ("my-bucket", "a/b")
 
@@ -49,10 +50,14 @@ def test_a_bucket_is_told_from_a_folder(tmp_path: Path) -> None:
     [
         ({"objects": "s3://ab"}, "3 to 63"),
         ({"objects": "s3:///prefix"}, "must be a folder or s3://bucket/prefix"),
+        ({"objects": "s3://a..b"}, "must be a folder or s3://bucket/prefix"),
+        ({"objects": "s3://10.0.0.1/x"}, "must be a folder or s3://bucket/prefix"),
+        ({"objects": "s3://bucket/a/../b"}, "its prefix is none"),
         ({"objects": "gs://bucket"}, "must be a folder or s3://bucket/prefix"),
         ({"objects": "s3://bucket"}, "set MENOS_VAULT_S3_ACCESS_KEY and MENOS_VAULT_S3_SECRET_KEY"),
         ({"s3_endpoint": "minio:9000"}, "must be http://host:port"),
         ({"s3_endpoint": "http://minio:9000/path"}, "no path"),
+        ({"s3_endpoint": "http://minio:99999"}, "must be http://host:port"),
     ],
 )
 def test_objects_that_are_nowhere_are_refused(given: dict[str, str], said: str) -> None:

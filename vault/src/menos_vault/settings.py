@@ -1,26 +1,14 @@
 """Settings of the vault: environment variables `MENOS_VAULT_…`, all of them optional."""
 
 import os
-import re
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from menos_vault.addresses import S3Place, is_http, s3_place
 from menos_vault.errors import InvalidSettings
-
-_S3_PLACE: Final = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/+(.*?))?/*")
-_URL: Final = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?")
-_SERVER: Final = re.compile(r"https?://[^/\s?#@]+/?")
-
-
-class S3Place(NamedTuple):
-    """Where objects are at an S3 server."""
-
-    bucket: str
-    prefix: str
-    """What their keys begin with there, without a slash at its end; may be empty."""
 
 
 def _processors() -> int:
@@ -172,24 +160,22 @@ class VaultSettings(BaseSettings):
     @field_validator("objects")
     @classmethod
     def _known_store(cls, objects: str) -> str:
-        if "://" in objects and not _S3_PLACE.fullmatch(objects):
-            raise ValueError(
-                "must be a folder or s3://bucket/prefix; a bucket's name has 3 to 63 lower-case "
-                "letters, digits, dots and hyphens"
-            )
-        return objects.rstrip("/") if "://" in objects else objects
+        if "://" not in objects:
+            return objects
+        s3_place(objects)
+        return objects.rstrip("/")
 
     @field_validator("s3_endpoint", "s3_public_endpoint")
     @classmethod
     def _server_only(cls, url: str) -> str:
-        if url and not _SERVER.fullmatch(url):
+        if url and not is_http(url, path=False):
             raise ValueError("must be http://host:port or https://host:port, and no path")
         return url.rstrip("/")
 
     @field_validator("ollama_url")
     @classmethod
     def _http_url(cls, url: str) -> str:
-        if not _URL.fullmatch(url):
+        if not is_http(url):
             raise ValueError("must be http://host:port or https://host:port")
         return url.rstrip("/")
 
@@ -226,8 +212,7 @@ class VaultSettings(BaseSettings):
     @property
     def s3_place(self) -> S3Place | None:
         """Bucket and prefix of the objects, or None when they are in a folder."""
-        found = _S3_PLACE.fullmatch(self.objects)
-        return S3Place(found[1], found[2] or "") if found else None
+        return s3_place(self.objects) if "://" in self.objects else None
 
 
 def settings_of_environment() -> VaultSettings:

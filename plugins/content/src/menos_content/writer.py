@@ -126,6 +126,8 @@ class Writer:
                         "temperature": 0,
                     },
                     "keep_alive": self._vault.ollama_keep_alive,
+                    # What a model thinks before it answers would count as its answer.
+                    "think": False,
                     # Newer servers refuse what does not fit, instead of cutting it off.
                     "truncate": False,
                     "shift": False,

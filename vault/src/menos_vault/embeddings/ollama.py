@@ -144,15 +144,14 @@ class OllamaEmbeddings:
 
         model = self._settings.ollama_model
         try:
-            answer = self._server.ask(
-                "/api/embed",
+            answered = self._server.embed(
                 {
                     "model": model,
                     # Nothing at all is what some models have no vector for.
                     "input": [_clean(text) if text.strip() else "." for text in texts],
                     "truncate": cut,
                     "keep_alive": self._settings.ollama_keep_alive,
-                },
+                }
             )
         except ModelFailed as error:
             if "context" in str(error):
@@ -162,7 +161,7 @@ class OllamaEmbeddings:
                 ) from error
             raise
         try:
-            vectors = np.asarray(answer.get("embeddings"), dtype=np.float32)
+            vectors = np.asarray(answered, dtype=np.float32)
         except (ValueError, TypeError):
             vectors = np.empty(0, dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:

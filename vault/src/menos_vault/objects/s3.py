@@ -2,7 +2,6 @@
 
 import io
 import random
-import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +11,7 @@ from xml.etree.ElementTree import ParseError
 from menos_vault.errors import InvalidContent, ObjectNotFound, ObjectsRefused, ObjectsUnavailable
 from menos_vault.models import Health
 from menos_vault.objects.keys import check_key
+from menos_vault.objects.s3_errors import advice, may_pass, told
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ _HEALTH = 3.0  # seconds of silence when somebody only asks how it is: one try
 _CONNECTIONS = 16  # kept open for the threads of one process
 _SMALLEST_PART = 5 << 20  # bytes; the client splits what is larger than a part
 _LONGEST_LINK = 7 * 24 * 3600  # seconds, the signature's own limit
-# These may pass by themselves: time-outs, other writers, too many requests. So may all from 500 on
-# except "not implemented".
-_PASSING = frozenset({408, 409, 425, 429})
 _TYPES = {"json": "application/json", "txt": "text/plain; charset=utf-8"}
 
 
@@ -157,12 +154,12 @@ class S3Objects:
             try:
                 return work()
             except (MinioException, HTTPError, OSError, ParseError) as error:
-                status, said = _told(error)
+                status, said = told(error)
                 trouble = f"cannot {doing} at {self._settings.s3_endpoint}: {said}"
                 if status == 404:
                     raise _Missing(trouble) from error
-                if status is not None and not _may_pass(status):
-                    raise ObjectsRefused(f"{trouble}; {_advice(status)}") from error
+                if status is not None and not may_pass(status):
+                    raise ObjectsRefused(f"{trouble}; {advice(status)}") from error
                 if tries <= 0:
                     raise ObjectsUnavailable(
                         f"{trouble}; see that the server runs and that MENOS_VAULT_S3_ENDPOINT is "
@@ -175,41 +172,6 @@ class S3Objects:
 
 class _Missing(Exception):
     """The server answered 404: no such object, or no such bucket."""
-
-
-def _may_pass(status: int) -> bool:
-    return status in _PASSING or (status >= 500 and status != 501)
-
-
-def _told(error: Exception) -> tuple[int | None, str]:
-    """Return the status of an answer, None if there was none, and what it says.
-
-    By status and not by class: a server that writes its errors as text and not as XML makes the
-    client raise another class.
-    """
-    from minio.error import InvalidResponseError, S3Error, ServerError
-
-    if isinstance(error, S3Error):
-        words = filter(None, (error.code, error.message))
-        return error.response.status, f"status {error.response.status}, {': '.join(words)}"
-    if isinstance(error, ServerError):
-        return error.status_code, f"status {error.status_code}"
-    if isinstance(error, InvalidResponseError):
-        status = error._code  # it has no public name for it
-        found = re.findall(r"<(?:Code|Message)>([^<]+)", error._body or "")
-        return status, f"status {status}, {': '.join(found) or 'not in the words of S3'}"
-    return None, str(error) or type(error).__name__
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return (
-            "check MENOS_VAULT_S3_ACCESS_KEY and MENOS_VAULT_S3_SECRET_KEY, and that this user may "
-            "read and write in the bucket"
-        )
-    if status in (301, 307, 400):
-        return "check MENOS_VAULT_S3_REGION and MENOS_VAULT_S3_ENDPOINT"
-    return "check MENOS_VAULT_S3_ENDPOINT and MENOS_VAULT_OBJECTS"
 
 
 def _client(settings: VaultSettings, endpoint: str, silence: float) -> "Minio":
