@@ -145,6 +145,21 @@ def test_a_model_that_nobody_has_is_no_reason_to_try_again(
         model(ollama_model="typo").prepare()
 
 
+def test_a_model_that_was_removed_meanwhile_is_pulled_at_the_next_call(
+    server: OllamaDouble, model: Callable[..., Embeddings]
+) -> None:
+    embeddings = model(ollama_model=MXBAI)
+    embeddings.prepare()
+    del server.models[MXBAI + ":latest"]
+
+    with pytest.raises(ModelMissing):
+        embeddings.embed_query("x")
+
+    assert not embeddings.ready
+    assert embeddings.embed_query("x").shape == (32,)
+    assert len(server.posts("/api/pull")) == 2
+
+
 def test_a_pull_that_breaks_off_can_be_repeated(
     server: OllamaDouble, model: Callable[..., Embeddings]
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from pydantic import ValidationError
 
 import menos_content.plugin
 from menos_bus import TaskFailed
@@ -233,3 +234,5 @@ def test_stored_tags_are_never_lost():
 
 def test_summaries_are_extractive_unless_it_is_said():
     assert ContentSettings().summaries == "extractive"
+    with pytest.raises(ValidationError, match="must be http://host:port"):
+        ContentSettings(ollama_url="ollama:11434")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from menos_vault.addresses import is_http
 
 
 class ContentSettings(BaseSettings):
@@ -40,7 +42,6 @@ class ContentSettings(BaseSettings):
     )
     ollama_url: str = Field(
         default="",
-        pattern=r"^(https?://[^/\s?#]+(/[^\s?#]*)?)?$",
         description="The Ollama server that summarises. Default: MENOS_VAULT_OLLAMA_URL.",
     )
     ollama_model: str = Field(
@@ -53,6 +54,13 @@ class ContentSettings(BaseSettings):
         description="Tokens that one request to it has, its answer included; a longer text is "
         "summarised in parts. More of them need more memory there.",
     )
+
+    @field_validator("ollama_url")
+    @classmethod
+    def _http_url(cls, url: str) -> str:
+        if url and not is_http(url):
+            raise ValueError("must be http://host:port or https://host:port")
+        return url
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:

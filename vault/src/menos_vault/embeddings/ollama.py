@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from menos_vault.embeddings import Progress
 from menos_vault.embeddings.estimate import estimated_tokens, estimating_tokenizer
 from menos_vault.embeddings.prefixes import Prefixes, prefixes_of
-from menos_vault.errors import ModelFailed, VaultError
+from menos_vault.errors import ModelFailed, ModelMissing, VaultError
 from menos_vault.models import Health
 from menos_vault.ollama import OllamaServer
 from menos_vault.settings import VaultSettings
@@ -97,9 +97,10 @@ class OllamaEmbeddings:
             batch = texts[start : start + self._settings.ollama_batch]
             found = self._embed([self._prefixes.document + text for text in batch], cut=False)
             if found.shape[1] != dimension:
+                self._facts = None
                 raise ModelFailed(
                     f"{self._settings.ollama_model} answered vectors of {found.shape[1]} "
-                    f"dimensions, and of {dimension} before; was the model replaced? Start again"
+                    f"dimensions, and of {dimension} before; was the model replaced? Try again"
                 )
             vectors[start : start + len(batch)] = found
             if on_progress is not None:
@@ -153,6 +154,9 @@ class OllamaEmbeddings:
                     "keep_alive": self._settings.ollama_keep_alive,
                 }
             )
+        except ModelMissing:
+            self._facts = None  # it was removed: the next call may pull it again
+            raise
         except ModelFailed as error:
             if "context" in str(error):
                 raise ModelFailed(

@@ -114,8 +114,9 @@ class S3Objects:
         """Ask for the bucket's head, once and with little patience."""
         client = _client(self._settings, self._settings.s3_endpoint, _HEALTH)
         place = f"{self._settings.objects} at {self._settings.s3_endpoint}"
+        doing = f"look for {self._settings.objects}"
         try:
-            there = self._try(lambda: client.bucket_exists(self._bucket), "look for it", tries=1)
+            there = self._try(lambda: client.bucket_exists(self._bucket), doing, tries=1)
         except (ObjectsUnavailable, ObjectsRefused, _Missing) as error:
             message, _, fix = str(error).partition("; ")
             return Health("objects", False, message, fix)

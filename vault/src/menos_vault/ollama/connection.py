@@ -118,13 +118,14 @@ class Connection:
                 "MENOS_VAULT_OLLAMA_TIMEOUT"
             ) from error
         except httpx.TransportError as error:
+            said = str(error) or type(error).__name__
             raise _TryAgain(
                 ModelUnavailable(
-                    f"cannot reach Ollama at {self.url}: {error or type(error).__name__}; start it "
+                    f"cannot reach Ollama at {self.url}: {said}; start it "
                     f"with `ollama serve`, or correct {self._setting}"
                 )
             ) from error
-        except (ValueError, httpx.HTTPError) as error:
+        except (ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
             raise ModelFailed(
                 f"{self.url} does not answer as Ollama does: {str(error)[:_LONGEST_WORDS]}; "
                 f"correct {self._setting}"
