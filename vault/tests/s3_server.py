@@ -22,7 +22,7 @@ class S3Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -31,11 +31,11 @@ class S3Server:
             if os.environ.get("CI") == "true":
                 pytest.fail("rclone is not installed")
             pytest.skip("rclone is not installed")
-        self._folder.mkdir(exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
         self._process = subprocess.Popen(
             [
                 *(found, "serve", "s3", "--addr", f"127.0.0.1:{self.port}"),
-                *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", str(self._folder)),
+                *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", str(self.folder)),
             ],
             env={**os.environ, "RCLONE_CONFIG": os.devnull},
             stderr=subprocess.DEVNULL,

@@ -69,6 +69,33 @@ def test_an_endpoint_that_dies_is_told_and_the_second_try_works(
     assert objects.get("k") == b"again"
 
 
+def test_an_endpoint_that_dies_in_the_middle_of_a_put_keeps_the_old_object(
+    server: S3Server, at: Settings
+) -> None:
+    objects = Vault(at(server.url)).objects
+    objects.put("k", b"old")
+    errors: list[Exception] = []
+
+    def put() -> None:
+        try:
+            objects.put("k", b"x" * 60_000_000)
+        except ObjectsUnavailable as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    while thread.is_alive() and not any(server.folder.rglob(".rclone_temp_put_*")):
+        time.sleep(0.002)
+    server.kill()
+    thread.join()
+
+    assert len(errors) == 1
+    server.start()
+    assert objects.get("k") == b"old"
+    objects.put("k", b"new")
+    assert objects.get("k") == b"new"
+
+
 def test_an_endpoint_that_is_away_for_a_moment_is_not_noticed(
     server: S3Server, at: Settings
 ) -> None:
@@ -118,7 +145,7 @@ def test_a_bucket_that_was_deleted_is_made_again(server: S3Server, at: Settings)
     objects = Vault(at(server.url)).objects
     objects.put("k", b"1")
     server.kill()
-    shutil.rmtree(server._folder / "bucket")
+    shutil.rmtree(server.folder / "bucket")
     server.start()
 
     assert not objects.exists("k")
