@@ -1,4 +1,4 @@
-"""The operation ``summarize``: the sentences that say most of a text, in its own words."""
+"""The operation ``summarize``: by default the sentences that say most of a text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from menos_bus import progress
 from menos_content.document import Document
 from menos_content.sentences import sentences
+from menos_content.settings import ContentSettings
 from menos_vault import Vault
 
 if TYPE_CHECKING:
@@ -25,6 +26,21 @@ _RELEVANCE: Final = 0.7
 
 
 def summarize(vault: Vault, document: Document) -> None:
+    """Store a summary of the text, made as ``MENOS_CONTENT_SUMMARIES`` says.
+
+    Raises:
+        VaultError: the model or the vault could not do it.
+        Permanent: a model answered what is no summary (``bad_summary``).
+    """
+    if ContentSettings().summaries == "ollama":
+        from menos_content.digest import summarize_by_model
+
+        summarize_by_model(vault, document)
+    else:
+        _extract(vault, document)
+
+
+def _extract(vault: Vault, document: Document) -> None:
     """Choose sentences and store them as the content's summary, in the order of the text.
 
     A text without sentences gets no summary.

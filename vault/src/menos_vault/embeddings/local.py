@@ -11,6 +11,7 @@ from menos_vault.embeddings import Progress, fetch
 from menos_vault.embeddings.graph import read_shape
 from menos_vault.embeddings.weights import sha256
 from menos_vault.errors import ModelCorrupt
+from menos_vault.models import Health
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -103,6 +104,21 @@ class LocalEmbeddings:
         """Embed as a document: this model makes no difference."""
         vector: NDArray[np.float32] = self.embed_documents([text])[0]
         return vector
+
+    def health(self) -> Health:
+        """Look for its files."""
+        try:
+            name = self.model
+        except ModelCorrupt as error:
+            message, _, fix = str(error).partition("; ")
+            return Health("embeddings", False, message, fix)
+        if self.ready:
+            return Health("embeddings", True, f"{name} is there")
+        if self._settings.model_path is not None:
+            message = f"{self._settings.model_path} holds no complete model"
+            fix = "it needs model.safetensors, tokenizer.json and config.json"
+            return Health("embeddings", False, message, fix)
+        return Health("embeddings", True, f"{name} will be fetched at first use (84 MB)")
 
     @property
     def _models(self) -> Path:
