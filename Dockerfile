@@ -7,7 +7,7 @@ COPY core core
 COPY vault vault
 COPY plugins plugins
 # A plugin that is not in this repository is installed by its distribution's name.
-RUN pip install './core[flower,http]' ./vault \
+RUN pip install './core[flower,http]' './vault[s3]' \
       $(for plugin in $PLUGINS; do [ -d "plugins/$plugin" ] && echo "./plugins/$plugin" || echo "menos-$plugin"; done) \
  && useradd --create-home --uid 1000 menos \
  && mkdir -p /data && chown menos /data

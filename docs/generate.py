@@ -124,8 +124,14 @@ def _kind(kind: Any, *, plain: bool) -> str:
         return " or ".join(f"{mark}{value}{mark}" for value in get_args(kind))
     if get_origin(kind) is tuple:
         return "words separated by commas"
-    names = {Path: "path", SecretStr: "secret", float: "number", int: "whole number", str: "text"}
-    return names[kind]
+    return {
+        Path: "path",
+        SecretStr: "secret",
+        bool: "true or false",
+        float: "number",
+        int: "whole number",
+        str: "text",
+    }[kind]
 
 
 def _shown_default(field: FieldInfo) -> str:
@@ -140,6 +146,8 @@ def _plain_default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(value)
     return f"{value:.15g}" if isinstance(value, float) else str(value)

@@ -33,8 +33,10 @@ def spend(store: QuotaStore, bucket: str, allowed: int, seed: int, journal: Path
             units = 1 if small else chance.randint(1, 9)
             day = Day.at(store.now(), "America/Los_Angeles")
             lease = Lease(f"{seed}-{number}", bucket, day, units)
-            if store.reserve(lease, allowed, None).verdict is not Verdict.GRANTED:
+            answer = store.reserve(lease, allowed, None)
+            if answer.verdict is not Verdict.GRANTED:
                 continue
+            assert answer.used <= allowed
             notes.write(f"{lease.id} {units}\n")
             what = chance.random()
             if what < 0.1 and not small:

@@ -11,6 +11,7 @@ import yaml
 from menos_bus import Bus
 from menos_bus.cli.main import main
 from menos_bus.settings import BusSettings
+from menos_vault import VaultSettings
 from running import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -32,6 +33,7 @@ def test_every_setting_is_one_that_something_reads():
         for settings in plugin.settings:
             prefix = settings.model_config["env_prefix"]
             known |= {prefix + name.upper() for name in settings.model_fields}
+    known |= {f"MENOS_VAULT_{name.upper()}" for name in VaultSettings.model_fields}
     used = {name for service in OURS.values() for name in service["environment"]}
 
     assert used <= known

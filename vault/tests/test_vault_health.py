@@ -35,7 +35,7 @@ def test_looking_does_not_keep_the_folder_locked(settings: VaultSettings) -> Non
 def test_a_folder_that_is_a_file_is_told_with_a_fix(settings: VaultSettings) -> None:
     settings.home.mkdir()
     (settings.home / "vault").write_text("in the way")
-    settings_of_objects = settings.model_copy(update={"objects": settings.home / "vault" / "x"})
+    settings_of_objects = settings.model_copy(update={"objects": f"{settings.home}/vault/x"})
 
     findings = by_name(Vault(settings_of_objects))
 

@@ -3,13 +3,14 @@ import sys
 
 import menos_vault
 
-HEAVY = {"numpy", "onnx", "onnxruntime", "tokenizers", "surrealdb", "safetensors"}
+HEAVY = {"numpy", "onnx", "onnxruntime", "tokenizers", "surrealdb", "safetensors", "minio", "httpx"}
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
         "import sys, menos_vault, menos_vault.records.surreal, menos_vault.embeddings.local, "
-        "menos_vault.objects.files; menos_vault.Vault().embeddings; "
+        "menos_vault.embeddings.ollama, menos_vault.objects.files, menos_vault.objects.s3; "
+        "menos_vault.Vault().embeddings; "
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
 
@@ -31,10 +32,14 @@ def test_the_public_names_are_these() -> None:
         "Hit",
         "InvalidContent",
         "InvalidKey",
+        "InvalidSettings",
         "ModelCorrupt",
+        "ModelFailed",
+        "ModelMissing",
         "ModelUnavailable",
         "NotFound",
         "ObjectNotFound",
+        "ObjectsRefused",
         "ObjectsUnavailable",
         "Passage",
         "RecordsConflict",

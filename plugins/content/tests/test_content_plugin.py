@@ -61,6 +61,16 @@ def test_health_reports_each_part_of_the_vault(tmp_path, monkeypatch):
     close_vault()
 
 
+def test_a_wrong_setting_of_the_vault_is_a_failed_check_that_names_it(monkeypatch):
+    close_vault()
+    monkeypatch.setenv("MENOS_VAULT_OBJECTS", "s3://bucket")
+
+    [check] = menos_content.plugin.check_health()
+
+    assert (check.name, check.ok) == ("vault.settings", False)
+    assert "MENOS_VAULT_S3_ACCESS_KEY" in check.message
+
+
 def test_settings_come_from_the_environment(monkeypatch):
     assert (ContentSettings().chunk_tokens, ContentSettings().chunk_overlap) == (200, 40)
     monkeypatch.setenv("MENOS_CONTENT_CHUNK_TOKENS", "100")

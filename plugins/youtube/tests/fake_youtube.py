@@ -98,6 +98,10 @@ class FakeYouTube:
 
         self._functions[path] = answer
 
+    def forget(self, path: str) -> None:
+        """Answer no more by a function."""
+        del self._functions[path]
+
     def _find(self, asked: Asked) -> Answer:
         if asked.path in self._functions:
             return self._functions[asked.path](asked)
@@ -153,6 +157,7 @@ class FakeChannel:
         self.youtube = youtube
         self.ids = [f"v{number:010}" for number in range(videos)]
         self.private: set[str] = set()
+        self.title = "Title"
         youtube.serve("/v3/channels", self._channels)
         youtube.serve("/v3/playlistItems", self._page)
         youtube.serve("/v3/videos", self._videos)
@@ -183,14 +188,15 @@ class FakeChannel:
         return {"items": [{"id": self.ID, "snippet": snippet, "contentDetails": details}]}
 
     def _page(self, asked: Asked) -> Answer | dict[str, Any]:
-        start, size = int(asked.query.get("pageToken", "0")), int(asked.query["maxResults"])
+        token, size = asked.query.get("pageToken", "0"), int(asked.query["maxResults"])
+        start = int(token) if token.isdecimal() else 0
         more = {"nextPageToken": str(start + size)} if start + size < len(self.ids) else {}
         items = [self._item(each) for each in self.ids[start : start + size]]
         return {"items": items, "pageInfo": {"totalResults": len(self.ids)}, **more}
 
     def _item(self, video_id: str) -> dict[str, Any]:
         public = video_id not in self.private
-        title = f"Video {video_id}" if public else "Private video"
+        title = f"{self.title} {video_id}" if public else "Private video"
         details = {"videoPublishedAt": self.published(video_id)} if public else {}
         snippet = {"title": title, "resourceId": {"videoId": video_id}}
         return {"snippet": snippet, "contentDetails": details}
@@ -198,10 +204,14 @@ class FakeChannel:
     def _videos(self, asked: Asked) -> dict[str, Any]:
         ids = asked.query["id"].split(",")
         assert len(ids) <= 50
+        author = {"channelTitle": "Some body"}
         known = [each for each in ids if each in self.ids and each not in self.private]
         return {
             "items": [
-                {"id": each, "snippet": {"title": f"Title {each}", "channelTitle": "Some body"}}
+                {
+                    "id": each,
+                    "snippet": {**author, "title": f"{self.title} {each}"},
+                }
                 for each in known
             ]
         }

@@ -15,7 +15,7 @@ from menos_youtube.errors import from_library
 
 TASK = "tasks.ingest_youtube"
 URL = "https://www.youtube.com/watch?v=GJLlxj_dtq8"
-ONCE, WITH_RETRIES = 1, 4
+ONCE, WITH_RETRIES = 1, 6
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_silent_server_is_a_network_error(bus: TestBus, monkeypatch: pytest.Mo
         ("errors/403_rateLimitExceeded", 403, "blocked", WITH_RETRIES),
         ("errors/429_rateLimitExceeded", 429, "blocked", WITH_RETRIES),
         ("errors/500_backendError", 500, "youtube_error", WITH_RETRIES),
-        ("error_permission_resp", 403, "youtube_error", WITH_RETRIES),
+        ("error_permission_resp", 403, "api_refused", ONCE),
     ],
 )
 def test_a_recorded_data_api_error_ends_with_its_code(

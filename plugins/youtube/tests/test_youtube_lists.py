@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+import menos_content.plugin
 import menos_youtube.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
-from menos_vault import Vault, content_id
+from menos_vault import Content, Vault, content_id
+from menos_youtube.collection import _is_due
 
 PLAYLIST, CHANNEL = "tasks.ingest_youtube_playlist", "tasks.ingest_youtube_channel"
 LIST_ID = "PL" + "p" * 32
@@ -203,7 +206,7 @@ def test_since_takes_what_was_published_then_or_later_and_reads_no_further_page(
     assert len(youtube.requests("/v3/playlistItems")) == 2
 
 
-@pytest.mark.parametrize("since", ["yesterday", 1_800_000_000, "2026-13-01"])
+@pytest.mark.parametrize("since", ["yesterday", 1_800_000_000, "1800000000", "2026-13-01"])
 def test_since_that_is_no_day_is_refused(bus: TestBus, since: Any) -> None:
     with pytest.raises(InvalidCall, match="since"):
         bus.call(CHANNEL, "@somebody", since=since)
@@ -261,7 +264,7 @@ def test_a_playlist_that_is_not_there_is_told(
 ) -> None:
     youtube = channel(0)
     answer = recorded("data-api-v3/errors/404_playlistNotFound.json")
-    del youtube.youtube._functions["/v3/playlistItems"]
+    youtube.youtube.forget("/v3/playlistItems")
     youtube.youtube.answer("/v3/playlistItems", answer, status=404)
 
     with pytest.raises(TaskFailed) as failed:
@@ -299,7 +302,7 @@ def test_recorded_pages_are_read(
         recorded(f"data-api-v3/playlist_items_playlist_items_paged_{number}.json")
         for number in (1, 2)
     ]
-    del youtube.youtube._functions["/v3/playlistItems"]
+    youtube.youtube.forget("/v3/playlistItems")
     youtube.youtube.answer("/v3/playlistItems", *pages)
     items = [item for page in pages for item in json.loads(page)["items"]]
     youtube.ids = [item["snippet"]["resourceId"]["videoId"] for item in items]
@@ -309,3 +312,171 @@ def test_recorded_pages_are_read(
     assert [video["video_id"] for video in report["videos"]] == youtube.ids
     assert report["total"] == 13
     assert youtube.requests("/v3/playlistItems")[1].query["pageToken"] == "CAoQAA"
+
+
+# night after night
+
+
+def test_a_video_without_captions_is_looked_at_once_and_the_run_is_a_success(
+    bus: TestBus, channel: Callable[[int], Any], answers: Any, vault: Vault
+) -> None:
+    youtube = channel(2)
+    youtube.youtube.answer("/youtubei/v1/player", answers.player())
+    first = bus.call(CHANNEL, "@somebody")
+    youtube.youtube.asked.clear()
+
+    second = bus.call(CHANNEL, "@somebody")
+
+    assert statuses(first) == ["failed", "failed"]
+    assert (second["status"], statuses(second)) == ("success", ["skipped", "skipped"])
+    assert second["videos"][0]["error"]["code"] == "no_transcript"
+    assert second["videos"][0]["content_id"]
+    assert youtube.requests("/watch") == []
+    assert youtube.units == 2
+
+
+def test_a_new_video_without_captions_is_looked_at_again_the_same_day(
+    bus: TestBus, channel: Callable[[int], Any], answers: Any, vault: Vault
+) -> None:
+    young = datetime.now(UTC) - timedelta(minutes=5)
+    looked = {"updated_at": datetime.now(UTC) - timedelta(hours=7), "id": "x" * 32}
+    named = {"resource_key": "yt:x", "content_type": "youtube", "title": "X"}
+    times = {"created_at": young, "metadata": {"published_at": young.isoformat()}}
+
+    assert _is_due(Content(**named, **looked, **times))
+    old = {"created_at": young, "metadata": {"published_at": "2020-01-01T00:00:00Z"}}
+    assert not _is_due(Content(**named, **looked, **old))
+
+
+def test_private_videos_cost_nothing_night_after_night(
+    bus: TestBus, channel: Callable[[int], Any]
+) -> None:
+    youtube = channel(2)
+    youtube.private.update(youtube.ids)
+
+    for _ in range(3):
+        bus.call(PLAYLIST, LIST_URL)
+
+    assert youtube.requests("/v3/videos") == []
+
+
+def test_what_a_call_kept_of_its_list_goes_when_it_has_ended(
+    bus: TestBus, channel: Callable[[int], Any], vault: Vault
+) -> None:
+    channel(3)
+    done = bus.app.run_in_place(CHANNEL, (), {"url": "@somebody"}, "one-call")
+    kept = [vault.objects.exists(f"youtube/lists/one-call/{name}") for name in
+            ("collection.json", "channel.json", "page-0001.json", "videos-0000.json")]  # fmt: skip
+
+    assert done.result["stored"] == 3
+    assert kept == [False] * 4
+
+
+def test_stored_videos_that_were_never_processed_are_processed_when_asked(
+    bus: TestBus, channel: Callable[[int], Any], vault: Vault
+) -> None:
+    youtube = channel(2)
+    bus.call(CHANNEL, "@somebody")
+    vault.records.update_content(content_id(f"yt:{youtube.ids[0]}"), status="processed")
+    both = TestBus(menos_youtube.plugin, menos_content.plugin)
+
+    report = both.call(CHANNEL, "@somebody", process=["embed"])
+
+    assert statuses(report) == ["skipped", "stored"]
+    assert report["videos"][1]["process_task_id"]
+
+
+def test_an_operation_that_is_not_there_is_refused_before_anything_is_asked(
+    bus: TestBus, channel: Callable[[int], Any], vault: Vault
+) -> None:
+    youtube = channel(2)
+    both = TestBus(menos_youtube.plugin, menos_content.plugin)
+
+    with pytest.raises(TaskFailed, match="process: operations") as failed:
+        both.call(CHANNEL, "@somebody", process=["embed", "bogus"])
+    with pytest.raises(TaskFailed, match=r"unknown task 'tasks\.process_content'"):
+        bus.call("tasks.ingest_youtube", youtube.ids[0], process=["embed"])
+
+    assert failed.value.code == "invalid_call"
+    assert youtube.youtube.asked == []
+
+
+# what YouTube should not send
+
+ODD = [None, "abc", 5, [], {}, ["x"], [[]], {"a": None}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v3/playlistItems", "items"),
+        ("/v3/playlistItems", "pageInfo"),
+        ("/v3/playlistItems", "nextPageToken"),
+        ("/v3/videos", "items"),
+        ("/v3/channels", "items"),
+    ],
+)
+def test_odd_data_never_fails_with_an_internal_error(
+    bus: TestBus, channel: Callable[[int], Any], path: str, field: str, odd: Any
+) -> None:
+    youtube = channel(1)
+    real = youtube.youtube._functions[path]
+    youtube.youtube.serve(path, lambda asked: {**json.loads(real(asked).body), field: odd})
+
+    done = bus.app.run_in_place(CHANNEL, (), {"url": "@somebody"})
+
+    assert done.successful() or done.result.code == "channel_not_found"
+
+
+@pytest.mark.parametrize("part", ["snippet", "contentDetails"])
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_odd_items_are_left_out_or_read_as_far_as_they_go(
+    bus: TestBus, channel: Callable[[int], Any], part: str, odd: Any
+) -> None:
+    youtube = channel(2)
+    real = youtube.youtube._functions["/v3/playlistItems"]
+
+    def page(asked: Any) -> dict[str, Any]:
+        answer = json.loads(real(asked).body)
+        answer["items"][0][part] = odd
+        return dict(answer)
+
+    youtube.youtube.serve("/v3/playlistItems", page)
+
+    report = bus.call(PLAYLIST, LIST_URL)
+
+    assert report["videos"][-1]["video_id"] == youtube.ids[1]
+    assert report["videos"][-1]["status"] == "stored"
+
+
+def test_half_a_character_in_a_title_harms_nobody(
+    bus: TestBus, channel: Callable[[int], Any]
+) -> None:
+    youtube = channel(2)
+    youtube.title = "\x1b]0;half \ud83d of it\n"
+
+    report = bus.call(PLAYLIST, LIST_URL)
+
+    assert report["stored"] == 2
+    json.dumps(report, ensure_ascii=False).encode()
+    assert "\x1b" not in report["videos"][0]["title"]
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_again(
+    bus: TestBus, channel: Callable[[int], Any]
+) -> None:
+    youtube = channel(1)
+    youtube.youtube.forget("/v3/playlistItems")
+    youtube.youtube.answer("/v3/playlistItems", "[" * 100_000, "<html>", {"items": []})
+
+    assert bus.call(PLAYLIST, LIST_URL)["videos"] == []
+    assert len(youtube.requests("/v3/playlistItems")) == 3
+
+
+def test_more_than_was_taken_is_told(bus: TestBus, channel: Callable[[int], Any]) -> None:
+    channel(60)
+
+    assert bus.call(PLAYLIST, LIST_URL, limit=3)["more"] is True
+    assert bus.call(PLAYLIST, LIST_URL, limit=60)["more"] is False
+    assert bus.call(CHANNEL, "@somebody", since="20260530", limit=3)["more"] is False

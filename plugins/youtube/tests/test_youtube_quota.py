@@ -23,7 +23,7 @@ def spent(channel: Callable[[int], Any], recorded: Callable[[str], bytes]) -> Ca
 
     def make() -> Any:
         youtube = channel(2)
-        del youtube.youtube._functions["/v3/videos"]
+        youtube.youtube.forget("/v3/videos")
         body = recorded("data-api-v3/errors/403_quotaExceeded.json")
         youtube.youtube.answer("/v3/videos", body, status=403)
         return youtube
@@ -116,7 +116,7 @@ def test_a_request_that_never_left_is_given_back_but_one_that_failed_is_not(
         tries = failure(bus, youtube.ids[0]).tries
 
     assert unsent == 0
-    assert bus.quota("youtube").used == tries == 4
+    assert bus.quota("youtube").used == tries == 6
 
 
 def test_the_buckets_are_those_of_youtube_s_table(bus: TestBus) -> None:
@@ -137,6 +137,10 @@ def test_the_buckets_are_those_of_youtube_s_table(bus: TestBus) -> None:
         ("QUOTA_ZONE", "Mars", "no time zone 'Mars'"),
         ("QUOTA_POLICY", "maybe", "MENOS_YOUTUBE_QUOTA_POLICY"),
         ("TRANSCRIPT_RATE", "-1", "MENOS_YOUTUBE_TRANSCRIPT_RATE"),
+        ("API_KEY", "two words", "MENOS_YOUTUBE_API_KEY"),
+        ("API_KEY", "schlüssel", "MENOS_YOUTUBE_API_KEY"),
+        ("PROXY", "socks5://127.0.0.1:1080", "MENOS_YOUTUBE_PROXY"),
+        ("PROXY", "127.0.0.1:3128", "MENOS_YOUTUBE_PROXY"),
     ],
 )
 def test_a_wrong_setting_fails_the_plugin_and_is_named(
@@ -170,3 +174,32 @@ def test_transcripts_keep_their_pace_and_a_call_far_behind_leaves_its_worker(
     assert bus.quota("youtube.transcripts").used == 10
     # Supplied ones are not YouTube's.
     bus.call(INGEST, "v9999999999", transcript="Mine", title="Mine")
+
+
+def test_a_key_from_a_file_may_end_in_a_line_end(
+    bus: TestBus, channel: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    youtube = channel(1)
+    monkeypatch.setenv("MENOS_YOUTUBE_API_KEY", " s3cret\n")
+
+    bus.call(INGEST, youtube.ids[0])
+
+    assert youtube.youtube.asked[0].headers["X-Goog-Api-Key"] == "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(400, "invalidPageToken"), (403, "forbidden"), (302, "moved")]
+)
+def test_what_nobody_would_get_is_paid_for_once(
+    bus: TestBus, channel: Callable[[int], Any], status: int, reason: str
+) -> None:
+    youtube = channel(1)
+    youtube.youtube.forget("/v3/videos")
+    error = {"error": {"code": status, "message": "No.", "errors": [{"reason": reason}]}}
+    youtube.youtube.answer("/v3/videos", error, status=status)
+
+    failed = failure(bus, youtube.ids[0])
+
+    assert (failed.code, failed.tries) == ("api_refused", 1)
+    assert reason in failed.message
+    assert bus.quota("youtube").used == 1

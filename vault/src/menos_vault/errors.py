@@ -7,14 +7,18 @@ VaultError                 code               retryable
 │   └── ObjectNotFound     object_not_found
 ├── InvalidContent         invalid_content               the database cannot hold these values
 ├── InvalidKey             invalid_key                   an object key that is no relative path
+├── InvalidSettings        vault_settings                a variable MENOS_VAULT_… is wrong
 ├── EmbeddingMismatch      embedding_mismatch            vectors of another model or dimension
-├── ModelUnavailable       model_unavailable  yes        the model could not be fetched
+├── ModelUnavailable       model_unavailable  yes        not fetched, or its server does not answer
+├── ModelMissing           model_missing                 the model's server has no such model
+├── ModelFailed            model_failed                  the model's server refused or answers wrong
 ├── ModelCorrupt           model_corrupt                 the model's files are not the right ones
 ├── RecordsLocked          records_locked                another process has the folder
 ├── RecordsUnavailable     records_unavailable yes       the database did not answer
 ├── RecordsConflict        records_conflict   yes        other writers kept winning
 ├── RecordsFailed          records_failed                the database refused a statement
-├── ObjectsUnavailable     objects_unavailable yes       the disk refused (full, read-only …)
+├── ObjectsUnavailable     objects_unavailable yes       disk full, server down, no answer in time
+├── ObjectsRefused         objects_refused               the server says no, or a setting is wrong
 └── VaultClosed            vault_closed                  used after close()
 ```
 
@@ -80,6 +84,12 @@ class InvalidKey(VaultError):
     code = "invalid_key"
 
 
+class InvalidSettings(VaultError):
+    """A variable `MENOS_VAULT_…` is missing or wrong; the message names it."""
+
+    code = "vault_settings"
+
+
 class EmbeddingMismatch(VaultError):
     """Vectors of another model or dimension than the stored ones."""
 
@@ -87,10 +97,22 @@ class EmbeddingMismatch(VaultError):
 
 
 class ModelUnavailable(VaultError):
-    """The embedding model could not be fetched."""
+    """The model could not be fetched, or its server is down, busy or too slow."""
 
     code = "model_unavailable"
     retryable = True
+
+
+class ModelMissing(VaultError):
+    """The model's server has no such model: it must be pulled there."""
+
+    code = "model_missing"
+
+
+class ModelFailed(VaultError):
+    """The model's server refused a request, or answered what cannot be used."""
+
+    code = "model_failed"
 
 
 class ModelCorrupt(VaultError):
@@ -126,10 +148,16 @@ class RecordsFailed(VaultError):
 
 
 class ObjectsUnavailable(VaultError):
-    """The object store refused to read or write (disk full, read-only, no permission)."""
+    """The object store could not read or write now (disk full, read-only, server down)."""
 
     code = "objects_unavailable"
     retryable = True
+
+
+class ObjectsRefused(VaultError):
+    """The object server does not do this for us: wrong key, bucket or region, no permission."""
+
+    code = "objects_refused"
 
 
 class VaultClosed(VaultError):

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from menos_vault.addresses import S3Place, is_http, s3_place
+from menos_vault.errors import InvalidSettings
 
 
 def _processors() -> int:
@@ -35,6 +38,8 @@ class VaultSettings(BaseSettings):
         populate_by_name=True,
         extra="ignore",
         frozen=True,
+        # An error message is no place for a secret key.
+        hide_input_in_errors=True,
         # `model_path` is a field of ours and no method of pydantic's.
         protected_namespaces=(),
     )
@@ -60,12 +65,65 @@ class VaultSettings(BaseSettings):
         gt=0,
         description="Seconds after which a call to the database is given up, retries included.",
     )
-    objects: Path = Field(
-        default=Path(""),
-        description="Folder of the stored objects. Default: <home>/vault/objects.",
+    objects: str = Field(
+        default="",
+        description="Where the objects are: a folder, or `s3://bucket` or `s3://bucket/prefix` (an "
+        "S3 server). Default: <home>/vault/objects.",
     )
-    embeddings: Literal["local"] = Field(
-        default="local", description="Who computes embeddings: `local` (all-MiniLM-L6-v2)."
+    s3_endpoint: str = Field(
+        default="https://s3.amazonaws.com",
+        description="The S3 server, such as `http://minio:9000`; `https://` encrypts.",
+    )
+    s3_access_key: str = Field(default="", description="Access key at the S3 server.")
+    s3_secret_key: SecretStr = Field(
+        default=SecretStr(""), description="Secret key at the S3 server."
+    )
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_public_endpoint: str = Field(
+        default="",
+        description="The S3 server as readers of links reach it, if they do so by another name "
+        "than the bus. Default: MENOS_VAULT_S3_ENDPOINT.",
+    )
+    s3_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that the S3 server may be silent; each call is tried three times.",
+    )
+    embeddings: Literal["local", "ollama"] = Field(
+        default="local",
+        description="Who computes embeddings: `local` (all-MiniLM-L6-v2 in this process) or "
+        "`ollama` (a server). After a change reindex.",
+    )
+    ollama_url: str = Field(
+        default="http://127.0.0.1:11434", description="The Ollama server, for embeddings."
+    )
+    ollama_model: str = Field(
+        default="nomic-embed-text", min_length=1, description="Its embedding model."
+    )
+    ollama_pull: bool = Field(
+        default=True,
+        description="Whether a model that the server has not got is pulled at the first use, which "
+        "may be gigabytes; otherwise that is an error.",
+    )
+    ollama_keep_alive: str = Field(
+        default="5m",
+        pattern=r"^-?\d+(ms|s|m|h)$",
+        description="How long the server keeps a model loaded after a request: `30s`, `5m`, `24h`, "
+        "`-1m` for ever.",
+    )
+    ollama_timeout: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that the server may be silent, loading the model included.",
+    )
+    ollama_batch: int = Field(default=32, ge=1, le=1000, description="Texts of one request to it.")
+    ollama_document_prefix: str | None = Field(
+        default=None,
+        description="What stands before each document, or `none`. By default what the model's "
+        "makers say: for nomic-embed-text `search_document: `.",
+    )
+    ollama_query_prefix: str | None = Field(
+        default=None, description="The same for queries: for nomic-embed-text `search_query: `."
     )
     cache: Path = Field(
         default_factory=_user_cache,
@@ -94,6 +152,33 @@ class VaultSettings(BaseSettings):
             raise ValueError(f"must start with one of {', '.join(schemes)}")
         return url
 
+    @field_validator("objects", mode="before")
+    @classmethod
+    def _path_or_url(cls, objects: object) -> object:
+        return str(objects) if isinstance(objects, Path) else objects
+
+    @field_validator("objects")
+    @classmethod
+    def _known_store(cls, objects: str) -> str:
+        if "://" not in objects:
+            return objects
+        s3_place(objects)
+        return objects.rstrip("/")
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _server_only(cls, url: str) -> str:
+        if url and not is_http(url, path=False):
+            raise ValueError("must be http://host:port or https://host:port, and no path")
+        return url.rstrip("/")
+
+    @field_validator("ollama_url")
+    @classmethod
+    def _http_url(cls, url: str) -> str:
+        if not is_http(url):
+            raise ValueError("must be http://host:port or https://host:port")
+        return url.rstrip("/")
+
     @model_validator(mode="after")
     def _fill_in(self) -> Self:
         fill = object.__setattr__  # the model is frozen for everybody else
@@ -103,8 +188,15 @@ class VaultSettings(BaseSettings):
         elif self.url.startswith("surrealkv://"):
             folder = Path(self.url.removeprefix("surrealkv://")).expanduser().absolute()
             fill(self, "url", f"surrealkv://{folder.as_posix()}")
-        objects = self.home / "vault" / "objects" if self.objects == Path("") else self.objects
-        fill(self, "objects", objects.expanduser().absolute())
+        if not self.objects:
+            fill(self, "objects", str(self.home / "vault" / "objects"))
+        elif self.s3_place is None:
+            fill(self, "objects", str(Path(self.objects).expanduser().absolute()))
+        elif not (self.s3_access_key and self.s3_secret_key.get_secret_value()):
+            raise ValueError(
+                f"objects are in {self.objects}: set MENOS_VAULT_S3_ACCESS_KEY and "
+                "MENOS_VAULT_S3_SECRET_KEY"
+            )
         fill(self, "cache", self.cache.expanduser().absolute())
         if self.model_path is not None:
             fill(self, "model_path", self.model_path.expanduser().absolute())
@@ -121,3 +213,21 @@ class VaultSettings(BaseSettings):
         if not self.url.startswith("surrealkv://"):
             return None
         return Path(self.url.removeprefix("surrealkv://"))
+
+    @property
+    def s3_place(self) -> S3Place | None:
+        """Bucket and prefix of the objects, or None when they are in a folder."""
+        return s3_place(self.objects) if "://" in self.objects else None
+
+
+def settings_of_environment() -> VaultSettings:
+    """Read the settings. Raises InvalidSettings that names the variable and the reason."""
+    try:
+        return VaultSettings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if name and name != "MENOS_HOME":
+            name = f"MENOS_VAULT_{name.upper()}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidSettings(f"{name}: {reason}" if name else reason) from None

@@ -3,15 +3,15 @@
 import atexit
 import os
 import shutil
-import tempfile
 import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from menos_vault.errors import RecordsLocked, VaultClosed, VaultError
+from menos_vault.errors import ObjectNotFound, RecordsLocked, VaultClosed, VaultError
 from menos_vault.models import Content, Health
-from menos_vault.settings import VaultSettings
+from menos_vault.nearest import nearest
+from menos_vault.settings import VaultSettings, settings_of_environment
 
 if TYPE_CHECKING:
     from menos_vault.embeddings import Embeddings
@@ -25,8 +25,11 @@ class Vault:
     """What plugins share. Thread-safe; usable as a context manager, which closes it."""
 
     def __init__(self, settings: VaultSettings | None = None) -> None:
-        """Take settings, by default those of the environment; nothing is opened yet."""
-        self.settings = settings or VaultSettings()
+        """Take settings, by default those of the environment; nothing is opened yet.
+
+        Raises InvalidSettings if a variable is wrong.
+        """
+        self.settings = settings or settings_of_environment()
         self._lock = threading.RLock()
         self._closed = False
         self._records: Records | None = None
@@ -45,14 +48,22 @@ class Vault:
 
     @cached_property
     def objects(self) -> "Objects":
-        """Bytes under keys."""
+        """Bytes under keys. Raises ObjectsRefused if the client of an S3 server is missing."""
+        if self.settings.s3_place is not None:
+            from menos_vault.objects.s3 import S3Objects
+
+            return S3Objects(self.settings)
         from menos_vault.objects.files import FileObjects
 
-        return FileObjects(self.settings.objects)
+        return FileObjects(Path(self.settings.objects))
 
     @cached_property
     def embeddings(self) -> "Embeddings":
         """Texts to vectors."""
+        if self.settings.embeddings == "ollama":
+            from menos_vault.embeddings.ollama import OllamaEmbeddings
+
+            return OllamaEmbeddings(self.settings)
         from menos_vault.embeddings.local import LocalEmbeddings
 
         return LocalEmbeddings(self.settings)
@@ -69,12 +80,24 @@ class Vault:
         self.records.delete_content(content_id)
         return content
 
+    def link(self, content_id: str, role: str = "transcript", seconds: int = 3600) -> str | None:
+        """Return a URL that anybody may read an object of a content with, for so long.
+
+        `role` is a key of the content's `objects`. None when objects are in a folder. Raises
+        ContentNotFound, ObjectNotFound (it has no object of that role), InvalidContent (`seconds`
+        is not 1 to 604,800).
+        """
+        key = self.records.get_content(content_id).objects.get(role)
+        if key is None:
+            raise ObjectNotFound(f"{content_id}/{role}")
+        return self.objects.link(key, seconds)
+
     def health(self) -> list[Health]:
         """Look at records, objects, embeddings and disk space; never raises, stores nothing."""
         return [
             self._records_health(),
             self._objects_health(),
-            self._embeddings_health(),
+            self.embeddings.health(),
             self._space_health(),
         ]
 
@@ -99,7 +122,7 @@ class Vault:
         folder = self.settings.records_folder
         opened = self._records
         if opened is None and folder is not None and not folder.exists():
-            if os.access(_nearest(folder), os.W_OK):
+            if os.access(nearest(folder), os.W_OK):
                 return Health("records", True, f"{folder} will be made at first use")
             fix = "give permission to write there, or set MENOS_HOME to another folder"
             return Health("records", False, f"{folder} cannot be made", fix)
@@ -123,45 +146,20 @@ class Vault:
         )
 
     def _objects_health(self) -> Health:
-        folder = self.settings.objects
         try:
-            # A new file says more than permission bits: read-only and full disks show as well.
-            with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
-                file.write(b"health")
-                file.flush()
-        except OSError as error:
-            fix = "free some space or give permission, or set MENOS_VAULT_OBJECTS"
-            return Health("objects", False, f"cannot write to {folder}: {error.strerror}", fix)
-        return Health("objects", True, f"{folder} is writable")
-
-    def _embeddings_health(self) -> Health:
-        try:
-            name = self.embeddings.model
+            return self.objects.health()
         except VaultError as error:
             message, _, fix = str(error).partition("; ")
-            return Health("embeddings", False, message, fix)
-        if self.embeddings.ready:
-            return Health("embeddings", True, f"{name} is there")
-        if self.settings.model_path is not None:
-            fix = "it needs model.safetensors, tokenizer.json and config.json"
-            return Health(
-                "embeddings", False, f"{self.settings.model_path} holds no complete model", fix
-            )
-        return Health("embeddings", True, f"{name} will be fetched at first use (84 MB)")
+            return Health("objects", False, message, fix)
 
     def _space_health(self) -> Health:
-        places = {_nearest(self.settings.home), _nearest(self.settings.cache)}
+        places = {nearest(self.settings.home), nearest(self.settings.cache)}
         place = min(places, key=lambda path: shutil.disk_usage(path).free)
         free = shutil.disk_usage(place).free
         message = f"{free / 1e9:.1f} GB free at {place}"
         if free < _LITTLE_SPACE:
             return Health("disk", False, message, "free at least 1 GB, or set MENOS_HOME elsewhere")
         return Health("disk", True, message)
-
-
-def _nearest(path: Path) -> Path:
-    """Return the path itself or the nearest folder above it that exists."""
-    return next(place for place in (path, *path.parents) if place.exists())
 
 
 _shared: tuple[int, Vault] | None = None

@@ -10,7 +10,7 @@ from menos_content.chunking import chunk_document
 from menos_content.context import with_context
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
-from menos_vault import Vault
+from menos_vault import Chunk, Vault
 from menos_vault.embeddings import Embeddings
 
 CHUNKER: Final = 2
@@ -34,20 +34,19 @@ class Embed:
             VaultError: the model or the vault could not do it.
         """
         embeddings = vault.embeddings
+        if not embeddings.ready:
+            embeddings.prepare(partial(progress, "fetching the embedding model"))
         tokens, overlap = _sizes(embeddings)
         chunker = f"{CHUNKER}:{tokens}/{overlap}"
         known = vault.records.chunk_set(document.content.id)
         as_now = (embeddings.model, chunker, document.fingerprint)
         if known is not None and (known.model, known.chunker, known.fingerprint) == as_now:
             return False
-        if not embeddings.ready:
-            embeddings.prepare(partial(progress, "fetching the embedding model"))
         chunks = chunk_document(
             document, tokenizer_json=embeddings.tokenizer_json(), tokens=tokens, overlap=overlap
         )
-        title = document.content.title
         vectors = embeddings.embed_documents(
-            [with_context(chunk, title) for chunk in chunks],
+            [_words(embeddings, chunk, document.content.title) for chunk in chunks],
             partial(progress, "embedding") if len(chunks) >= _MANY else None,
         )
         vault.records.replace_chunks(
@@ -59,6 +58,12 @@ class Embed:
             fingerprint=document.fingerprint,
         )
         return True
+
+
+def _words(embeddings: Embeddings, chunk: Chunk, title: str) -> str:
+    """What is embedded of a passage: with its context if the model reads that much."""
+    whole = with_context(chunk, title)
+    return whole if embeddings.count_tokens(whole) <= embeddings.max_tokens else chunk.text
 
 
 def cut_by(embeddings: Embeddings) -> str:

@@ -17,7 +17,7 @@ from menos_content.vault_tasks import (
     show_content,
     vault_stats,
 )
-from menos_vault import open_vault
+from menos_vault import InvalidSettings, open_vault
 
 if TYPE_CHECKING:
     import click
@@ -66,8 +66,16 @@ def register_extensions(register: Callable[[str, object], None]) -> None:
 
 @hookimpl
 def check_health() -> Iterable[Check]:
-    """Report the vault's condition, which all plugins share: one check per part of it."""
-    return [
-        Check(f"vault.{found.name}", found.ok, found.message, found.fix)
-        for found in open_vault().health()
-    ]
+    """Report the vault's condition, which all plugins share, and the model that summarises."""
+    try:
+        vault = open_vault()
+    except InvalidSettings as error:
+        yield Check("vault.settings", False, str(error), "correct the variable, or unset it")
+        return
+    for found in vault.health():
+        yield Check(f"vault.{found.name}", found.ok, found.message, found.fix)
+    if ContentSettings().summaries == "ollama":
+        from menos_content.writer import Writer
+
+        found = Writer(vault.settings).health()
+        yield Check("content.summaries", found.ok, found.message, found.fix)

@@ -60,7 +60,10 @@ def store(
     elif not _has(vault, key, data):
         # Before the text changes: a process that dies in between leaves a content that says it
         # has to be processed, never one that calls the new text processed.
-        vault.records.update_content(identity, status=STORED, summary=None, error=None)
+        changes: ContentFields = {"status": STORED, "summary": None, "error": None}
+        if earlier.metadata.get("digest") is not None:
+            changes["metadata"] = {"digest": None}
+        vault.records.update_content(identity, **changes)
     vault.objects.put(key, data)
     return vault.records.put_content(resource_key, content_type=content_type, title=title, **fields)
 

@@ -1,4 +1,4 @@
-"""The operation ``summarize``: the sentences that say most of a text, in its own words."""
+"""The operation ``summarize``: by default the sentences that say most of a text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from menos_bus import progress
 from menos_content.document import Document
 from menos_content.sentences import sentences
+from menos_content.settings import ContentSettings
 from menos_vault import Vault
 
 if TYPE_CHECKING:
@@ -30,20 +31,28 @@ class Summarize:
     name = "summarize"
 
     def run(self, vault: Vault, document: Document) -> bool:
-        """Choose sentences and store them as the content's summary, in the order of the text.
+        """Store a summary of the text, made as ``MENOS_CONTENT_SUMMARIES`` says.
 
-        A text without sentences gets no summary.
+        A text without sentences gets no extractive summary.
 
         Raises:
             VaultError: the model or the vault could not do it.
+            Permanent: a model answered what is no summary (``bad_summary``).
         """
-        if document.content.summary_of == document.fingerprint:
+        settings = ContentSettings()
+        by_model = settings.summaries == "ollama"
+        way = f"ollama/{settings.ollama_model}" if by_model else "extractive"
+        mark = f"{way}:{document.fingerprint}"
+        if document.content.summary_of == mark:
             return False
-        vault.records.update_content(
-            document.content.id,
-            summary=_summary(vault, document),
-            summary_of=document.fingerprint,
-        )
+        if by_model:
+            from menos_content.digest import summarize_by_model
+
+            summarize_by_model(vault, document, mark)
+        else:
+            vault.records.update_content(
+                document.content.id, summary=_summary(vault, document), summary_of=mark
+            )
         return True
 
 

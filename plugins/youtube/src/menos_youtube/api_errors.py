@@ -59,6 +59,9 @@ def from_data_api(status: int, body: object, retry_after: str | None = None) -> 
             code="blocked",
             after=seconds_of(retry_after) or RATE_LIMIT_WAIT,
         )
+    if status < 500 and status != 408:
+        # It would cost a unit each time to hear the same.
+        return Permanent(f"the YouTube Data API refuses the request: {said}", code="api_refused")
     return Retryable(f"the YouTube Data API failed: {said}", code="youtube_error")
 
 

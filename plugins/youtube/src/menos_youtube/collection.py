@@ -3,6 +3,7 @@
 A list is found in steps that cost quota, and the call may have to wait between two of them, or die.
 So each answer is archived under the call's id before it is read, and never asked for again by that
 call; and the finished list is kept, so that each look at the videos under way sees the same one.
+When the call has ended, none of this is of use any more, and it is deleted.
 """
 
 from __future__ import annotations
@@ -10,13 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
-import httpx
-
 from menos_bus import Permanent, progress
-from menos_vault import ContentNotFound, Vault, content_id
+from menos_vault import Content, ContentNotFound, Vault, content_id
 from menos_youtube import archive
 from menos_youtube.channel_name import ChannelName
 from menos_youtube.data_api import (
@@ -26,12 +25,18 @@ from menos_youtube.data_api import (
     fetch_videos,
     search_channel,
 )
+from menos_youtube.errors import named
+from menos_youtube.foreign import as_object, is_object, objects_of, part_of, text_of
+from menos_youtube.metadata import Metadata, from_data_api
+from menos_youtube.record import NO_TRANSCRIPT, STORED
 from menos_youtube.settings import YoutubeSettings
 from menos_youtube.video_id import is_video_id
 
-State = Literal["wanted", "stored", "unavailable"]
+State = Literal["wanted", "stored", "no_transcript", "unavailable"]
 
 _LONGEST_TITLE: Final = 500
+_SOONEST, _LATEST = timedelta(hours=6), timedelta(days=30)
+"""After this a video that had no transcript is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,9 @@ class Video:
     Attributes:
         id: its id.
         title: as the list has it.
-        state: ``wanted`` (to be ingested), ``stored`` (the vault has it) or ``unavailable``
-            (private or removed).
+        state: ``wanted`` (to be ingested), ``stored`` (the vault has it), ``no_transcript`` (the
+            vault knows that it has none, from a look not long ago) or ``unavailable`` (private,
+            removed, or not out yet).
     """
 
     id: str
@@ -58,12 +64,14 @@ class Collection:
         id: of the playlist or the channel.
         title: of a channel; a playlist's would cost a unit.
         total: videos that YouTube says it has.
+        more: whether there were more than were asked for.
         videos: those that were asked for, in its order, none twice.
     """
 
     id: str
     title: str | None
     total: int | None
+    more: bool
     videos: list[Video]
 
 
@@ -74,12 +82,17 @@ class Listing:
         call_id: the call's task id.
         vault: keeps the answers, and knows which videos are stored.
         settings: has the key.
+        process: whether the videos are to be processed, too.
     """
 
-    def __init__(self, call_id: str, vault: Vault, settings: YoutubeSettings) -> None:
+    def __init__(
+        self, call_id: str, vault: Vault, settings: YoutubeSettings, *, process: bool = False
+    ) -> None:
         self._call_id = call_id
         self._vault = vault
         self._settings = settings
+        self._process = process
+        self._answers: list[str] = []
 
     def playlist(self, playlist_id: str, limit: int) -> Collection:
         """List the first ``limit`` videos of a playlist.
@@ -98,45 +111,50 @@ class Listing:
 
         def find() -> Collection:
             found = self._find_channel(name)
-            snippet = found.get("snippet", {})
-            uploads = found.get("contentDetails", {}).get("relatedPlaylists", {}).get("uploads")
-            if not uploads:
+            own_id, title = text_of(found, "id"), text_of(part_of(found, "snippet"), "title")
+            lists = part_of(part_of(found, "contentDetails"), "relatedPlaylists")
+            uploads = text_of(lists, "uploads")
+            if not (own_id and uploads):
                 raise Permanent("the channel has no list of uploads", code="channel_not_found")
-            return self._find(found["id"], uploads, snippet.get("title"), limit, since)
+            return self._find(own_id, uploads, title, limit, since)
 
         return self._kept(find)
 
     def _kept(self, find: Callable[[], Collection]) -> Collection:
-        key = self._key("collection.json")
+        key = list_key(self._call_id, _COLLECTION)
         if self._vault.objects.exists(key):
-            kept = json.loads(self._vault.objects.get(key))
+            kept = json.loads(self._vault.objects.get(key))["collection"]
             return Collection(**kept | {"videos": [Video(**video) for video in kept["videos"]]})
         collection = find()
-        self._vault.objects.put(key, json.dumps(asdict(collection)).encode())
+        kept = {"collection": asdict(collection), "answers": self._answers}
+        self._vault.objects.put(key, json.dumps(kept).encode())
         return collection
 
     def _find(
         self, own_id: str, playlist_id: str, title: str | None, limit: int, since: datetime | None
     ) -> Collection:
         found: dict[str, Video] = {}
-        total = None
+        total: int | None = None
+        more = False
         for page in self._pages(playlist_id):
-            total = page.get("pageInfo", {}).get("totalResults", total)
-            items = [item for item in page.get("items", []) if is_video_id(_id_of(item))]
+            counted = part_of(page, "pageInfo").get("totalResults")
+            total = counted if type(counted) is int else total
+            items = [item for item in objects_of(page, "items") if is_video_id(_id_of(item))]
             recent = [item for item in items if since is None or _published(item) >= since]
             for item in recent:
-                shown = str(item.get("snippet", {}).get("title", ""))[:_LONGEST_TITLE]
-                found.setdefault(_id_of(item), Video(_id_of(item), shown))
+                shown = (text_of(part_of(item, "snippet"), "title") or "")[:_LONGEST_TITLE]
+                state: State = "unavailable" if _is_hidden(item) else "wanted"
+                found.setdefault(_id_of(item), Video(_id_of(item), shown, state))
             progress("listing", min(len(found), limit), limit if total is None else total)
             # Uploads come newest first, though one may be out of its place: a page without any
             # that is recent is the end.
-            if len(found) >= limit or (items and not recent):
+            ends = bool(items) and not recent
+            goes_on = len(recent) == len(items) and bool(text_of(page, "nextPageToken"))
+            more = len(found) > limit or goes_on
+            if len(found) >= limit or ends:
                 break
-        videos = [
-            replace(video, state="stored" if self._is_stored(video.id) else "wanted")
-            for video in list(found.values())[:limit]
-        ]
-        return Collection(own_id, title, total, self._with_metadata(videos))
+        videos = [self._with_state(video) for video in list(found.values())[:limit]]
+        return Collection(own_id, title, total, more, self._with_metadata(videos))
 
     def _pages(self, playlist_id: str) -> Iterator[dict[str, Any]]:
         token: str | None = None
@@ -149,35 +167,56 @@ class Listing:
                 lambda: fetch_playlist_page(playlist_id, token, self._settings),  # noqa: B023
             )
             yield page
-            token, number = page.get("nextPageToken"), number + 1
+            token, number = text_of(page, "nextPageToken"), number + 1
+
+    def _with_state(self, video: Video) -> Video:
+        """Add what the vault knows of it."""
+        try:
+            content = self._vault.records.get_content(content_id(f"yt:{video.id}"))
+        except ContentNotFound:
+            return video
+        text = content.objects.get("text")
+        if text is not None and self._vault.objects.exists(text):
+            # One that was never processed is ingested again: that asks nobody, and processes it.
+            unprocessed = self._process and content.status == STORED
+            return replace(video, state="wanted" if unprocessed else "stored")
+        if content.status == NO_TRANSCRIPT and not _is_due(content):
+            return replace(video, state="no_transcript")
+        return video
 
     def _with_metadata(self, videos: Sequence[Video]) -> list[Video]:
         """Archive the metadata of the wanted ones, 50 at a unit, so their ingests ask no more."""
-        wanted = [video.id for video in videos if video.state == "wanted"]
-        unknown = [each for each in wanted if not self._vault.objects.exists(_metadata_key(each))]
+        unknown = [
+            video.id for video in videos if video.state == "wanted" and not self._knows(video)
+        ]
         missing: set[str] = set()
         for start in range(0, len(unknown), PAGE):
             asked = unknown[start : start + PAGE]
             progress("metadata", start, len(unknown))
             answer = self._answer(
-                f"videos-{asked[0]}-{len(asked)}.json",
+                f"videos-{start:04}.json",
                 lambda: fetch_videos(asked, self._settings),  # noqa: B023
             )
-            items = {item["id"]: item for item in answer.get("items", []) if "id" in item}
+            items = {text_of(item, "id"): item for item in objects_of(answer, "items")}
             for each in asked:
                 if each in items:
-                    one = json.dumps({"items": [items[each]]}, ensure_ascii=False)
+                    one = json.dumps({"items": [items[each]]})
                     self._vault.objects.put(_metadata_key(each), one.encode())
             missing.update(each for each in asked if each not in items)
         return [replace(v, state="unavailable") if v.id in missing else v for v in videos]
 
+    def _knows(self, video: Video) -> bool:
+        key = _metadata_key(video.id)
+        if not self._vault.objects.exists(key):
+            return False
+        return from_data_api(self._vault.objects.get(key)) != Metadata()
+
     def _find_channel(self, name: ChannelName) -> dict[str, Any]:
         answer = self._answer("channel.json", lambda: fetch_channel(name, self._settings))
-        if items := answer.get("items"):
-            found: dict[str, Any] = items[0]
+        if items := objects_of(answer, "items"):
+            return items[0]
+        if name.kind == "custom" and (found := self._search_channel(name)):
             return found
-        if name.kind == "custom" and (found_by_words := self._search_channel(name)):
-            return found_by_words
         raise Permanent(
             f"url: YouTube knows no channel {name.value!r}; its id (UC…) or its @handle is surest",
             code="channel_not_found",
@@ -186,51 +225,87 @@ class Listing:
     def _search_channel(self, name: ChannelName) -> dict[str, Any] | None:
         """Look for a custom name that is no handle; only the very channel of that name counts."""
         found = self._answer("search.json", lambda: search_channel(name.value, self._settings))
-        for number, item in enumerate(found.get("items", [])):
-            by_id = ChannelName("id", str(item.get("id", {}).get("channelId")))
+        for number, item in enumerate(objects_of(found, "items")):
+            by_id = ChannelName("id", text_of(part_of(item, "id"), "channelId") or "")
             answer = self._answer(
                 f"channel-{number}.json",
                 lambda: fetch_channel(by_id, self._settings),  # noqa: B023
             )
-            for channel in answer.get("items", []):
-                custom = str(channel.get("snippet", {}).get("customUrl", ""))
+            for channel in objects_of(answer, "items"):
+                custom = text_of(part_of(channel, "snippet"), "customUrl") or ""
                 if custom.removeprefix("@").removeprefix("c/").lower() == name.value.lower():
-                    return dict(channel)
+                    return channel
         return None
 
-    def _answer(self, name: str, ask: Callable[[], httpx.Response]) -> dict[str, Any]:
-        """An answer of this call, asked for once and archived as it came."""
-        key = self._key(name)
-        if self._vault.objects.exists(key):
-            raw = self._vault.objects.get(key)
-        else:
-            raw = ask().content
+    def _answer(self, name: str, ask: Callable[[], bytes]) -> dict[str, Any]:
+        """An answer of this call, asked for once and archived as it came.
+
+        Raises:
+            Retryable: ``youtube_error``; it is no JSON object, and is asked for again then.
+        """
+        key = list_key(self._call_id, name)
+        self._answers.append(name)
+        raw = self._vault.objects.get(key) if self._vault.objects.exists(key) else b""
+        if not is_object(raw):
+            raw = ask()
             self._vault.objects.put(key, raw)
-        answer: dict[str, Any] = json.loads(raw)
-        return answer
+        if not is_object(raw):
+            raise named("ValueError", "no JSON object")
+        return as_object(raw)
 
-    def _key(self, name: str) -> str:
-        return f"youtube/lists/{self._call_id}/{name}"
 
-    def _is_stored(self, video_id: str) -> bool:
-        try:
-            content = self._vault.records.get_content(content_id(f"yt:{video_id}"))
-        except ContentNotFound:
-            return False
-        text = content.objects.get("text")
-        return text is not None and self._vault.objects.exists(text)
+_COLLECTION: Final = "collection.json"
+
+
+def list_key(call_id: str, name: str) -> str:
+    """The object key of something that a call has listed."""
+    return f"youtube/lists/{call_id}/{name}"
+
+
+def forget(call_id: str, vault: Vault) -> None:
+    """Delete what a call has kept of its list, once it has ended."""
+    key = list_key(call_id, _COLLECTION)
+    if vault.objects.exists(key):
+        answers = json.loads(vault.objects.get(key))["answers"]
+        # The list last: it names the others, should this be cut off.
+        for name in (*answers, _COLLECTION):
+            vault.objects.delete(list_key(call_id, name))
 
 
 def _id_of(item: dict[str, Any]) -> str:
-    return str(item.get("snippet", {}).get("resourceId", {}).get("videoId", ""))
+    return text_of(part_of(part_of(item, "snippet"), "resourceId"), "videoId") or ""
+
+
+def _is_hidden(item: dict[str, Any]) -> bool:
+    """Whether the list shows of a video only that it is there: YouTube leaves its date out then."""
+    return "contentDetails" in item and "videoPublishedAt" not in part_of(item, "contentDetails")
 
 
 def _published(item: dict[str, Any]) -> datetime:
-    """When a video was published; one that is private or removed has no date and is no news."""
+    """When a video was published; one without a date is no news."""
+    return _moment(text_of(part_of(item, "contentDetails"), "videoPublishedAt")) or _NEVER
+
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def _moment(text: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(item["contentDetails"]["videoPublishedAt"])
-    except (KeyError, TypeError, ValueError):
-        return datetime.min.replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _is_due(content: Content) -> bool:
+    """Whether to look again for a transcript: after as long as the video was old at the last look.
+
+    Captions that YouTube generates come within hours or never.
+    """
+    looked = content.updated_at
+    published = _moment(content.metadata.get("published_at"))
+    age = looked - published if published is not None else _LATEST
+    return datetime.now(UTC) >= looked + min(max(age, _SOONEST), _LATEST)
 
 
 def _metadata_key(video_id: str) -> str:

@@ -1,18 +1,22 @@
-"""The YouTube Data API v3: one method per function, each request paid from its quota."""
+"""The YouTube Data API v3: one method per function, each request paid from its quota.
+
+Each function returns an answer as it came, to be archived before anything is read in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
-from menos_bus import Permanent, Quota
+from menos_bus import Permanent
 from menos_youtube import quotas
 from menos_youtube.api_errors import from_data_api, spent_reason
 from menos_youtube.channel_name import ChannelName
-from menos_youtube.costs import COSTS, SEARCH
-from menos_youtube.errors import from_library, unavailable
+from menos_youtube.costs import COSTS, GENERAL, SEARCH
+from menos_youtube.errors import from_library
+from menos_youtube.foreign import as_object
 from menos_youtube.settings import YoutubeSettings
 
 PAGE: Final = 50
@@ -33,28 +37,14 @@ _UNSENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.InvalidURL,
+    httpx.LocalProtocolError,
     httpx.PoolTimeout,
     httpx.UnsupportedProtocol,
 )
 """What httpx raises when a request has surely not left: its units are given back."""
 
 
-def fetch_video(video_id: str, settings: YoutubeSettings) -> bytes:
-    """Ask for one video: ``videos.list``, 1 unit.
-
-    Returns:
-        The answer as it came; it has an item.
-
-    Raises:
-        Permanent: ``video_unavailable``, and what :func:`_call` raises.
-    """
-    response = fetch_videos([video_id], settings)
-    if not _object(response).get("items"):
-        raise unavailable()
-    return response.content
-
-
-def fetch_videos(video_ids: Sequence[str], settings: YoutubeSettings) -> httpx.Response:
+def fetch_videos(video_ids: Sequence[str], settings: YoutubeSettings) -> bytes:
     """Ask for up to :data:`PAGE` videos: ``videos.list``, 1 unit.
 
     The answer has no item for what is private, removed or was never there.
@@ -68,9 +58,7 @@ def fetch_videos(video_ids: Sequence[str], settings: YoutubeSettings) -> httpx.R
     )
 
 
-def fetch_playlist_page(
-    playlist_id: str, token: str | None, settings: YoutubeSettings
-) -> httpx.Response:
+def fetch_playlist_page(playlist_id: str, token: str | None, settings: YoutubeSettings) -> bytes:
     """Ask for one page of a playlist: ``playlistItems.list``, 1 unit.
 
     Raises:
@@ -88,7 +76,7 @@ def fetch_playlist_page(
     )
 
 
-def fetch_channel(name: ChannelName, settings: YoutubeSettings) -> httpx.Response:
+def fetch_channel(name: ChannelName, settings: YoutubeSettings) -> bytes:
     """Ask for a channel with its list of uploads: ``channels.list``, 1 unit.
 
     The answer has no item if there is no such channel. A custom name (``/c/…``) is tried as a
@@ -105,7 +93,7 @@ def fetch_channel(name: ChannelName, settings: YoutubeSettings) -> httpx.Respons
     )
 
 
-def search_channel(text: str, settings: YoutubeSettings) -> httpx.Response:
+def search_channel(text: str, settings: YoutubeSettings) -> bytes:
     """Look for channels by words: ``search.list``, 1 unit of its own bucket."""
     return _call(
         "search.list",
@@ -124,8 +112,8 @@ def client(settings: YoutubeSettings) -> httpx.Client:
     return httpx.Client(timeout=settings.timeout, proxy=proxy)
 
 
-def _call(method: str, settings: YoutubeSettings, **params: str) -> httpx.Response:
-    """Make one request, pay for it, and see that its answer is one.
+def _call(method: str, settings: YoutubeSettings, **params: str) -> bytes:
+    """Make one request, and pay for it.
 
     Raises:
         QuotaExceeded, Deferred: see :meth:`menos_bus.Quota.spend`.
@@ -138,9 +126,9 @@ def _call(method: str, settings: YoutubeSettings, **params: str) -> httpx.Respon
             code="api_key_missing",
         )
     cost = COSTS[method]
-    quota = quotas.search(settings) if cost.bucket is SEARCH else quotas.general(settings)
+    quota = {GENERAL: quotas.general, SEARCH: quotas.search}[cost.bucket](settings)
     try:
-        with client(settings) as http, quota.spend(cost.units, unsent=_UNSENT):
+        with client(settings) as http, quota.spend(cost.units, unsent=_UNSENT) as spent:
             response = http.get(
                 f"{settings.api_url}/{method.partition('.')[0]}",
                 params=params,
@@ -149,27 +137,9 @@ def _call(method: str, settings: YoutubeSettings, **params: str) -> httpx.Respon
             )
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise from_library(error) from error
-    if not response.is_success:
-        _fail(response, quota)
-    try:
-        body = response.json()
-    except ValueError as error:
-        raise from_library(error) from error
-    if not isinstance(body, dict):
-        raise from_library(ValueError("the answer is no JSON object"))
-    return response
-
-
-def _fail(response: httpx.Response, quota: Quota) -> None:
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
+    if response.is_success:
+        return response.content
+    body = as_object(response.content)
     if (reason := spent_reason(body)) is not None:
-        quota.close(reason)
+        spent.close(reason)
     raise from_data_api(response.status_code, body, response.headers.get("Retry-After"))
-
-
-def _object(response: httpx.Response) -> dict[str, Any]:
-    found: dict[str, Any] = response.json()
-    return found

@@ -35,11 +35,14 @@ def _names(parse: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _no_number(value: Any) -> Any:
-    # pydantic would take it for seconds since 1970, which no caller means.
-    if isinstance(value, (int, float)):
-        raise PydanticCustomError("moment", "must be a day or a time like 2026-01-31")
-    return value
+def _as_written(value: Any) -> Any:
+    # pydantic would take a number, also one that is written as text, for seconds since 1970.
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise PydanticCustomError("moment", "must be a day or a time like 2026-01-31") from None
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -111,7 +114,7 @@ Process = Annotated[
 Limit = Annotated[int, Field(ge=1, le=MAX_VIDEOS, description="Videos to ingest at most.")]
 Since = Annotated[
     datetime | None,
-    BeforeValidator(_no_number),
+    BeforeValidator(_as_written),
     AfterValidator(lambda moment: moment and _in_utc(moment)),
     Field(
         description="Only videos published on this day or later: a day or a time, ISO 8601; "

@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from menos_bus import BusUnavailable, CallError, Permanent, send
+
+_TASK: Final = "tasks.process_content"
+
+
+def check_operations(operations: Sequence[str]) -> None:
+    """See whether the task takes these operations, before anything is done.
+
+    On a fleet the host that has the plugin says so later.
+
+    Raises:
+        Permanent: there is no such task, or it does not take them.
+    """
+    from celery import current_task
+
+    if not operations or not current_task:
+        return
+    arguments = {"content_id": "0" * 32, "operations": list(operations)}
+    try:
+        current_task.app.check(_TASK, (), arguments)
+    except CallError as error:
+        raise Permanent(f"process: {error.message}", code=error.code) from error
 
 
 def process_content(content_id: str, operations: Sequence[str], *, priority: bool) -> str:
@@ -25,7 +47,7 @@ def process_content(content_id: str, operations: Sequence[str], *, priority: boo
     key = {"idempotency_key": f"{call}:process"} if call else {}
     try:
         return send(
-            "tasks.process_content",
+            _TASK,
             content_id=content_id,
             operations=list(operations),
             priority=priority,

@@ -16,8 +16,8 @@ from menos_vault import Content, Vault
 from menos_youtube import archive
 from menos_youtube.archive import Archive
 from menos_youtube.errors import named
+from menos_youtube.foreign import one_line
 from menos_youtube.lookup import Lookup
-from menos_youtube.metadata import one_line
 from menos_youtube.quotas import transcript_turn
 from menos_youtube.record import Record
 from menos_youtube.settings import YoutubeSettings

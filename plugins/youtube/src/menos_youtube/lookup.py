@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from menos_bus import Permanent
 from menos_youtube import archive
 from menos_youtube.archive import Archive
+from menos_youtube.errors import named, unavailable
+from menos_youtube.foreign import is_object
 from menos_youtube.metadata import Metadata, from_data_api, from_oembed, from_player
 from menos_youtube.settings import YoutubeSettings
 
@@ -39,11 +40,10 @@ class Lookup:
         """
         if self._settings.api_key is None:
             return
-        try:
-            self._learn(archive.DATA_API, from_data_api, self._ask_data_api)
-        except Permanent as error:
-            if not (may_be_unknown and error.code == "video_unavailable"):
-                raise
+        self._learn(archive.DATA_API, from_data_api, self._ask_data_api)
+        if self.metadata == Metadata() and not may_be_unknown:
+            answer = self._archive.read(archive.DATA_API) or b""
+            raise unavailable() if is_object(answer) else named("ValueError", "no JSON object")
 
     def read_players(self) -> None:
         """Learn from what the player answered to those who looked for a transcript."""
@@ -61,8 +61,9 @@ class Lookup:
         ask: Callable[[], bytes | None] | None = None,
     ) -> None:
         raw = self._archive.read(name)
-        # A live stream ends: what was said of it while it ran is out of date.
-        outdated = raw is None or read(raw).live is not None
+        # A live stream ends: what was said of it while it ran is out of date. And what says nothing
+        # was of a video that was private, or of a YouTube that was ill.
+        outdated = raw is None or read(raw).live is not None or read(raw) == Metadata()
         if ask is not None and outdated and (answer := ask()) is not None:
             raw = answer
             self._archive.put(name, raw)
@@ -72,9 +73,9 @@ class Lookup:
             self.key = self.key or self._archive.key(name)
 
     def _ask_data_api(self) -> bytes:
-        from menos_youtube.data_api import fetch_video
+        from menos_youtube.data_api import fetch_videos
 
-        return fetch_video(self._video_id, self._settings)
+        return fetch_videos([self._video_id], self._settings)
 
     def _ask_oembed(self) -> bytes | None:
         from menos_youtube.oembed import fetch_oembed

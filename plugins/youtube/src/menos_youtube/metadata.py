@@ -7,7 +7,6 @@ missing or of another type is left out, never an error.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -15,6 +14,15 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from menos_youtube.description import find_chapters, find_urls
+from menos_youtube.foreign import (
+    as_object,
+    number_of,
+    objects_of,
+    part_of,
+    storable,
+    text_of,
+    texts_of,
+)
 
 _LIVE: Final = {"live": "isLive", "upcoming": "isUpcoming"}
 _DURATION: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
@@ -52,25 +60,24 @@ class Metadata:
 
 def from_data_api(raw: bytes) -> Metadata:
     """Read an answer of ``videos.list`` that has one item."""
-    items = _object(raw).get("items")
-    item = items[0] if isinstance(items, list) and items else None
-    snippet = _part(item, "snippet")
-    statistics = _part(item, "statistics")
-    live = _text(snippet, "liveBroadcastContent")
+    item = next(iter(objects_of(as_object(raw), "items")), None)
+    snippet = part_of(item, "snippet")
+    statistics = part_of(item, "statistics")
+    live = text_of(snippet, "liveBroadcastContent")
     return Metadata(
-        title=_text(snippet, "title"),
-        author=_text(snippet, "channelTitle"),
-        language=_text(snippet, "defaultAudioLanguage") or _text(snippet, "defaultLanguage"),
-        tags=_texts(snippet, "tags"),
+        title=text_of(snippet, "title"),
+        author=text_of(snippet, "channelTitle"),
+        language=text_of(snippet, "defaultAudioLanguage") or text_of(snippet, "defaultLanguage"),
+        tags=texts_of(snippet, "tags"),
         live=live if live in ("live", "upcoming") else None,
         details=_details(
-            description=_text(snippet, "description", keep_lines=True),
-            duration=_duration(_text(_part(item, "contentDetails"), "duration")),
-            channel_id=_text(snippet, "channelId"),
-            published_at=_text(snippet, "publishedAt"),
-            view_count=_number(statistics, "viewCount"),
-            like_count=_number(statistics, "likeCount"),
-            comment_count=_number(statistics, "commentCount"),
+            description=text_of(snippet, "description", keep_lines=True),
+            duration=_duration(text_of(part_of(item, "contentDetails"), "duration")),
+            channel_id=text_of(snippet, "channelId"),
+            published_at=text_of(snippet, "publishedAt"),
+            view_count=number_of(statistics, "viewCount"),
+            like_count=number_of(statistics, "likeCount"),
+            comment_count=number_of(statistics, "commentCount"),
             thumbnails=_thumbnails(snippet.get("thumbnails")),
         ),
     )
@@ -78,77 +85,36 @@ def from_data_api(raw: bytes) -> Metadata:
 
 def from_player(raw: bytes) -> Metadata:
     """Read the answer of ``youtubei/v1/player``, which the transcript is found by."""
-    answer = _object(raw)
-    video = _part(answer, "videoDetails")
-    about = _part(_part(answer, "microformat"), "playerMicroformatRenderer")
+    answer = as_object(raw)
+    video = part_of(answer, "videoDetails")
+    about = part_of(part_of(answer, "microformat"), "playerMicroformatRenderer")
     return Metadata(
-        title=_text(video, "title"),
-        author=_text(video, "author"),
-        tags=_texts(video, "keywords"),
+        title=text_of(video, "title"),
+        author=text_of(video, "author"),
+        tags=texts_of(video, "keywords"),
         live=next((name for name in ("live", "upcoming") if video.get(_LIVE[name]) is True), None),
         details=_details(
-            description=_text(video, "shortDescription", keep_lines=True),
-            duration=_number(video, "lengthSeconds"),
-            channel_id=_text(video, "channelId"),
-            published_at=_text(about, "publishDate"),
-            view_count=_number(video, "viewCount"),
-            thumbnails=_thumbnails(_part(video, "thumbnail").get("thumbnails")),
+            description=text_of(video, "shortDescription", keep_lines=True),
+            duration=number_of(video, "lengthSeconds"),
+            channel_id=text_of(video, "channelId"),
+            published_at=text_of(about, "publishDate"),
+            view_count=number_of(video, "viewCount"),
+            thumbnails=_thumbnails(part_of(video, "thumbnail").get("thumbnails")),
         ),
     )
 
 
 def from_oembed(raw: bytes) -> Metadata:
     """Read the answer of ``/oembed``."""
-    answer = _object(raw)
+    answer = as_object(raw)
     thumbnail = {name: answer.get(f"thumbnail_{name}") for name in ("url", "width", "height")}
     return Metadata(
-        title=_text(answer, "title"),
-        author=_text(answer, "author_name"),
+        title=text_of(answer, "title"),
+        author=text_of(answer, "author_name"),
         details=_details(
-            channel_url=_text(answer, "author_url"), thumbnails=_thumbnails([thumbnail])
+            channel_url=text_of(answer, "author_url"), thumbnails=_thumbnails([thumbnail])
         ),
     )
-
-
-def one_line(text: str) -> str:
-    """A text without line ends, control characters and outer spaces."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _part(value: object, name: str) -> dict[str, Any]:
-    part = value.get(name) if isinstance(value, dict) else None
-    return part if isinstance(part, dict) else {}
-
-
-def _text(part: dict[str, Any], name: str, *, keep_lines: bool = False) -> str | None:
-    value = part.get(name)
-    if not isinstance(value, str):
-        return None
-    return (_storable(value).strip() if keep_lines else one_line(value)) or None
-
-
-def _texts(part: dict[str, Any], name: str) -> list[str]:
-    value = part.get(name)
-    texts = value if isinstance(value, list) else []
-    return [_storable(text) for text in texts if isinstance(text, str)]
-
-
-def _storable(text: str) -> str:
-    """A text without halves of characters and zeros, which JSON can hold and databases cannot."""
-    return text.replace("\0", "").encode(errors="replace").decode()
-
-
-def _number(part: dict[str, Any], name: str) -> int | None:
-    value = part.get(name)  # YouTube sends 64-bit numbers as text
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else None
 
 
 def _duration(text: str | None) -> int | None:
@@ -178,14 +144,14 @@ def _thumbnails(items: object) -> list[JsonValue] | None:
     YouTube adds names, so none is looked for.
     """
     if isinstance(items, dict):
-        named = [({"size": _storable(size)}, item) for size, item in items.items()]
+        named = [({"size": storable(size)}, item) for size, item in items.items()]
     else:
         named = [({}, item) for item in (items if isinstance(items, list) else [])]
     found: list[JsonValue] = []
     for size, item in named:
         if isinstance(item, dict) and isinstance(item.get("url"), str):
             sides = {side: item.get(side) for side in ("width", "height")}
-            found.append({**size, "url": _storable(item["url"]), **_pixels(sides)})
+            found.append({**size, "url": storable(item["url"]), **_pixels(sides)})
     return found or None
 
 

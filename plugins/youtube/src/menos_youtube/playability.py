@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from menos_bus.errors import TaskError
 from menos_youtube.errors import named
-from menos_youtube.metadata import one_line
+from menos_youtube.foreign import one_line
 
 _BY_TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), name)

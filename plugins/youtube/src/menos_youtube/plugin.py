@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from menos_bus import Check, Quota, hookimpl
 from menos_youtube.quotas import all_quotas
 from menos_youtube.settings import YoutubeSettings
 from menos_youtube.tasks import ingest_youtube, ingest_youtube_channel, ingest_youtube_playlist
+
+LISTS: Final = {
+    "tasks.ingest_youtube_playlist": ingest_youtube_playlist,
+    "tasks.ingest_youtube_channel": ingest_youtube_channel,
+}
+"""Tasks that ingest a list of videos."""
 
 
 @hookimpl
@@ -23,7 +30,7 @@ def register_tasks(register: Callable[..., None]) -> None:
     Lists of videos are tasks of their own. A failed request is tried again after up to 5, 10 and
     20 s; a blocked one says itself when.
     """
-    tries = {"max_retries": 3, "retry_backoff": 5}
+    tries = {"max_retries": 5, "retry_backoff": 5}
     register(ingest_youtube, name="tasks.ingest_youtube", **tries)
     register(
         ingest_youtube,
@@ -31,8 +38,8 @@ def register_tasks(register: Callable[..., None]) -> None:
         positional=["url", "callback_url"],
         **tries,
     )
-    register(ingest_youtube_playlist, name="tasks.ingest_youtube_playlist", **tries)
-    register(ingest_youtube_channel, name="tasks.ingest_youtube_channel", **tries)
+    for name, function in LISTS.items():
+        register(function, name=name, **tries)
 
 
 @hookimpl
@@ -40,6 +47,16 @@ def register_quotas(register: Callable[[Quota], None]) -> None:
     """Declare the buckets of the Data API, and the pace of transcripts."""
     for quota in all_quotas(YoutubeSettings()):
         register(quota)
+
+
+@hookimpl
+def task_finished(task: str, task_id: str, state: str) -> None:
+    """Delete what a call kept of its list. One that failed may be taken up again."""
+    if task in LISTS and state == "SUCCESS":
+        from menos_vault import open_vault
+        from menos_youtube.collection import forget
+
+        forget(task_id, open_vault())
 
 
 @hookimpl

@@ -24,7 +24,11 @@ class Problem(TypedDict):
 
 
 class VideoReport(TypedDict):
-    """What became of one video; ``error`` if it failed, ``task_id`` if a call was made for it."""
+    """What became of one video.
+
+    ``error`` says why it failed, or why the vault has only its metadata; ``task_id`` is the call
+    that was made for it, if one was.
+    """
 
     video_id: str
     title: str
@@ -39,13 +43,15 @@ class Report(TypedDict):
     """What became of a list.
 
     ``status`` is ``success`` if nothing failed, ``partial`` if some videos did, ``failed`` if all.
-    ``total`` is how many videos YouTube says the list has.
+    ``total`` is how many videos YouTube says the list has, ``more`` whether it had more than were
+    taken.
     """
 
     status: Literal["success", "partial", "failed"]
     id: str
     title: str | None
     total: int | None
+    more: bool
     stored: int
     skipped: int
     failed: int
@@ -79,6 +85,7 @@ def ingest_all(collection: Collection, options: dict[str, Any]) -> Report:
         "id": collection.id,
         "title": collection.title,
         "total": collection.total,
+        "more": collection.more,
         "stored": counts["stored"],
         "skipped": counts["skipped"],
         "failed": failed,
@@ -90,13 +97,14 @@ def _report(video: Video, outcome: Outcome | None) -> VideoReport:
     from menos_vault import content_id
 
     report: VideoReport = {"video_id": video.id, "title": video.title, "status": "failed"}
-    if video.state == "stored":
+    if video.state in ("stored", "no_transcript"):
         report["status"], report["content_id"] = "skipped", content_id(f"yt:{video.id}")
+        if video.state == "no_transcript":
+            told = "it had no transcript when it was last looked at"
+            report["error"] = {"code": "no_transcript", "message": told}
     elif outcome is None:
-        report["error"] = {
-            "code": "video_unavailable",
-            "message": "the video is private or was removed",
-        }
+        told = "the video is private, was removed, or is not out yet"
+        report["error"] = {"code": "video_unavailable", "message": told}
     else:
         report["task_id"] = outcome.task_id
         if outcome.state == "SUCCESS":

@@ -116,6 +116,23 @@ class YoutubeSettings(BaseSettings):
                 raise ValueError(f"{tag!r} is no BCP 47 tag such as `en` or `pt-BR`")
         return tags
 
+    @field_validator("api_key")
+    @classmethod
+    def _plain_key(cls, key: SecretStr | None) -> SecretStr | None:
+        # Files with secrets end in a line end, which no header can carry.
+        plain = key.get_secret_value().strip() if key is not None else ""
+        if not re.fullmatch(r"[!-~]*", plain):
+            raise ValueError("must be the key alone: letters, digits and signs, without spaces")
+        return SecretStr(plain) if plain else None
+
+    @field_validator("proxy")
+    @classmethod
+    def _known_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
+        url = proxy.get_secret_value() if proxy is not None else "http://none"
+        if not re.fullmatch(r"https?://[^\s/]+/?", url):
+            raise ValueError("must be like http://user:password@proxy:3128 (SOCKS is not spoken)")
+        return proxy
+
     @field_validator("api_url", "site_url")
     @classmethod
     def _base_url(cls, url: str) -> str:

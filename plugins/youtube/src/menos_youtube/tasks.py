@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from menos_bus import PluginError
 from menos_youtube import fields
 from menos_youtube.channel_name import parse_channel
 from menos_youtube.playlist_id import parse_playlist_id
@@ -47,6 +48,7 @@ def ingest_youtube(
         TaskError: see :mod:`menos_youtube.errors` for the codes.
     """
     from menos_vault import open_vault
+    from menos_youtube.follow_up import check_operations, process_content
     from menos_youtube.ingest import Ingest, Request, clean_title
     from menos_youtube.settings import YoutubeSettings
 
@@ -57,11 +59,10 @@ def ingest_youtube(
         languages=[language] if isinstance(language, str) else language or [],
         refresh=refresh,
     )
+    check_operations(process)
     content = Ingest(request, open_vault(), YoutubeSettings()).run()
     result: Ingested = {"status": "success", "content_id": content.id, "title": content.title}
     if process:
-        from menos_youtube.follow_up import process_content
-
         result["process_task_id"] = process_content(content.id, process, priority=priority)
     return result
 
@@ -75,7 +76,8 @@ def ingest_youtube_playlist(
 ) -> Report:
     """Store the videos of a YouTube playlist, each by a call of ``tasks.ingest_youtube``.
 
-    Videos that the vault has are skipped. The call ends when all of its videos have ended, and
+    Videos that the vault has are skipped; with ``process``, those that were never processed are
+    processed. The call ends when all of its videos have ended, and
     succeeds also if some of them failed; see ``status`` and each video's own. It needs the key of
     the Data API, and costs 1 unit for 50 videos of the list and 1 for 50 that are new.
 
@@ -85,8 +87,7 @@ def ingest_youtube_playlist(
     Raises:
         TaskError: the list could not be had; see :mod:`menos_youtube.errors` for the codes.
     """
-    playlist_id = parse_playlist_id(url)
-    collection = _listing().playlist(playlist_id, limit)
+    collection = _listing(process).playlist(parse_playlist_id(url), limit)
     return ingest_all(collection, _options(priority, language, process))
 
 
@@ -109,18 +110,23 @@ def ingest_youtube_channel(
     Raises:
         TaskError: the list could not be had; see :mod:`menos_youtube.errors` for the codes.
     """
-    collection = _listing().channel(parse_channel(url), limit, since)
+    collection = _listing(process).channel(parse_channel(url), limit, since)
     return ingest_all(collection, _options(priority, language, process))
 
 
-def _listing() -> Listing:
+def _listing(process: list[str]) -> Listing:
     from celery import current_task
 
     from menos_vault import open_vault
     from menos_youtube.collection import Listing
+    from menos_youtube.follow_up import check_operations
     from menos_youtube.settings import YoutubeSettings
 
-    return Listing(current_task.request.id, open_vault(), YoutubeSettings())
+    if not current_task:
+        raise PluginError("a list can be ingested by a task only: submit it, or use TestBus")
+    check_operations(process)
+    call_id = current_task.request.id
+    return Listing(call_id, open_vault(), YoutubeSettings(), process=bool(process))
 
 
 def _options(priority: bool, language: Any, process: list[str]) -> dict[str, Any]:

@@ -64,7 +64,10 @@ def _candidate(parts: SplitResult, *, nested: bool) -> str:
             "this is a channel: give the URL of one video, or call tasks.ingest_youtube_channel"
         )
     if first == "attribution_link" and not nested and "u" in query:
-        inner = urljoin("https://www.youtube.com/", query["u"][0])
+        try:
+            inner = urljoin("https://www.youtube.com/", query["u"][0])
+        except ValueError:
+            raise refused("this is no valid URL") from None
         return _candidate(split_site_url(inner, _WANTED), nested=True)
     raise refused("this page of YouTube is no video: give a URL like " + watch_url("<id>"))
 

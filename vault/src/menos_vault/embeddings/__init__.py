@@ -1,10 +1,13 @@
 """Embeddings: texts to vectors.
 
-`Embeddings` is what any model offers; `local.LocalEmbeddings` runs one in this process.
+`Embeddings` is what any model offers; `local.LocalEmbeddings` runs one in this process,
+`ollama.OllamaEmbeddings` asks a server.
 """
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+from menos_vault.models import Health
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +23,8 @@ class Embeddings(Protocol):
     """A model that turns texts into vectors. Thread-safe.
 
     Every method that needs the model prepares it first, so it may raise ModelUnavailable (it could
-    not be fetched) and ModelCorrupt (its files are wrong).
+    not be fetched, its server is down) and ModelCorrupt (its files are wrong); one at a server also
+    ModelMissing (it is not there) and ModelFailed (it refused).
     """
 
     @property
@@ -35,7 +39,7 @@ class Embeddings(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of a text that count, as `count_tokens` counts; what follows is cut off."""
+        """Tokens of a text that count, as `count_tokens` counts; what follows may be cut off."""
         ...
 
     @property
@@ -71,4 +75,8 @@ class Embeddings(Protocol):
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
         """Return the vector of a query, of shape (d,) and length 1."""
+        ...
+
+    def health(self) -> Health:
+        """Look whether the model can be used; never raises, fetches nothing."""
         ...

@@ -12,6 +12,7 @@ from menos_vault.embeddings.batches import Batches
 from menos_vault.embeddings.graph import read_shape
 from menos_vault.embeddings.weights import sha256
 from menos_vault.errors import ModelCorrupt
+from menos_vault.models import Health
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -107,6 +108,21 @@ class LocalEmbeddings:
         ids = self._load().cutting.encode(_clean(text)).ids
         vector: NDArray[np.float32] = self._run([ids])[0]
         return vector
+
+    def health(self) -> Health:
+        """Look for its files."""
+        try:
+            name = self.model
+        except ModelCorrupt as error:
+            message, _, fix = str(error).partition("; ")
+            return Health("embeddings", False, message, fix)
+        if self.ready:
+            return Health("embeddings", True, f"{name} is there")
+        if self._settings.model_path is not None:
+            message = f"{self._settings.model_path} holds no complete model"
+            fix = "it needs model.safetensors, tokenizer.json and config.json"
+            return Health("embeddings", False, message, fix)
+        return Health("embeddings", True, f"{name} will be fetched at first use (84 MB)")
 
     @property
     def _models(self) -> Path:

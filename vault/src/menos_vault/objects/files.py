@@ -3,15 +3,12 @@
 import errno
 import os
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from menos_vault.errors import InvalidKey, ObjectNotFound, ObjectsUnavailable
-
-# Half-written files live here, on the same file system, so that a rename is atomic and no listing
-# of real objects ever meets them.
-_TEMPORARY = ".tmp"
-_LONGEST_KEY = 1024  # bytes, as in S3, so that a key fits every store
-_LONGEST_PART = 255  # bytes, what common file systems take
+from menos_vault.models import Health
+from menos_vault.nearest import nearest
+from menos_vault.objects.keys import TEMPORARY, check_key
 
 
 class FileObjects:
@@ -25,7 +22,8 @@ class FileObjects:
         """Write to a temporary file, flush it to the disk, rename it, flush the folder."""
         path = self._path(key)
         try:
-            temporary_folder = self._folder / _TEMPORARY
+            # On the same file system, so that a rename is atomic, and below a key of no object.
+            temporary_folder = self._folder / TEMPORARY
             temporary_folder.mkdir(parents=True, exist_ok=True)
             self._make_folders(path.parent)
             handle, temporary = tempfile.mkstemp(dir=temporary_folder)
@@ -66,25 +64,26 @@ class FileObjects:
         except OSError as error:
             raise self._explain(error, key, "delete") from error
 
+    def link(self, key: str, seconds: int) -> str | None:
+        """Return None: a folder is behind no URL."""
+        check_key(key)
+        return None
+
+    def health(self) -> Health:
+        """Write a nameless file, which says more than permission bits: full disks show as well."""
+        try:
+            with tempfile.TemporaryFile(dir=nearest(self._folder)) as file:
+                file.write(b"health")
+                file.flush()
+        except OSError as error:
+            message = f"cannot write to {self._folder}: {error.strerror}"
+            fix = "free some space or give permission, or set MENOS_VAULT_OBJECTS"
+            return Health("objects", False, message, fix)
+        return Health("objects", True, f"{self._folder} is writable")
+
     def _path(self, key: str) -> Path:
         """Turn a key into a path, refusing whatever could leave the folder."""
-        parts = key.split("/")
-        reason = ""
-        if not key:
-            reason = "it is empty"
-        elif "\\" in key or any(ord(char) < 32 for char in key):
-            reason = "it has a backslash or a control character"
-        elif any(part in ("", ".", "..") for part in parts):
-            reason = "each part between slashes must be a name, none of them '.' or '..'"
-        elif parts[0] == _TEMPORARY:
-            reason = f"{_TEMPORARY!r} is reserved"
-        elif Path(key).drive or ":" in parts[0]:
-            reason = "it names a drive"
-        else:
-            reason = _too_long(key, parts)
-        if reason:
-            raise InvalidKey(f"object key {key[:200]!r} is refused: {reason}; use e.g. 'youtube/x'")
-        path = self._folder.joinpath(*PurePosixPath(key).parts)
+        path = self._folder.joinpath(*check_key(key))
         # A symbolic link inside the folder could still lead out of it.
         if not path.resolve().is_relative_to(self._folder.resolve()):
             raise InvalidKey(f"object key {key!r} is refused: it leads out of {self._folder}")
@@ -109,17 +108,6 @@ class FileObjects:
             f"cannot {doing} object {key!r} in {self._folder}: {error.strerror}; "
             "check the disk's free space and the folder's permissions, then try again"
         )
-
-
-def _too_long(key: str, parts: list[str]) -> str:
-    try:
-        if len(key.encode()) > _LONGEST_KEY:
-            return f"it is longer than {_LONGEST_KEY} bytes"
-        if any(len(part.encode()) > _LONGEST_PART for part in parts):
-            return f"a part of it is longer than {_LONGEST_PART} bytes"
-    except UnicodeEncodeError:
-        return "it is not valid Unicode"
-    return ""
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,141 @@
+"""Summaries in a model's own words, of texts of any length: parts first, then the whole.
+
+A text that does not fit into one request is split, each part is digested, and the digests of
+neighbours are digested together until one is left. What was answered is kept among the objects
+until the summary is stored: a call that was cut short goes on where it was when it is repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from menos_bus import progress
+from menos_content.document import Document
+from menos_content.settings import ContentSettings
+from menos_content.writer import ANSWER_TOKENS, PROMPT_TOKENS, Digest, Writer
+from menos_vault import ObjectNotFound, Vault
+from menos_vault.embeddings.estimate import estimated_tokens, estimating_tokenizer
+
+if TYPE_CHECKING:
+    from menos_vault.objects import Objects
+
+_ROOM: Final = 0.75
+"""How much of the model's context is used: tokens are an estimate."""
+
+_STAGE: Final = "summarizing"
+_VERSION: Final = "1"
+"""Changes with the prompt: answers to an older one are not used."""
+
+_MOST_TAGS: Final = 100
+_LONGEST_TAG: Final = 100
+
+
+def summarize_by_model(vault: Vault, document: Document, summary_of: str) -> None:
+    """Let the model of the settings digest the text, and store what it says in the content.
+
+    The summary becomes ``summary``. Bullets, tags and topics are in ``metadata["digest"]``, and the
+    tags are added to the content's own.
+
+    Args:
+        vault: where to.
+        document: what to digest.
+        summary_of: what to note as that of which the summary is.
+
+    Raises:
+        Permanent: the model answered what is no digest (``bad_summary``).
+        VaultError: the server or the vault could not do it.
+    """
+    writer = Writer(vault.settings)
+    writer.prepare()
+    answers = _Answers(vault.objects, document.content.id, writer)
+    digest = _digest(answers, f"{document.content.title}\n\n{document.text}")
+    content = vault.records.get_content(document.content.id)
+    lists = digest.model_dump(exclude={"summary"})
+    vault.records.update_content(
+        content.id,
+        summary=digest.summary,
+        summary_of=summary_of,
+        tags=merged_tags(content.tags, digest.tags),
+        metadata={"digest": {**lists, "model": writer.model}},
+    )
+    answers.forget()
+
+
+def merged_tags(stored: list[str], found: list[str]) -> list[str]:
+    """The stored tags, all of them, and those found that are not among them in other letters."""
+    known = {tag.casefold() for tag in stored}
+    new = [tag for tag in found if tag.casefold() not in known and len(tag) <= _LONGEST_TAG]
+    return [*stored, *new[: max(0, _MOST_TAGS - len(stored))]]
+
+
+def _digest(answers: _Answers, text: str) -> Digest:
+    size = int(ContentSettings().ollama_context * _ROOM) - ANSWER_TOKENS - PROMPT_TOKENS
+    parts = _parts(text, size)
+    # Fewer requests follow on the parts than there are parts; the last one ends the count.
+    total = len(parts) + (len(parts) > 1)
+    found = []
+    for done, part in enumerate(parts):
+        progress(_STAGE, done, total)
+        found.append(answers.to(part))
+    while len(found) > 1:
+        progress(_STAGE, total - 1, total)
+        notes = [digest.as_note() for digest in found]
+        found = [answers.to("\n\n".join(group), of_notes=True) for group in _groups(notes, size)]
+    progress(_STAGE, total, total)
+    return found[0]
+
+
+def _parts(text: str, size: int) -> list[str]:
+    if estimated_tokens(text) <= size:
+        return [text]
+    from semantic_text_splitter import TextSplitter
+
+    return TextSplitter.from_huggingface_tokenizer_str(estimating_tokenizer(), size).chunks(text)
+
+
+def _groups(notes: list[str], size: int) -> Iterator[list[str]]:
+    """Neighbours that fit into one request together; at least two, so that fewer are left.
+
+    Two always fit: an answer has a quarter of the smallest context at most.
+    """
+    group: list[str] = []
+    taken = 0
+    for note in notes:
+        tokens = estimated_tokens(note)
+        if len(group) > 1 and taken + tokens > size:
+            yield group
+            group, taken = [], 0
+        group.append(note)
+        taken += tokens
+    yield group
+
+
+class _Answers:
+    """The model's answers about one content, kept until the last of them is there."""
+
+    def __init__(self, objects: Objects, content_id: str, writer: Writer) -> None:
+        self._objects = objects
+        self._folder = f"content/{content_id}/digests"
+        self._writer = writer
+        self._keys: list[str] = []
+
+    def to(self, text: str, *, of_notes: bool = False) -> Digest:
+        """The digest of a text, asked for if it was not answered before."""
+        said = "\0".join((_VERSION, self._writer.model, str(of_notes), text))
+        key = f"{self._folder}/{hashlib.sha256(said.encode()).hexdigest()}.json"
+        self._keys.append(key)
+        try:
+            return Digest.model_validate_json(self._objects.get(key))
+        except (ObjectNotFound, ValidationError):
+            digest = self._writer.digest(text, of_notes=of_notes)
+            self._objects.put(key, digest.model_dump_json().encode())
+            return digest
+
+    def forget(self) -> None:
+        """Remove what was kept."""
+        for key in self._keys:
+            self._objects.delete(key)

@@ -1,0 +1,31 @@
+"""A tokenizer for models whose own is not at hand: a cautious estimate.
+
+A server counts tokens with a tokenizer that it does not hand out. Up to five letters of a word,
+two digits, and any other character count as a token here. Against the WordPiece tokenizer of BERT
+(nomic-embed-text, mxbai-embed-large, all-minilm) that is 1.3 times as many on English prose, never
+fewer; 1.0 to 1.1 times on Russian, Arabic and Chinese; but 0.8 on long German compounds and 0.5 on
+base64. So whoever uses it leaves room, and lets the server refuse what is too long all the same.
+"""
+
+import re
+from typing import Final
+
+_PIECE: Final = r"[A-Za-z]{1,5}|[0-9]{1,2}|."
+_TOKEN: Final = re.compile(_PIECE.replace(".", r"\S"))
+
+
+def estimated_tokens(text: str) -> int:
+    """Count the tokens of a text, as the tokenizer does, but without keeping them."""
+    return sum(1 for _ in _TOKEN.finditer(text))
+
+
+def estimating_tokenizer() -> str:
+    """Return the tokenizer in the format of the `tokenizers` library."""
+    from tokenizers import Regex, Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
+
+    tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # noqa: S106 - no password
+    tokenizer.pre_tokenizer = Sequence([WhitespaceSplit(), Split(Regex(_PIECE), "isolated")])
+    described: str = tokenizer.to_str()
+    return described
