@@ -286,4 +286,4 @@ def _without_times(content: Content) -> dict[str, Any]:
 
 def _folder(vault: Vault) -> Path:
     """Where the objects of the video are."""
-    return vault.settings.objects / "youtube" / VIDEO
+    return Path(vault.settings.objects) / "youtube" / VIDEO

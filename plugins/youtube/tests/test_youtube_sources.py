@@ -261,8 +261,8 @@ def test_an_archive_that_takes_nothing_is_not_youtube_s_fault(
     bus: TestBus, talking: Any, vault: Vault, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("MENOS_YOUTUBE_SOURCES", name)
-    vault.settings.objects.mkdir(parents=True)
-    (vault.settings.objects / "youtube").write_text("where a folder should be")
+    Path(vault.settings.objects).mkdir(parents=True)
+    (Path(vault.settings.objects) / "youtube").write_text("where a folder should be")
 
     with pytest.raises(TaskFailed) as caught:
         bus.call(TASK, VIDEO)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import threading
-import weakref
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -205,7 +204,8 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-_open_connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+# Strong: one that everybody has let go of would else be there, unclosed, at the end.
+_open_connections: set[Connection] = set()
 
 
 def _close_all() -> None:
