@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -13,18 +12,7 @@ TEXTS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def model() -> None:
-    """The embedding model, fetched once; CI must get it, a laptop without network need not."""
-    from menos_vault import Vault, VaultError, VaultSettings
-
-    with Vault(VaultSettings()) as vault:
-        try:
-            vault.embeddings.prepare()
-        except VaultError as error:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"the embedding model cannot be had: {error}")
-            pytest.skip(f"the embedding model cannot be had: {error}")
+pytestmark = pytest.mark.usefixtures("model")
 
 
 def test_what_one_vault_exports_another_one_finds(start, tmp_path):

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from menos_bus.errors import BusUnavailable, UnknownTaskId
+from menos_bus.plugins.extensions import Extensions
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.loader import Declared, Plugin, State, load_plugins
 from menos_bus.quota.register import Quotas
@@ -62,6 +63,11 @@ class Bus:
     def loaded(self) -> list[Plugin]:
         """The plugins that work, and whose queues may be consumed."""
         return [plugin for plugin in self.plugins if plugin.state is State.LOADED]
+
+    @property
+    def extensions(self) -> Extensions:
+        """What they offer to each other, and to the bus."""
+        return self._declared.extensions
 
     @cached_property
     def app(self) -> BusApp:

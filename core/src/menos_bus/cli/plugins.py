@@ -39,7 +39,7 @@ class Command(Protocol):
 def find_commands() -> dict[str, Command]:
     """The commands of the loaded plugins by name; none where the settings are wrong."""
     try:
-        return Bus().app.extensions.at(POINT)
+        return Bus().extensions.at(POINT)
     except BusError:
         return {}  # any command of the bus itself says what is wrong
 

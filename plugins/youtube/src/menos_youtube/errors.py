@@ -29,7 +29,9 @@ answer means is in :mod:`menos_youtube.playability`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 from menos_bus import Permanent, Retryable
@@ -179,6 +181,12 @@ def _name_and_text(error: Exception) -> str:
 
 
 def seconds_of(header: str | None) -> float | None:
-    """The seconds that a header ``Retry-After`` says, if it says seconds."""
-    # The other form, a date, is not worth a parser: the default wait does.
-    return float(header) if header and header.isdecimal() else None
+    """The seconds that a header ``Retry-After`` says, as a number or as a date to come."""
+    if not header or header.isdecimal():
+        return float(header) if header else None
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    seconds = moment.timestamp() - time.time()
+    return seconds if seconds > 0 else None
