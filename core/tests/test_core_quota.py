@@ -385,6 +385,8 @@ def test_a_waiting_call_goes_on_after_the_reset(make_plugin, make_bus, run_as_wo
 def test_a_refusal_just_after_midnight_leaves_the_new_day_open(make_plugin):
     bus = spending(make_plugin, Quota("w", limit=10), refused="quotaExceeded")
     day = Day.at(time.time(), "UTC")
+    at(bus, day.start - 3600)
+    failure(bus)  # closes the day before
     at(bus, day.start + 60)
 
     early = failure(bus)
@@ -394,6 +396,13 @@ def test_a_refusal_just_after_midnight_leaves_the_new_day_open(make_plugin):
     at(bus, day.start + 3600)
     assert failure(bus).code == "quota_exceeded"
     assert bus.quota("w").closed == "quotaExceeded"
+
+
+def test_a_refusal_just_after_midnight_counts_if_the_day_before_was_not_spent(make_plugin):
+    bus = spending(make_plugin, Quota("w", limit=10), refused="quotaExceeded")
+    at(bus, Day.at(time.time(), "UTC").start + 60)
+
+    assert failure(bus).code == "quota_exceeded"
 
 
 def test_a_refusal_that_comes_after_midnight_does_not_close_the_new_day(make_plugin):

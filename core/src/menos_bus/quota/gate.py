@@ -59,7 +59,7 @@ class Gate:
         Raises:
             QuotaExceeded, Deferred: see :meth:`menos_bus.Quota.spend`.
             Permanent: the use alone costs more than a day has (code ``quota_too_small``).
-            PluginError: no plugin has registered the quota.
+            UnknownQuota: no plugin has registered it.
         """
         try:
             return self._reserve(name, units, priority=priority, booking=booking)
@@ -122,8 +122,8 @@ class Gate:
     def close(self, lease: Lease, reason: str, *, priority: bool) -> NoReturn:
         """Grant nothing more of the day of a use, since the service itself refused that.
 
-        Just after midnight, by a clock of its own, a service may still count the day before: the
-        new day stays open then, and the call looks again in a few minutes.
+        Just after midnight a service may still count the day before, by a clock of its own. If that
+        was spent, the new day stays open, and the call looks again in a few minutes.
 
         Raises:
             QuotaExceeded, Deferred: always, as :meth:`reserve` does when nothing is left.
@@ -132,7 +132,7 @@ class Gate:
         quota = self._quotas[name]
         try:
             now = self.store.now()
-            if not day.start + _DAWN <= now < day.end:
+            if now >= day.end or (now < day.start + _DAWN and self._was_spent_before(quota, day)):
                 text = f"the service has not begun a new day of quota {name!r} yet: {reason}"
                 raise Deferred(text, "waiting_for_quota", after=_DAWN)
             self.store.close(name, day, reason)
@@ -141,6 +141,12 @@ class Gate:
             raise Deferred(down.message, down.code, after=_STORE_WAIT) from down
         logger.warning("quota %s is closed until %s: %s", name, _utc(day), reason)
         self._refuse(quota, day, Answer(Verdict.CLOSED, used, 0.0, now), priority=priority)
+
+    def _was_spent_before(self, quota: Quota, day: Day) -> bool:
+        """Whether nothing was left, at least for calls without priority, of the day before."""
+        before = Day.at(day.start - 1, quota.zone)
+        status = Status.of(quota, before, self.store.usage(quota.name, before), before.end)
+        return status.remaining_without_priority == 0
 
     def reopen(self, name: str) -> None:
         """Take back that the service refuses, for instance after a new key was set.
