@@ -14,7 +14,7 @@ import menos_youtube.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_vault import Content, Vault, content_id
-from menos_youtube.collection import _is_due
+from menos_youtube.listing import _is_due
 
 PLAYLIST, CHANNEL = "tasks.ingest_youtube_playlist", "tasks.ingest_youtube_channel"
 LIST_ID = "PL" + "p" * 32
@@ -275,11 +275,12 @@ def test_a_playlist_that_is_not_there_is_told(
     assert bus.quota("youtube").used == 1
 
 
+@pytest.mark.parametrize("units", [2, 4])
 def test_a_quota_that_ends_in_the_middle_costs_no_page_twice(
-    channel: Callable[[int], Any], vault: Vault, monkeypatch: pytest.MonkeyPatch
+    channel: Callable[[int], Any], vault: Vault, monkeypatch: pytest.MonkeyPatch, units: int
 ) -> None:
     youtube = channel(101)
-    monkeypatch.setenv("MENOS_YOUTUBE_QUOTA_LIMIT", "2")
+    monkeypatch.setenv("MENOS_YOUTUBE_QUOTA_LIMIT", str(units))
     poor = TestBus(menos_youtube.plugin)
     call = (PLAYLIST, (), {"url": LIST_URL, "priority": True}, "one-call")
     waiting = poor.app.run_in_place(*call)
@@ -365,8 +366,8 @@ def test_what_a_call_kept_of_its_list_goes_when_it_has_ended(
 ) -> None:
     channel(3)
     done = bus.app.run_in_place(CHANNEL, (), {"url": "@somebody"}, "one-call")
-    kept = [vault.objects.exists(f"youtube/lists/one-call/{name}") for name in
-            ("collection.json", "channel.json", "page-0001.json", "videos-0000.json")]  # fmt: skip
+    names = ("collection", "channel", "page-0001", "videos-v0000000000-3")
+    kept = [vault.objects.exists(f"youtube/lists/one-call/{name}.json") for name in names]
 
     assert done.result["stored"] == 3
     assert kept == [False] * 4

@@ -54,9 +54,9 @@ def task_finished(task: str, task_id: str, state: str) -> None:
     """Delete what a call kept of its list. One that failed may be taken up again."""
     if task in LISTS and state == "SUCCESS":
         from menos_vault import open_vault
-        from menos_youtube.collection import forget
+        from menos_youtube.list_archive import ListArchive
 
-        forget(task_id, open_vault())
+        ListArchive(task_id, open_vault()).delete()
 
 
 @hookimpl

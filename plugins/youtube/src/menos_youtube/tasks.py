@@ -14,7 +14,7 @@ from menos_youtube.report import Report, ingest_all
 from menos_youtube.video_id import parse_video_id
 
 if TYPE_CHECKING:
-    from menos_youtube.collection import Listing
+    from menos_youtube.listing import Listing
 
 
 class Ingested(TypedDict):
@@ -118,8 +118,8 @@ def _listing(process: list[str]) -> Listing:
     from celery import current_task
 
     from menos_vault import open_vault
-    from menos_youtube.collection import Listing
     from menos_youtube.follow_up import check_operations
+    from menos_youtube.listing import Listing
     from menos_youtube.settings import YoutubeSettings
 
     if not current_task:
