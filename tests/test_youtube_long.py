@@ -76,12 +76,12 @@ def test_four_hours_are_found_at_the_right_second_within_300_mb(
 
     grown = peak(bus) - before
     assert grown < GROWTH, f"{grown / 1024**2:.0f} MiB"
-    # A passage of 200 tokens is a minute or less of this talk.
+    # A passage of 200 tokens is a minute or less of this talk; the link leads to the sentence.
     for second, question in QUESTIONS.items():
         (best,) = bus.result("tasks.semantic_search", question, limit=1)["results"]
         assert NEEDLES[second] in best["text"].replace("\n", " ")
         assert second - 70 < best["start"] <= second
-        assert (
-            best["url"]
-            == f"https://www.youtube.com/watch?v={channel.ids[0]}&t={int(best['start'])}s"
-        )
+        # The segments of this talk are 2.9 seconds long.
+        assert abs(best["second"] - second) < 3
+        at = f"t={int(best['second'])}s"
+        assert best["url"] == f"https://www.youtube.com/watch?v={channel.ids[0]}&{at}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -364,13 +365,19 @@ def test_private_videos_cost_nothing_night_after_night(
 def test_what_a_call_kept_of_its_list_goes_when_it_has_ended(
     bus: TestBus, channel: Callable[[int], Any], vault: Vault
 ) -> None:
-    channel(3)
-    done = bus.app.run_in_place(CHANNEL, (), {"url": "@somebody"}, "one-call")
-    names = ("collection", "channel", "page-0001", "videos-v0000000000-3")
-    kept = [vault.objects.exists(f"youtube/lists/one-call/{name}.json") for name in names]
+    youtube = channel(3)
+    lists = Path(vault.settings.objects) / "youtube" / "lists"
+    youtube.youtube.forget("/v3/videos")
+    failed = bus.app.run_in_place(CHANNEL, (), {"url": "@somebody"}, "one-call")
+    kept = {path.name for path in lists.rglob("*.json")}
+    youtube.youtube.serve("/v3/videos", youtube._videos)
 
+    done = bus.app.run_in_place(CHANNEL, (), {"url": "@somebody"}, "one-call")
+
+    assert not failed.successful()
+    assert kept == {"channel.json", "page-0001.json"}
     assert done.result["stored"] == 3
-    assert kept == [False] * 4
+    assert list(lists.rglob("*.json")) == []
 
 
 def test_stored_videos_that_were_never_processed_are_processed_when_asked(

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from menos_search.fields import Mode
 from menos_search.links import link_to_second
+from menos_search.moments import second_of
 from menos_vault import Content, Hit, Passage
 
 
@@ -32,6 +33,7 @@ class PassageResult(TypedDict):
     highlights: list[list[int]]
     heading: NotRequired[str]
     start: NotRequired[float]
+    second: NotRequired[float]
     url: NotRequired[str]
     explain: NotRequired[Explanation]
 
@@ -40,7 +42,9 @@ class Result(PassageResult):
     """A passage that was found; what is not known of it is absent.
 
     ``score`` is the cosine similarity with the query, -1 to 1; in a search by words alone it is
-    BM25. ``start`` is in seconds. ``highlights`` are pairs of begin and end in ``text``.
+    BM25. ``start`` is the second at which the passage begins, ``second`` the one at which most
+    words of the query are spoken, and to which ``url`` leads. ``highlights`` are pairs of begin and
+    end in ``text``.
     """
 
     content_id: str
@@ -79,10 +83,11 @@ def _passage(passage: Passage, content: Content, mode: Mode, explain: bool) -> P
     }
     if passage.chunk.heading is not None:
         made["heading"] = passage.chunk.heading
-    if passage.chunk.start is not None:
-        made["start"] = passage.chunk.start
+    second = second_of(content, passage.chunk, passage.highlights)
+    if passage.chunk.start is not None and second is not None:
+        made["start"], made["second"] = passage.chunk.start, second
     if content.url is not None:
-        made["url"] = link_to_second(content.url, passage.chunk.start)
+        made["url"] = link_to_second(content.url, second)
     if explain:
         made["explain"] = {
             "mode": mode,

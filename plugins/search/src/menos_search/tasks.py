@@ -26,7 +26,7 @@ def semantic_search(
     """Find the passages that answer a query best, by meaning and by words, the best first.
 
     An empty vault has no results; that is no error. The ``url`` of a passage of a YouTube video
-    leads to its second.
+    leads to the second at which the words of the query are spoken.
 
     Raises:
         EmbeddingMismatch: the vault's vectors are of another model (``embedding_mismatch``).
