@@ -164,7 +164,7 @@ def test_a_file_that_does_not_exist_is_named_with_the_parameter(run):
     shown = run("p.note", "@nowhere.md")
 
     assert shown.exit_code == 2
-    assert "text: cannot read nowhere.md: No such file" in shown.stderr
+    assert "text: cannot read the file nowhere.md: No such file" in shown.stderr
 
 
 def test_a_folder_is_not_a_text(run, tmp_path):

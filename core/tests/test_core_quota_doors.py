@@ -154,6 +154,26 @@ def test_the_doctor_tells_of_a_quota_that_is_used_up(run, store):
     assert "nothing is left" not in found["quota metered.search"].message
 
 
+def test_the_doctor_finds_a_variable_that_no_setting_of_a_plugin_reads(run, site, monkeypatch):
+    site.install(
+        "tuned",
+        "from menos_bus import hookimpl\n"
+        "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
+        "class Mine(BaseSettings):\n"
+        "    model_config = SettingsConfigDict(env_prefix='MENOS_TUNED_')\n"
+        "    limit: int = 1\n"
+        "@hookimpl\n"
+        "def register_settings(register): register(Mine)\n",
+    )
+    monkeypatch.setenv("MENOS_PLUGINS", "tuned")
+    monkeypatch.setenv("MENOS_TUNED_LIMIT", "2")
+    monkeypatch.setenv("MENOS_TUNED_LIMT", "3")
+
+    (check,) = [check for check in diagnose() if check.name == "settings"]
+
+    assert check.message == "nothing reads MENOS_TUNED_LIMT"
+
+
 # the HTTP API
 
 

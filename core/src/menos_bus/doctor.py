@@ -51,6 +51,8 @@ def _settings(bus: Bus) -> Check:
         for name in os.environ
         if name.startswith("MENOS_") and name not in known and not name.startswith(tuple(prefixes))
     )
+    for plugin in bus.loaded:
+        unknown += _unread(plugin)
     if unknown:
         return Check(
             "settings",
@@ -60,6 +62,16 @@ def _settings(bus: Bus) -> Check:
         )
     profile = "embedded: one process, no servers" if bus.settings.embedded else "fleet"
     return Check("settings", True, profile)
+
+
+def _unread(plugin: Plugin) -> list[str]:
+    """Variables that begin as a plugin's do, and that none of its declared settings reads."""
+    own = f"MENOS_{plugin.name.upper().replace('-', '_')}_"
+    fields: set[str] = set().union(*(getattr(cls, "model_fields", ()) for cls in plugin.settings))
+    read = {f"{own}{name.upper()}" for name in fields}
+    return sorted(
+        name for name in os.environ if fields and name.startswith(own) and name not in read
+    )
 
 
 def _data_folder(settings: BusSettings) -> Iterator[Check]:
@@ -90,7 +102,10 @@ def _plugin(plugin: Plugin) -> Check:
     if plugin.state in (State.LOADED, State.DISABLED):
         said = plugin.reason or f"{len(plugin.tasks)} tasks on queue {plugin.name!r}"
         return Check(name, True, f"{plugin.state}, {said}")
-    return Check(name, False, f"{plugin.state}: {plugin.reason}", _FIXES[plugin.state])
+    fix = _FIXES[plugin.state]
+    if plugin.reason.startswith("settings:"):
+        fix = "correct the variable, and restart"
+    return Check(name, False, f"{plugin.state}: {plugin.reason}", fix)
 
 
 def _quotas(bus: Bus) -> Iterator[Check]:

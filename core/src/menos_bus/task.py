@@ -131,7 +131,8 @@ class BusTask(Task):  # type: ignore[misc]  # Celery ships no types
             except Exception as error:
                 # Not sent again, so it must not count as handled: the broker keeps it.
                 raise Reject(error, requeue=True) from error
-        raise Retry(exc=reason, when=countdown, is_eager=self.request.is_eager, sig=again)
+        # Without the exceptions that led here: a monitor shows them as if something had crashed.
+        raise Retry(exc=reason, when=countdown, is_eager=self.request.is_eager, sig=again) from None
 
     def after_return(
         self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any

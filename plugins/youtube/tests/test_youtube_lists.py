@@ -380,18 +380,20 @@ def test_what_a_call_kept_of_its_list_goes_when_it_has_ended(
     assert list(lists.rglob("*.json")) == []
 
 
-def test_stored_videos_that_were_never_processed_are_processed_when_asked(
+def test_stored_videos_are_processed_when_asked_and_nothing_else(
     bus: TestBus, channel: Callable[[int], Any], vault: Vault
 ) -> None:
     youtube = channel(2)
-    bus.call(CHANNEL, "@somebody")
-    vault.records.update_content(content_id(f"yt:{youtube.ids[0]}"), status="processed")
+    bus.call(CHANNEL, "@somebody", limit=1)
     both = TestBus(menos_youtube.plugin, menos_content.plugin)
 
     report = both.call(CHANNEL, "@somebody", process=["embed"])
 
     assert statuses(report) == ["skipped", "stored"]
-    assert report["videos"][1]["process_task_id"]
+    processed = [video["process_task_id"] for video in report["videos"]]
+    assert len({*processed}) == 2
+    entry = both.app.ledger.find(processed[0])
+    assert entry.message["body"][1]["content_id"] == content_id(f"yt:{youtube.ids[0]}")
 
 
 def test_an_operation_that_is_not_there_is_refused_before_anything_is_asked(

@@ -188,7 +188,8 @@ def _progress_bar() -> Iterator[Callable[[Outcome], None]]:
                     total=outcome.progress["total"],
                 )
             else:
-                bars.update(bar, description=outcome.state.lower())
+                waits = outcome.error["message"] if outcome.error else outcome.state.lower()
+                bars.update(bar, description=waits)
 
         yield show
 
@@ -236,7 +237,10 @@ def _text(name: str, value: str) -> str:
     except UnicodeDecodeError:
         raise InvalidCall([FieldProblem(name, f"{value[1:]} is not UTF-8 text")]) from None
     except OSError as error:
-        reason = f"cannot read {value[1:]}: {error.strerror}"
+        reason = (
+            f"cannot read the file {value[1:]}: {error.strerror}; a text that begins with @ is "
+            f"written @{value}"
+        )
         raise InvalidCall([FieldProblem(name, reason)]) from None
 
 

@@ -23,6 +23,7 @@ from menos_bus.doors.serving import ApiServer, installed
 from menos_bus.errors import BusUnavailable, SettingsError
 from menos_bus.messages.dead import crash_loop, give_up
 from menos_bus.messages.topology import plugin_of
+from menos_bus.outcomes.outcome import Outcome
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.tasks.contract import CORE_QUEUES
 
@@ -200,7 +201,14 @@ class EmbeddedBus:
                         entry.queue,
                     )
                 else:
+                    if self._waits_for_quota(entry.task_id):
+                        # Whoever restarts the bus may have raised a limit.
+                        entry.message["headers"]["eta"] = None
                     amqp.send_recorded(producer, entry)
+
+    def _waits_for_quota(self, task_id: str) -> bool:
+        error = Outcome.read(self.bus.app, task_id).error
+        return error is not None and error["code"] in ("quota_unavailable", "waiting_for_quota")
 
     def _schedule(self) -> None:
         from tornado.ioloop import PeriodicCallback

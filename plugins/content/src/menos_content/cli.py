@@ -88,14 +88,15 @@ def stats(as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    rows = [(name, str(found[name])) for name in ("contents", "chunks", "model", "dimension")]
-    for group in ("content_types", "statuses"):
-        rows += [(f"{group[:-1]} {name}", str(count)) for name, count in found[group].items()]
+    facts = {name: found[name] for name in ("contents", "chunks", "model", "dimension")}
+    rows = [(name, "-" if fact is None else str(fact)) for name, fact in facts.items()]
+    for group, one in (("content_types", "content type"), ("statuses", "status")):
+        rows += [(f"{one} {name}", str(count)) for name, count in found[group].items()]
     print_table(("what", "how much"), rows)
 
 
 @vault.command()
-@click.argument("file", type=click.File("w", encoding="utf-8", lazy=True), default="-")
+@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True), default="-")
 @says_errors
 def export(file: IO[str]) -> None:
     """Write all contents with their texts into a FILE, one JSON object a line."""

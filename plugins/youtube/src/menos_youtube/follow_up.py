@@ -44,7 +44,7 @@ def process_content(content_id: str, operations: Sequence[str], *, priority: boo
     from celery import current_task
 
     call = current_task.request.id if current_task else None
-    key = {"idempotency_key": f"{call}:process"} if call else {}
+    key = {"idempotency_key": f"{call}:process:{content_id}"} if call else {}
     try:
         return send(
             _TASK,

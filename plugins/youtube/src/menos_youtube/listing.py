@@ -23,7 +23,7 @@ from menos_youtube.data_api import (
 from menos_youtube.foreign import objects_of, part_of, text_of
 from menos_youtube.list_archive import ListArchive
 from menos_youtube.metadata import Metadata, from_data_api
-from menos_youtube.record import NO_TRANSCRIPT, STORED
+from menos_youtube.record import NO_TRANSCRIPT
 from menos_youtube.settings import YoutubeSettings
 from menos_youtube.video_id import is_video_id
 
@@ -39,16 +39,12 @@ class Listing:
         call_id: the call's task id.
         vault: keeps the answers, and knows which videos are stored.
         settings: has the key.
-        process: whether the videos are to be processed, too.
     """
 
-    def __init__(
-        self, call_id: str, vault: Vault, settings: YoutubeSettings, *, process: bool = False
-    ) -> None:
+    def __init__(self, call_id: str, vault: Vault, settings: YoutubeSettings) -> None:
         self._archive = ListArchive(call_id, vault)
         self._vault = vault
         self._settings = settings
-        self._process = process
 
     def playlist(self, playlist_id: str, limit: int) -> Collection:
         """List the first ``limit`` videos of a playlist.
@@ -125,9 +121,7 @@ class Listing:
             return video
         text = content.objects.get("text")
         if text is not None and self._vault.objects.exists(text):
-            # One that was never processed is ingested again: that asks nobody, and processes it.
-            unprocessed = self._process and content.status == STORED
-            return replace(video, state="wanted" if unprocessed else "stored")
+            return replace(video, state="stored")
         if content.status == NO_TRANSCRIPT and not _is_due(content):
             return replace(video, state="no_transcript")
         return video

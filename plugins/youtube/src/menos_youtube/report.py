@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from menos_bus import fan_out
+from menos_youtube.follow_up import process_content
 from menos_youtube.video_id import watch_url
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def ingest_all(collection: Collection, options: dict[str, Any]) -> Report:
     }
     outcomes = fan_out(_INGEST, calls, stage="ingesting") if calls else {}
     videos = [_report(video, outcomes.get(video.id)) for video in collection.videos]
+    if operations := options.get("process"):
+        for video in videos:
+            if video["status"] == "skipped" and "error" not in video:
+                video["process_task_id"] = process_content(
+                    video["content_id"], operations, priority=options.get("priority", False)
+                )
     counts = {
         status: sum(video["status"] == status for video in videos)
         for status in ("stored", "skipped", "failed")

@@ -76,10 +76,10 @@ def ingest_youtube_playlist(
 ) -> Report:
     """Store the videos of a YouTube playlist, each by a call of ``tasks.ingest_youtube``.
 
-    Videos that the vault has are skipped; with ``process``, those that were never processed are
-    processed. The call ends when all of its videos have ended, and
-    succeeds also if some of them failed; see ``status`` and each video's own. It needs the key of
-    the Data API, and costs 1 unit for 50 videos of the list and 1 for 50 that are new.
+    Videos that the vault has are skipped, and with ``process`` only processed. The call ends when
+    all of its videos have ended, and succeeds also if some of them failed; see ``status`` and each
+    video's own. It needs the key of the Data API, and costs 1 unit for 50 videos of the list and 1
+    for 50 that are new.
 
     Returns:
         How many were stored, skipped and failed, and what became of each.
@@ -125,8 +125,7 @@ def _listing(process: list[str]) -> Listing:
     if not current_task:
         raise PluginError("a list can be ingested by a task only: submit it, or use TestBus")
     check_operations(process)
-    call_id = current_task.request.id
-    return Listing(call_id, open_vault(), YoutubeSettings(), process=bool(process))
+    return Listing(current_task.request.id, open_vault(), YoutubeSettings())
 
 
 def _options(priority: bool, language: Any, process: list[str]) -> dict[str, Any]:
