@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_FAR = 200  # passages whose vectors are asked for at once
+_MORE = 40  # passages beyond the best whose vectors are asked for with theirs
 
 
 class ServerIndex:
@@ -98,19 +98,17 @@ class ServerIndex:
         if len(nearest) < reach:
             return ranked[:depth]  # these are all that have a vector
         far = [place for place in by_words if place not in similarity]
-        # At best, those that the words found are as near as the last of the nearest. The words'
-        # best come first, so from some place on none can be among the best of all.
+        # At best, those that the words found are as near as the last of the nearest. Who is not
+        # among the best even so need not be asked for.
         bound = dict.fromkeys(far, nearest[-1][1])
-        for start in range(0, len(far), _FAR):
-            ranked = _order(similarity | bound, by_words, nearest, keywords)[:depth]
-            if not any(item.place in bound for item in ranked):
-                break
-            some = far[start : start + _FAR]
-            known = self._meaning.similarities(vector, some)
+        while True:
+            ranked = _order(similarity | bound, by_words, nearest, keywords)
+            if not any(item.place in bound for item in ranked[:depth]):
+                return ranked[:depth]
+            some = [item.place for item in ranked[: depth + _MORE] if item.place in bound]
+            similarity |= self._meaning.similarities(vector, some)
             for place in some:
                 del bound[place]
-            similarity |= known
-        return _order(similarity | bound, by_words, nearest, keywords)[:depth]
 
 
 def _order(
