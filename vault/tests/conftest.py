@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from menos_vault import ModelUnavailable, Vault, VaultSettings
+from menos_vault.records import Records
+from surreal_server import SurrealServer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", "cat", "dog", "mat"]
 
@@ -27,6 +29,24 @@ def settings(tmp_path: Path) -> VaultSettings:
 def vault(settings: VaultSettings) -> Iterator[Vault]:
     with Vault(settings) as vault:
         yield vault
+
+
+@pytest.fixture(scope="module")
+def surreal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SurrealServer]:
+    """A database server that keeps nothing."""
+    server = SurrealServer("mem://")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["embedded", "server"])
+def records(request: pytest.FixtureRequest, settings: VaultSettings) -> Iterator[Records]:
+    """The records of an empty vault: in this process, and at a server."""
+    if request.param == "server":
+        settings = request.getfixturevalue("surreal").settings(settings.home)
+    with Vault(settings) as vault:
+        yield vault.records
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from menos_vault import Chunk, ContentNotFound, Filters, Vault, content_id
+from menos_vault import Chunk, ContentNotFound, Filters, content_id
 from menos_vault.records import Records
 
 AXES = np.eye(8, dtype=np.float32)
-
-
-@pytest.fixture
-def records(vault: Vault) -> Records:
-    return vault.records
 
 
 def put(

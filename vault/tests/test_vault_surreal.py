@@ -25,11 +25,6 @@ AWKWARD = [
 ]
 
 
-@pytest.fixture
-def records(vault: Vault) -> Records:
-    return vault.records
-
-
 def unit(count: int, dimension: int = 16, seed: int = 0) -> NDArray[np.float32]:
     vectors = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)

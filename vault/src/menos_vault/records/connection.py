@@ -26,10 +26,27 @@ T = TypeVar("T")
 
 _SHORTEST_WAIT = 0.005  # seconds before the second try of a conflicting transaction
 _LONGEST_WAIT = 0.5
+# What a server says when a session is over, or is a new one that nobody signed in to.
+_STRANGER = (
+    "session has expired",
+    "token has expired",
+    "Anonymous access not allowed",
+    "Not enough permissions",
+    "Specify a namespace to use",
+    "Specify a database to use",
+)
 
 
 class Conflict(Exception):
     """Other writers were faster; the same transaction may be tried again."""
+
+
+class Lost(Exception):
+    """The connection to the server is gone."""
+
+
+class Stranger(Lost):
+    """The server does not know who we are any more."""
 
 
 class Connection:
@@ -46,6 +63,7 @@ class Connection:
         self._gate = threading.Lock()  # between the last call and close()
         self._client: Any = None
         self._calls: set[asyncio.Task[Any]] = set()
+        self._joining = asyncio.Lock()
         if settings.records_folder is not None:
             _make_folder(settings.records_folder)
         self._thread = LoopThread("menos-vault-records")
@@ -92,20 +110,41 @@ class Connection:
             ) from None
 
     async def _open(self) -> None:
+        await self._join()
+        await migrate(self._ask)
+
+    async def _join(self) -> None:
+        """Connect, sign in, and choose the database."""
         from surrealdb import AsyncSurreal
 
         settings = self._settings
+        client: Any = None
         try:
-            client: Any = AsyncSurreal(settings.url)
-            self._client = client
+            client = AsyncSurreal(settings.url)
             await client.connect()
             if settings.username:
                 password = settings.password.get_secret_value()
                 await client.signin({"username": settings.username, "password": password})
             await client.use(settings.namespace, settings.database)
-        except Exception as error:  # the client raises classes of many libraries
-            raise self._explain_opening(error) from error
-        await migrate(self._ask)
+        except BaseException as error:  # the client raises classes of many libraries
+            if client is not None:
+                with contextlib.suppress(Exception):
+                    await client.close()
+            if isinstance(error, Exception):
+                raise self._explain_opening(error) from error
+            raise
+        self._client = client  # not before: other calls would go to it unsigned
+
+    async def _join_again(self, lost: Any) -> None:
+        """Replace a client that lost its server, unless another call has done so.
+
+        The client connects again by itself, but signs in nowhere, so it is not used any more.
+        """
+        async with self._joining:
+            if self._client is lost:
+                with contextlib.suppress(Exception):
+                    await lost.close()
+                await self._join()
 
     async def _shut(self) -> None:
         # Not all tasks of the loop: the client of a server has one that reads for ever.
@@ -125,9 +164,23 @@ class Connection:
     async def _ask(self, statements: str, variables: dict[str, Any]) -> list[Any]:
         deadline = asyncio.get_running_loop().time() + self._settings.timeout * 0.9
         wait = _SHORTEST_WAIT
+        again = not self._settings.embedded
         while True:
+            client = self._client
             try:
-                return await self._ask_once(statements, variables)
+                return await self._ask_once(client, statements, variables)
+            except Lost as lost:
+                if isinstance(lost, Stranger) and not again:
+                    raise RecordsFailed(
+                        f"the database at {self._settings.url} refused: {lost}; check what the "
+                        "user MENOS_VAULT_USERNAME may do"
+                    ) from lost
+                if not again:
+                    raise self._unavailable(lost) from lost
+                again = False
+                # What is asked may be asked twice, should the server have done it already.
+                await self._join_again(client)
+                continue
             except Conflict as conflict:
                 if asyncio.get_running_loop().time() + wait > deadline:
                     raise RecordsConflict(
@@ -137,19 +190,24 @@ class Connection:
             await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
             wait = min(wait * 2, _LONGEST_WAIT)
 
-    async def _ask_once(self, statements: str, variables: dict[str, Any]) -> list[Any]:
-        from surrealdb.errors import SurrealError
+    async def _ask_once(self, client: Any, statements: str, variables: dict[str, Any]) -> list[Any]:
+        from surrealdb.errors import ConnectionUnavailableError, SurrealError
 
         try:
-            answer = await self._client.query_raw(statements, variables)
-        except (SurrealError, OSError) as error:
-            raise RecordsUnavailable(
-                f"the database at {self._settings.url} failed: {error}; try again"
-            ) from error
+            answer = await client.query_raw(statements, variables)
+        except (ConnectionUnavailableError, OSError) as error:
+            raise Lost(error) from error
+        except SurrealError as error:
+            raise self._unavailable(error) from error
         except (ValueError, TypeError, OverflowError) as error:
             # From the encoder: integers beyond 64 bits, lone surrogates, foreign types.
             raise InvalidContent(f"the database cannot hold this value: {error}") from error
         return checked(answer)
+
+    def _unavailable(self, error: Exception) -> RecordsUnavailable:
+        return RecordsUnavailable(
+            f"the database at {self._settings.url} failed: {error}; try again"
+        )
 
     def _explain_opening(self, error: Exception) -> RecordsLocked | RecordsUnavailable:
         folder = self._settings.records_folder
@@ -168,17 +226,22 @@ class Connection:
 def checked(answer: dict[str, Any]) -> list[Any]:
     """Return each statement's result of a `query_raw` answer.
 
-    Raises Conflict if it is worth another try at once, RecordsUnavailable if the disk is full, else
-    RecordsFailed with the statement that is to blame, not with those skipped because of it.
+    Raises Conflict if it is worth another try at once, Stranger if it is after signing in,
+    RecordsUnavailable if the disk is full, else RecordsFailed with the statement that is to blame,
+    not with those skipped because of it.
     """
     if "error" in answer:  # not even begun, for example a syntax error
         error = answer["error"]
         message = error.get("message", error) if isinstance(error, dict) else error
+        if _stranger(str(message)):
+            raise Stranger(message)
         raise RecordsFailed(f"the database refused the statements: {message}")
     failures = [part for part in answer["result"] if part["status"] != "OK"]
     if not failures:
         return [part["result"] for part in answer["result"]]
     messages = [str(part["result"]) for part in failures]
+    if any(_stranger(message) for message in messages):
+        raise Stranger(messages[0])
     if any("can be retried" in message for message in messages):
         raise Conflict(next(message for message in messages if "can be retried" in message))
     blame = [message for message in messages if not _skipped(message)]
@@ -187,6 +250,11 @@ def checked(answer: dict[str, Any]) -> list[Any]:
             f"the database has no space left on its disk: {full}; free some, then try again"
         )
     raise RecordsFailed(f"the database refused a statement: {(blame or messages)[0]}")
+
+
+def _stranger(message: str) -> bool:
+    """Say whether a server refuses because it does not know us, as after the end of a session."""
+    return any(sign in message for sign in _STRANGER)
 
 
 def _skipped(message: str) -> bool:

@@ -1,23 +1,23 @@
 """From what an index found to hits with their texts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from menos_vault.errors import RecordsFailed
 from menos_vault.models import Chunk, Hit, Passage
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
-from menos_vault.records.filters import Filters
 from menos_vault.records.index.local import Found, highlights
 from menos_vault.records.rows import chunk_from_row, content_from_row
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from menos_vault.records.server.sheet import marks
 
 
-def read_hits(connection: Connection, found: Sequence[Found], *, grouped: bool) -> list[Hit]:
-    """Read contents and chunks; what was deleted meanwhile is left out."""
+def read_hits(
+    connection: Connection, found: Sequence[Found], query: str, *, grouped: bool
+) -> list[Hit]:
+    """Read contents and chunks; what was deleted meanwhile is left out.
+
+    Words of the query are marked; an index that marked them itself is not given it.
+    """
     from surrealdb import RecordID
 
     if not found:
@@ -30,6 +30,7 @@ def read_hits(connection: Connection, found: Sequence[Found], *, grouped: bool) 
     )
     contents = {row["id"].id: content_from_row(row) for row in content_rows}
     chunks = {(row["content"].id, row["index"]): chunk_from_row(row) for row in chunk_rows}
+    found = _marked(found, chunks, query)
     hits: list[Hit] = []
     for item in found:
         content, chunk = contents.get(item.place.content_id), chunks.get(item.place)
@@ -43,44 +44,14 @@ def read_hits(connection: Connection, found: Sequence[Found], *, grouped: bool) 
     return hits
 
 
-def search_in_database(
-    connection: Connection,
-    vector: "NDArray[np.float32] | None",
-    limit: int,
-    offset: int,
-    query: str,
-    filters: Filters,
-) -> list[Hit]:
-    """Ask a server's own vector index for candidates, and order them exactly.
-
-    It searches by meaning only.
-    """
-    if filters:
-        raise RecordsFailed("a database server cannot be searched with filters yet")
-    if vector is None:
-        if query:
-            raise RecordsFailed("a database server cannot be searched by words yet")
-        return []
-    wanted = limit + offset
-    variables = {"vector": vector.tolist(), "limit": wanted}
-    [rows] = connection.ask(schema.nearest(wanted), **variables)
-    if len(rows) < wanted:
-        # Either there are no more rows, then this is quick, or the index came short.
-        [rows] = connection.ask(schema.NEAREST_EXACT, **variables)
-    rows = rows[offset:]
-    found = list({row["content"].id: row["content"] for row in rows}.values())
-    [content_rows] = connection.ask("SELECT * FROM $ids", ids=found)
-    contents = {row["id"].id: content_from_row(row) for row in content_rows}
+def _marked(
+    found: Sequence[Found], chunks: dict[tuple[str, int], Chunk], query: str
+) -> Sequence[Found]:
+    if not query:
+        return found
+    texts = [chunks[item.place].text if item.place in chunks else "" for item in found]
     return [
-        Hit(
-            content=contents[row["content"].id],
-            chunk=chunk_from_row(row),
-            score=row["score"],
-            combined=row["score"],
-            similarity=row["score"],
-        )
-        for row in rows
-        if row["content"].id in contents
+        item._replace(marked=text) for item, text in zip(found, marks(query, texts), strict=True)
     ]
 
 

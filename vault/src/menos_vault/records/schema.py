@@ -6,6 +6,8 @@ whose chunks were written, under the content's id. Embeddings are `option<…>`,
 reindex texts stand there without a vector.
 """
 
+from collections.abc import Sequence
+
 # ruff: noqa: S608 - what is put into statements are numbers, constants and checked hexadecimal ids;
 # everything that comes from outside is passed as a variable.
 
@@ -90,10 +92,7 @@ _UPDATE_CHUNK = ", ".join(
     f"{name} = $input.{name}"
     for name in ("content", "index", "text", "start", "heading", "model", "embedding")
 )
-_HIT = (
-    "SELECT id, content, index, text, start, heading, "
-    "vector::similarity::cosine(embedding, $vector) AS score FROM chunk"
-)
+_NEAR = "SELECT id, vector::similarity::cosine(embedding, $vector) AS score FROM"
 _BEST_FIRST = "ORDER BY score DESC, id LIMIT $limit"
 
 
@@ -114,14 +113,14 @@ def vector_index(dimension: int) -> str:
     )
 
 
-def chunk_range(content_hash: str, first: int = 0) -> str:
+def chunk_range(content_hash: str, first: int = 0, table: str = "chunk") -> str:
     """Return the record range of a content's chunks from index `first` on.
 
     `content_hash` must be checked hexadecimal: it becomes part of a statement. Ids have one length,
     so that their order as text is their order as numbers; ids that are arrays would be prettier,
     but the vector index finds nothing then (engine 3.1 to 3.2).
     """
-    return f"chunk:`{content_hash}_{first:06d}`..=`{content_hash}_999999`"
+    return f"{table}:`{content_hash}_{first:06d}`..=`{content_hash}_999999`"
 
 
 def read_chunks(content_hash: str) -> str:
@@ -132,8 +131,11 @@ def read_chunks(content_hash: str) -> str:
     )
 
 
-def replace_chunks(content_hash: str, count: int, batches: int) -> str:
-    """Return the transaction that writes `count` chunks from `$rows0 …` and deletes later ones."""
+def replace_chunks(content_hash: str, count: int, batches: int, also: str = "") -> str:
+    """Return the transaction that writes `count` chunks from `$rows0 …` and deletes later ones.
+
+    The statements `also` are run in it when the chunks are written.
+    """
     guards = f"IF array::len((SELECT VALUE id FROM $id)) = 0 {{ THROW '{NO_CONTENT}' }};"
     if count:
         guards += (
@@ -149,14 +151,22 @@ def replace_chunks(content_hash: str, count: int, batches: int) -> str:
         for number in range(batches)
     )
     delete = f"DELETE {chunk_range(content_hash, count)} RETURN NONE;"
-    return f"BEGIN; {guards} {inserts} {delete} {note} COMMIT"
+    return f"BEGIN; {guards} {inserts} {delete} {also} {note} COMMIT"
 
 
-def delete_content(content_hash: str) -> str:
-    """Return the transaction that deletes `$id`, its chunks and what is noted of them."""
+FINISH_CHUNKS = (
+    "UPDATE $chunk_set SET fingerprint = $fingerprint WHERE version = $version RETURN NONE"
+)
+
+
+def delete_content(content_hash: str, also: str = "") -> str:
+    """Return the transaction that deletes `$id`, its chunks and what is noted of them.
+
+    The statements `also` are run in it.
+    """
     return (
-        f"BEGIN; DELETE {chunk_range(content_hash)} RETURN NONE; DELETE $chunk_set RETURN NONE; "
-        "DELETE $id RETURN NONE; COMMIT"
+        f"BEGIN; {also} DELETE {chunk_range(content_hash)} RETURN NONE; "
+        "DELETE $chunk_set RETURN NONE; DELETE $id RETURN NONE; COMMIT"
     )
 
 
@@ -186,9 +196,34 @@ def nearest(limit: int) -> str:
     k and ef have to be literal. ef 150 gave a recall@10 of .998. While the index is being built, it
     matches every row, so order and limit are no ornament.
     """
-    candidates = max(4 * limit, 40)
-    breadth = max(150, candidates)
-    return f"{_HIT} WHERE embedding <|{candidates},{breadth}|> $vector {_BEST_FIRST}"
+    candidates = max(2 * limit, 40)
+    breadth = max(150, 2 * candidates)
+    return f"{_NEAR} chunk WHERE embedding <|{candidates},{breadth}|> $vector {_BEST_FIRST}"
 
 
-NEAREST_EXACT = f"{_HIT} WHERE embedding != NONE {_BEST_FIRST}"
+NOT_OF = "content != $without"
+
+
+def nearest_exact(condition: str | None = None) -> str:
+    """Return the comparison with all chunks."""
+    also = f"AND {condition} " if condition else ""
+    return f"{_NEAR} chunk WHERE embedding != NONE {also}{_BEST_FIRST}"
+
+
+def nearest_in(content_hashes: Sequence[str]) -> str:
+    """Return the comparison with all chunks of some contents."""
+    ranges = ", ".join(chunk_range(content_hash) for content_hash in content_hashes)
+    return f"{_NEAR} {ranges} WHERE embedding != NONE {_BEST_FIRST}"
+
+
+SIMILARITIES = f"{_NEAR} $chunks WHERE embedding != NONE"
+
+
+def read_vectors(content_hash: str) -> str:
+    """Return the question for a content's vectors."""
+    return f"SELECT VALUE embedding FROM {chunk_range(content_hash)} WHERE embedding != NONE"
+
+
+def passing_contents(conditions: list[str]) -> str:
+    """Return the question for the ids of all contents that pass."""
+    return f"SELECT VALUE id FROM content WHERE {' AND '.join(conditions)}"

@@ -25,7 +25,7 @@ from menos_vault.records.fields import (
     valid_fields,
 )
 from menos_vault.records.filters import NO_FILTERS, Filters, filter_conditions
-from menos_vault.records.hits import read_hits, search_in_database
+from menos_vault.records.hits import read_hits
 from menos_vault.records.index.local import LocalIndex
 from menos_vault.records.keeper import Keeper
 from menos_vault.records.rows import (
@@ -35,6 +35,9 @@ from menos_vault.records.rows import (
     content_from_row,
     nulls,
 )
+from menos_vault.records.server import statements
+from menos_vault.records.server.index import ServerIndex
+from menos_vault.records.server.words import TOGETHER, insert_words, word_rows
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ class SurrealRecords:
         self._connection: Connection | None = None
         self._closed = False
         self._keeper: Keeper | None = None
+        self._server: ServerIndex | None = None
         self._claimed: tuple[str, int] | None = None
 
     def put_content(
@@ -91,7 +95,9 @@ class SurrealRecords:
         with self._writing(content_id) as index:
             self.get_content(content_id)
             connection.ask(
-                schema.delete_content(content_id),
+                schema.delete_content(
+                    content_id, "" if index is not None else statements.delete(content_id)
+                ),
                 id=identity,
                 chunk_set=_chunk_set_record(content_id),
             )
@@ -129,6 +135,7 @@ class SurrealRecords:
             f"rows{number}": rows[start : start + _BATCH]
             for number, start in enumerate(range(0, len(rows), _BATCH))
         }
+        number = len(batches)
         note = {
             "chunk_set": _chunk_set_record(content_id),
             "version": uuid.uuid4().hex,
@@ -136,8 +143,16 @@ class SurrealRecords:
             "chunker": chunker,
             "fingerprint": fingerprint,
         }
-        statement = schema.replace_chunks(content_id, len(rows), len(batches))
         with self._writing(content_id) as index:
+            keys, also = [row["id"].id for row in rows], ""
+            if index is None:
+                also = statements.delete(content_id, len(rows))
+                if len(keys) <= TOGETHER:
+                    also += statements.insert("words")
+                    batches["words"] = word_rows(keys)
+                else:
+                    note["fingerprint"] = ""  # not done yet: whoever tries again writes all
+            statement = schema.replace_chunks(content_id, len(rows), number, also)
             try:
                 connection.ask(
                     statement, id=identity, model=model, dimension=dimension, **note, **batches
@@ -149,6 +164,14 @@ class SurrealRecords:
                     self._claimed = None
                     self._claim(connection, (model, dimension))
                 raise
+            if index is None and len(keys) > TOGETHER:
+                insert_words(connection, keys)
+                connection.ask(
+                    schema.FINISH_CHUNKS,
+                    chunk_set=note["chunk_set"],
+                    version=note["version"],
+                    fingerprint=fingerprint,
+                )
             if index is not None:
                 written = (content_id, chunks, vectors, str(note["version"]))
                 if not index.replace_chunks(*written):
@@ -194,9 +217,7 @@ class SurrealRecords:
                 vector = None
             else:
                 check_model(stored, (model, len(vector)))
-        if self._keeper is None:
-            return search_in_database(connection, vector, limit, offset, query, filters)
-        found = self._keeper.index.search(
+        found = self._index.search(
             vector,
             query,
             by_words=by_words,
@@ -205,7 +226,8 @@ class SurrealRecords:
             offset=offset,
             per_content=per_content,
         )
-        return read_hits(connection, found, grouped=per_content > 0)
+        unmarked = "" if self._server is None else query
+        return read_hits(connection, found, unmarked, grouped=per_content > 0)
 
     def similar(
         self,
@@ -220,9 +242,7 @@ class SurrealRecords:
         check_page(limit, offset)
         self.get_content(content_id)
         connection = self._open()
-        if self._keeper is None:
-            raise RecordsFailed("a database server cannot be asked for similar contents yet")
-        index = self._keeper.index
+        index = self._index
         vector = index.mean(content_id)
         if vector is None:
             return []
@@ -236,7 +256,7 @@ class SurrealRecords:
             per_content=per_content,
             without=content_id,
         )
-        return read_hits(connection, found, grouped=True)
+        return read_hits(connection, found, "", grouped=True)
 
     def counts(self) -> Counts:
         """Count both tables."""
@@ -292,11 +312,21 @@ class SurrealRecords:
                 try:
                     if self._settings.embedded:
                         self._keeper = Keeper(connection, self._settings)
+                    else:
+                        self._server = ServerIndex(connection)
                 except BaseException:
                     connection.close()
                     raise
                 self._connection = connection
             return self._connection
+
+    @property
+    def _index(self) -> LocalIndex | ServerIndex:
+        if self._keeper is not None:
+            return self._keeper.index
+        if self._server is None:
+            raise VaultClosed("the vault was closed; open it again")
+        return self._server
 
     @contextlib.contextmanager
     def _writing(self, content_id: str) -> Iterator[LocalIndex | None]:
@@ -312,7 +342,11 @@ class SurrealRecords:
         identity = _content_record(content_id)
         connection = self._open()
         with self._writing(content_id) as index:
-            [rows] = connection.ask(statement, id=identity, fields=row)
+            if index is None and "title" in row:
+                statement = statements.retitle(statement, content_id)
+            # BEGIN and COMMIT have results of their own, in one of the engines.
+            results = connection.ask(statement, id=identity, fields=row)
+            rows = next(result for result in results if isinstance(result, list))
             if not rows:
                 raise ContentNotFound(content_id)
             content = content_from_row(rows[0])

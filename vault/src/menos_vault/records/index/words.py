@@ -7,7 +7,7 @@ TOKENIZER = "porter unicode61 remove_diacritics 2"
 """Words without case and accents, English endings cut off."""
 
 _MOST_TERMS = 64
-_LARGE = 1000  # passages from which on it is worth to look for words that stand everywhere
+LARGE = 1000  # passages from which on it is worth to look for words that stand everywhere
 _VISITS = 20_000  # passages that the words of a query may have together, each counted for itself
 _TERM = re.compile(r'"([^"]+)"|(\w+)')
 
@@ -32,7 +32,7 @@ def telling(found: Sequence[str], frequency: Callable[[str], int], passages: int
     the most common ones, until no more than `_VISITS` passages have to be looked at. So the work
     does not grow with the vault for ever. If there are no others, all stay.
     """
-    if passages < _LARGE:
+    if passages < LARGE:
         return list(found)
     counts = {term: frequency(term) for term in found}
     kept: set[str] = set()

@@ -1,0 +1,48 @@
+"""How common words are, so that a search can leave out those that say nothing."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from menos_vault.records.connection import Connection
+from menos_vault.records.index import words
+from menos_vault.records.server import statements
+
+_VALID = 60.0  # seconds; a word does not become common from one moment to the next
+
+
+class Frequencies:
+    """Counts of passages by word, each asked for once a minute at most. Thread-safe."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Remember whom to ask."""
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._passages = 0
+        self._until = 0.0
+
+    def telling(self, query: str) -> list[str]:
+        """Return the words of a query that say something."""
+        asked = words.terms(query)
+        if len(asked) < 2:
+            return asked
+        with self._lock:
+            self._ask(asked)
+            return words.telling(asked, self._counts.__getitem__, self._passages)
+
+    def _ask(self, asked: Sequence[str]) -> None:
+        if time.monotonic() > self._until:
+            [rows] = self._connection.ask(statements.COUNT)
+            self._passages = rows[0]["count"] if rows else 0
+            self._counts = {}
+            self._until = time.monotonic() + _VALID
+        missing = [term for term in asked if term not in self._counts]
+        if self._passages < words.LARGE:
+            self._until = 0.0  # counting is quick, and it grows
+            self._counts.update(dict.fromkeys(missing, 0))
+        elif missing:
+            variables = {f"t{number}": term for number, term in enumerate(missing)}
+            results = self._connection.ask(statements.frequencies(len(missing)), **variables)
+            for term, rows in zip(missing, results, strict=True):
+                self._counts[term] = rows[0]["count"] if rows else 0

@@ -1,0 +1,142 @@
+"""The search of a vault at a database server."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from menos_vault.records.connection import Connection
+from menos_vault.records.filters import Filters, filter_conditions
+from menos_vault.records.index import ranking
+from menos_vault.records.index.local import Found
+from menos_vault.records.index.tables import Place
+from menos_vault.records.schema import passing_contents
+from menos_vault.records.server.frequencies import Frequencies
+from menos_vault.records.server.meaning import Meaning
+from menos_vault.records.server.words import matches, prepare
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+_MORE = 40  # passages beyond the best whose vectors are asked for with theirs
+
+
+class ServerIndex:
+    """Asks the server for candidates, and puts them in the order of an embedded vault. Thread-safe.
+
+    A hybrid search is right without looking at everything: the words bring all that has any, and
+    of the rest nothing can be among the best that is not among the nearest.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """See that the server has a full-text index."""
+        self._connection = connection
+        self._meaning = Meaning(connection)
+        self._frequencies = Frequencies(connection)
+        prepare(connection)
+
+    def search(
+        self,
+        vector: "NDArray[np.float32] | None",
+        query: str,
+        *,
+        by_words: bool,
+        filters: Filters,
+        limit: int,
+        offset: int,
+        per_content: int,
+        without: str | None = None,
+    ) -> list[Found]:
+        """Return the best passages, as `LocalIndex.search` does, without the marks."""
+        terms = self._frequencies.telling(query) if by_words else []
+        allowed = self._allowed(filters) if filters else None
+        if allowed == [] or (vector is None and not terms):
+            return []
+        keywords = matches(self._connection, terms, allowed, without) if terms else None
+        wanted = offset + limit
+        depth = wanted if not per_content else 8 * wanted + 64
+        while True:
+            found = self._ranked(vector, keywords, depth, allowed, without)
+            complete = len(found) < depth
+            if not per_content:
+                return found[offset:wanted]
+            groups: dict[str, list[Found]] = {}
+            for item in found[:depth]:
+                groups.setdefault(item.place.content_id, []).append(item)
+            if complete or len(groups) >= wanted:
+                chosen = list(groups.values())[offset:wanted]
+                return [item for group in chosen for item in group[:per_content]]
+            depth *= 8
+
+    def mean(self, content_id: str) -> "NDArray[np.float32] | None":
+        """Return the mean vector of a content's passages; None if it has none."""
+        return self._meaning.mean(content_id)
+
+    def _allowed(self, filters: Filters) -> list[str]:
+        conditions, variables = filter_conditions(filters)
+        [ids] = self._connection.ask(passing_contents(conditions), **variables)
+        return [record.id for record in ids]
+
+    def _ranked(
+        self,
+        vector: "NDArray[np.float32] | None",
+        keywords: Sequence[tuple[Place, float]] | None,
+        depth: int,
+        allowed: Sequence[str] | None,
+        without: str | None,
+    ) -> list[Found]:
+        """Return the `depth` best passages, or fewer if there are no more."""
+        if vector is None:
+            return _order({}, dict(keywords or []), None, keywords)[:depth]
+        if keywords is None:
+            nearest = self._meaning.nearest(vector, depth, allowed, without)
+            return _order(dict(nearest), {}, nearest, None)[:depth]
+        reach = 4 * depth
+        nearest = self._meaning.nearest(vector, reach, allowed, without)
+        similarity, by_words = dict(nearest), dict(keywords)
+        ranked = _order(similarity, by_words, nearest, keywords)
+        if len(nearest) < reach:
+            return ranked[:depth]  # these are all that have a vector
+        far = [place for place in by_words if place not in similarity]
+        # At best, those that the words found are as near as the last of the nearest. Who is not
+        # among the best even so need not be asked for.
+        bound = dict.fromkeys(far, nearest[-1][1])
+        while True:
+            ranked = _order(similarity | bound, by_words, nearest, keywords)
+            if not any(item.place in bound for item in ranked[:depth]):
+                return ranked[:depth]
+            some = [item.place for item in ranked[: depth + _MORE] if item.place in bound]
+            similarity |= self._meaning.similarities(vector, some)
+            for place in some:
+                del bound[place]
+
+
+def _order(
+    similarity: dict[Place, float],
+    keywords: dict[Place, float],
+    nearest: Sequence[tuple[Place, float]] | None,
+    matched: Sequence[tuple[Place, float]] | None,
+) -> list[Found]:
+    import numpy as np
+
+    places = sorted(similarity.keys() | keywords.keys())
+    if not places:
+        return []
+    meaning = matching = None
+    if nearest is not None:
+        meaning = np.array([similarity.get(p, -np.inf) for p in places], dtype=np.float32)
+    if matched is not None:
+        matching = np.array([keywords.get(p, 0) for p in places], dtype=np.float32)
+    combined = ranking.fuse(meaning, matching)
+    order = np.lexsort((np.arange(len(places)), -combined))
+    return [
+        Found(
+            places[number],
+            float(combined[number]),
+            similarity.get(places[number]),
+            None if matched is None else keywords.get(places[number], 0.0),
+            "",
+        )
+        for number in order
+        if np.isfinite(combined[number])
+    ]

@@ -1,0 +1,137 @@
+"""Passages by their vectors, the nearest first, and exactly so unless the vault is large."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from menos_vault.records import schema
+from menos_vault.records.connection import Connection
+from menos_vault.records.index.tables import Place
+from menos_vault.records.server.places import key_of, place_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_DEEPEST = 1000
+"""Passages for which the vector index is asked; who wants more has all of them compared."""
+_FEW_CONTENTS = 1000
+_FEW_CHUNKS = 2000
+"""Passages that are compared one by one in a filtered search: some 40 µs each at the server."""
+_RANGES = 500  # per statement
+
+Nearest = list[tuple[Place, float]]
+
+
+class Meaning:
+    """The vectors of a vault at a server."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Remember whom to ask."""
+        self._connection = connection
+
+    def nearest(
+        self,
+        vector: "NDArray[np.float32]",
+        depth: int,
+        allowed: Sequence[str] | None,
+        without: str | None,
+    ) -> Nearest:
+        """Return the `depth` nearest passages with their cosine similarity; fewer if that is all.
+
+        Only those of the contents `allowed` unless that is None, and not those of `without`.
+
+        A filter that few passages pass is no question for the index, which would look at most of
+        its graph and miss some: these are compared one by one. Otherwise the index brings more
+        candidates than are wanted, and those that pass are taken. If they are too few, or the index
+        came short, everything that passes is compared.
+        """
+        variables: dict[str, Any] = {"vector": vector.tolist(), "limit": depth}
+        if allowed is not None and self._few(allowed):
+            return self._compare(allowed, depth, without, variables)
+        candidates = 4 * depth if allowed is not None or without is not None else depth
+        if candidates <= _DEEPEST:
+            [rows] = self._connection.ask(
+                schema.nearest(candidates), **{**variables, "limit": candidates}
+            )
+            found = _passing(rows, allowed, without)
+            if len(found) >= depth:
+                return found[:depth]
+        if allowed is not None:
+            return self._compare(allowed, depth, without, variables)
+        [rows] = self._connection.ask(
+            schema.nearest_exact(None if without is None else schema.NOT_OF),
+            without=None if without is None else _content(without),
+            **variables,
+        )
+        return _passing(rows, None, without)
+
+    def similarities(
+        self, vector: "NDArray[np.float32]", places: Sequence[Place]
+    ) -> dict[Place, float]:
+        """Return the cosine similarity of these passages; of those without a vector none."""
+        from surrealdb import RecordID
+
+        if not places:
+            return {}
+        [rows] = self._connection.ask(
+            schema.SIMILARITIES,
+            vector=vector.tolist(),
+            chunks=[RecordID("chunk", key_of(place)) for place in places],
+        )
+        return dict(_passing(rows, None, None))
+
+    def mean(self, content_id: str) -> "NDArray[np.float32] | None":
+        """Return the mean direction of a content's passages; None if it has none."""
+        import numpy as np
+
+        [rows] = self._connection.ask(schema.read_vectors(content_id))
+        if not rows:
+            return None
+        vectors = np.array(rows, dtype=np.float32)
+        mean: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(
+            axis=0
+        )
+        return mean if np.linalg.norm(mean) > 0 else None
+
+    def _few(self, allowed: Sequence[str]) -> bool:
+        from surrealdb import RecordID
+
+        if len(allowed) > _FEW_CONTENTS:
+            return False
+        [counts] = self._connection.ask(
+            "SELECT VALUE count FROM $ids", ids=[RecordID("chunk_set", name) for name in allowed]
+        )
+        return sum(map(int, counts)) <= _FEW_CHUNKS
+
+    def _compare(
+        self, allowed: Sequence[str], depth: int, without: str | None, variables: dict[str, Any]
+    ) -> Nearest:
+        """Compare all passages of some contents, by their record ranges."""
+        chosen = [content_id for content_id in allowed if content_id != without]
+        if not chosen:
+            return []
+        statements = [
+            schema.nearest_in(chosen[start : start + _RANGES])
+            for start in range(0, len(chosen), _RANGES)
+        ]
+        results = self._connection.ask("; ".join(statements), **variables)
+        found = [item for rows in results for item in _passing(rows, None, None)]
+        return sorted(found, key=lambda item: (-item[1], item[0]))[:depth]
+
+
+def _passing(
+    rows: Sequence[dict[str, Any]], allowed: Sequence[str] | None, without: str | None
+) -> Nearest:
+    found = [(place_of(row["id"]), float(row["score"])) for row in rows]
+    chosen = None if allowed is None else set(allowed)
+    return [
+        (place, score)
+        for place, score in found
+        if place.content_id != without and (chosen is None or place.content_id in chosen)
+    ]
+
+
+def _content(content_id: str) -> Any:
+    from surrealdb import RecordID
+
+    return RecordID("content", content_id)

@@ -1,0 +1,62 @@
+"""A few texts, looked at word by word in this process as an embedded vault looks at all of its own.
+
+Servers know no phrases, and mark words in other ways.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from menos_vault.records.index import words
+from menos_vault.records.index.local import MARKS
+
+
+class Sheet:
+    """Some texts, numbered in their order."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Put them into a table in memory."""
+        self._database = sqlite3.connect(":memory:")
+        self._database.execute(
+            f"CREATE VIRTUAL TABLE sheet USING fts5(text, tokenize='{words.TOKENIZER}')"
+        )
+        self._database.executemany(
+            "INSERT INTO sheet (rowid, text) VALUES (?, ?)", list(enumerate(texts))
+        )
+
+    def close(self) -> None:
+        """Let it go."""
+        self._database.close()
+
+    def matching(self, expression: str) -> set[int]:
+        """Return the numbers of the texts that an FTS5 expression is true of."""
+        rows = self._database.execute("SELECT rowid FROM sheet WHERE sheet MATCH ?", (expression,))
+        return {number for (number,) in rows}
+
+    def marked(self, expression: str, marks: tuple[str, str]) -> dict[int, str]:
+        """Return the texts that match, with marks around what does."""
+        rows = self._database.execute(
+            "SELECT rowid, highlight(sheet, 0, ?, ?) FROM sheet WHERE sheet MATCH ?",
+            (*marks, expression),
+        )
+        return dict(rows.fetchall())
+
+
+@contextlib.contextmanager
+def sheet(texts: Sequence[str]) -> Iterator[Sheet]:
+    """Make a sheet for a moment."""
+    made = Sheet(texts)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def marks(query: str, texts: Sequence[str]) -> list[str]:
+    """Return the texts with `MARKS` around the words of the query; empty where there are none."""
+    asked = words.terms(query)
+    if not asked or not texts:
+        return [""] * len(texts)
+    with sheet(texts) as made:
+        marked = made.marked(words.expression(words.long(asked)), MARKS)
+    return [marked.get(number, "") for number in range(len(texts))]

@@ -1,0 +1,160 @@
+"""A vault at a database server: what is different from one in this process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from menos_vault import Chunk, Filters, Vault, VaultSettings, content_id
+from menos_vault.records import Records
+from menos_vault.records.index import words
+from menos_vault.records.surreal import SurrealRecords
+from surreal_server import SurrealServer
+
+DIMENSION = 16
+
+
+@pytest.fixture
+def at_server(surreal: SurrealServer, tmp_path: Path) -> VaultSettings:
+    return surreal.settings(tmp_path)
+
+
+@pytest.fixture
+def vault(at_server: VaultSettings) -> Iterator[Vault]:
+    with Vault(at_server) as vault:
+        yield vault
+
+
+def unit(count: int, seed: int) -> NDArray[np.float32]:
+    vectors = np.random.default_rng(seed).standard_normal((count, DIMENSION))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+def put(records: Records, key: str, texts: list[str], seed: int = 0, **fields) -> str:
+    content = records.put_content(key, content_type="text", title=key, **fields)
+    chunks = [Chunk(index=index, text=text) for index, text in enumerate(texts)]
+    records.replace_chunks(content.id, chunks, unit(len(texts), seed), model="m")
+    return content.id
+
+
+def keys(hits) -> list[tuple[str, int]]:
+    return [(hit.content.resource_key, hit.chunk.index) for hit in hits]
+
+
+def fill(records: Records) -> None:
+    random = np.random.default_rng(3)
+    vocabulary = np.array([f"word{letter}" for letter in "abcdefghijklmnopqrst"])
+    for number in range(60):
+        texts = [" ".join(random.choice(vocabulary, 6)) for _ in range(20)]
+        tags = ["even"] if number % 2 == 0 else []
+        put(records, f"k{number:02}", texts, seed=number, tags=tags)
+
+
+@pytest.mark.parametrize(
+    ("filters", "few"),
+    [(Filters(), 2000), (Filters(tags=["even"]), 2000), (Filters(tags=["even"]), 10)],
+    ids=["no filter", "few pass", "many pass"],
+)
+@pytest.mark.parametrize("per_content", [0, 3])
+def test_a_large_vault_answers_as_one_in_this_process(
+    large: tuple[Records, Records],
+    filters: Filters,
+    few: int,
+    per_content: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("menos_vault.records.server.meaning._FEW_CHUNKS", few)
+    here, there = large
+    for seed in range(100, 102):
+        options = {"limit": 8, "filters": filters, "per_content": per_content, "model": "m"}
+        vector = unit(1, seed)[0]
+
+        by_meaning = [keys(records.search(vector, **options)) for records in large]
+        by_both = [
+            records.search(vector, query="worda wordk", by_words=True, **options)
+            for records in (here, there)
+        ]
+
+        assert by_meaning[0] == by_meaning[1]
+        # Each engine has its own BM25; so it is its own list that has to be right.
+        whole = there.search(
+            vector, query="worda wordk", by_words=True, **options | {"limit": 1000}
+        )
+        assert keys(by_both[1]) == keys(whole)[: len(by_both[1])]
+        common = set(keys(by_both[0])) & set(keys(by_both[1]))
+        assert len(common) >= len(by_both[0]) // 2
+
+
+@pytest.fixture(scope="module")
+def large(
+    surreal: SurrealServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Records, Records]]:
+    """The same 1200 passages in this process and at a server."""
+    home = tmp_path_factory.mktemp("home")
+    with Vault(VaultSettings(home=home)) as here, Vault(surreal.settings(home)) as there:
+        for vault in (here, there):
+            fill(vault.records)
+        yield here.records, there.records
+
+
+def test_a_vault_without_words_gets_them_when_it_is_opened(at_server: VaultSettings) -> None:
+    with Vault(at_server) as vault:
+        put(vault.records, "k", ["the albatross"] * 300)
+        records = vault.records
+        assert isinstance(records, SurrealRecords)
+        records._open().ask("REMOVE TABLE words")
+
+    with Vault(at_server) as vault:
+        hits = vault.records.search(query="albatross", by_words=True, limit=1000)
+
+    assert len(hits) == 300
+
+
+def test_two_processes_see_what_the_other_one_writes(at_server: VaultSettings) -> None:
+    with Vault(at_server) as one, Vault(at_server) as two:
+        put(one.records, "k", ["the albatross"])
+        assert keys(two.records.search(query="albatross", by_words=True)) == [("k", 0)]
+        two.records.update_content(content_id("k"), title="A gull")
+
+        assert keys(one.records.search(query="gulls", by_words=True)) == [("k", 0)]
+        assert one.records.search(query="k", by_words=True) == []
+
+
+def test_common_words_of_a_large_vault_are_left_out(large: tuple[Records, Records]) -> None:
+    _, there = large
+    assert there.counts().chunks >= words.LARGE
+    put(there, "rare", ["the albatross"], seed=200)
+
+    assert keys(there.search(query="albatross worda", by_words=True, limit=1)) == [("rare", 0)]
+    there.delete_content(content_id("rare"))
+
+
+def test_a_long_content_whose_words_were_not_all_written_is_not_done(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = vault.records.put_content("k", content_type="text", title="k")
+    chunks = [Chunk(index=index, text="sea") for index in range(600)]
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def write() -> None:
+        vault.records.replace_chunks(
+            content.id, chunks, unit(600, 1), model="m", fingerprint="done"
+        )
+
+    with monkeypatch.context() as patched:
+        patched.setattr("menos_vault.records.surreal.insert_words", die)
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    unfinished = vault.records.chunk_set(content.id)
+    write()
+
+    assert unfinished is not None
+    assert unfinished.fingerprint == ""
+    finished = vault.records.chunk_set(content.id)
+    assert finished is not None
+    assert finished.fingerprint == "done"
+    assert len(vault.records.search(query="sea", by_words=True, limit=1000)) == 600
