@@ -27,8 +27,8 @@ def register_settings(register: Callable[[type], None]) -> None:
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.ingest_youtube``, and under a second name with a callback that must be given.
 
-    Lists of videos are tasks of their own. A failed request is tried again after up to 5, 10 and
-    20 s; a blocked one says itself when.
+    Lists of videos are tasks of their own. A failed request is tried again five times, after up to
+    5 s first and twice as long each further time; a blocked one says itself when.
     """
     tries = {"max_retries": 5, "retry_backoff": 5}
     register(ingest_youtube, name="tasks.ingest_youtube", **tries)
