@@ -1,6 +1,6 @@
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 
 from menos_vault import ModelUnavailable, Vault, VaultSettings
 from menos_vault.records import Records
-from surreal_server import SurrealServer
+from surreal_server import ENGINES, SurrealServer, packages_of
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", "cat", "dog", "mat"]
 
@@ -31,20 +31,40 @@ def vault(settings: VaultSettings) -> Iterator[Vault]:
         yield vault
 
 
-@pytest.fixture(scope="module")
-def surreal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SurrealServer]:
-    """A database server that keeps nothing."""
-    server = SurrealServer("mem://")
-    server.start()
-    yield server
-    server.kill()
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[Callable[[str], SurrealServer]]:
+    """The database servers that keep nothing, by engine; each is started at its first use."""
+    started: dict[str, SurrealServer] = {}
+
+    def server_of(engine: str) -> SurrealServer:
+        if engine not in started:
+            server = SurrealServer("mem://", packages_of(engine, request.config))
+            server.start()
+            started[engine] = server
+        return started[engine]
+
+    yield server_of
+    for server in started.values():
+        server.kill()
 
 
-@pytest.fixture(params=["embedded", "server"])
-def records(request: pytest.FixtureRequest, settings: VaultSettings) -> Iterator[Records]:
-    """The records of an empty vault: in this process, and at a server."""
-    if request.param == "server":
-        settings = request.getfixturevalue("surreal").settings(settings.home)
+@pytest.fixture(scope="module", params=ENGINES)
+def surreal(
+    request: pytest.FixtureRequest, servers: Callable[[str], SurrealServer]
+) -> SurrealServer:
+    """A database server, of each engine in turn."""
+    return servers(request.param)
+
+
+@pytest.fixture(params=["embedded", *ENGINES])
+def records(
+    request: pytest.FixtureRequest,
+    settings: VaultSettings,
+    servers: Callable[[str], SurrealServer],
+) -> Iterator[Records]:
+    """The records of an empty vault: in this process, and at a server of each engine."""
+    if request.param != "embedded":
+        settings = servers(request.param).settings(settings.home)
     with Vault(settings) as vault:
         yield vault.records
 

@@ -10,12 +10,13 @@ import pytest
 
 from menos_vault import Chunk, RecordsUnavailable, Vault
 from menos_vault.records.surreal import SurrealRecords
-from surreal_server import SurrealServer
+from surreal_server import ENGINES, SurrealServer, packages_of
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[SurrealServer]:
-    server = SurrealServer(f"surrealkv://{tmp_path / 'database'}")
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SurrealServer]:
+    packages = packages_of(getattr(request, "param", ENGINES[0]), request.config)
+    server = SurrealServer(f"surrealkv://{tmp_path / 'database'}", packages)
     server.start()
     yield server
     server.kill()
@@ -34,6 +35,7 @@ def put(vault: Vault, key: str = "k") -> str:
     return content.id
 
 
+@pytest.mark.parametrize("server", ENGINES, indirect=True)
 def test_a_server_that_was_started_again_is_used_again(server: SurrealServer, vault: Vault) -> None:
     identity = put(vault)
 
@@ -112,6 +114,7 @@ def test_a_session_that_is_over_is_begun_again(
             assert other.records.get_content(identity).title == "Sea"
 
 
+@pytest.mark.parametrize("server", ENGINES, indirect=True)
 def test_a_wrong_password_is_named_as_the_cause(server: SurrealServer, tmp_path: Path) -> None:
     settings = server.settings(tmp_path / "other", password="wrong")
 

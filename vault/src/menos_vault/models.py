@@ -2,9 +2,9 @@
 
 import hashlib
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 
 def content_id(resource_key: str) -> str:
@@ -14,6 +14,23 @@ def content_id(resource_key: str) -> str:
     key, of one length (so ranges of chunk ids sort right), and safe in any database and file name.
     """
     return hashlib.sha256(resource_key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def visible(value: Any) -> Any:
+    """Replace the character NUL by its picture ␀ in strings and keys, at any depth.
+
+    Not every database can hold it: a server of engine 2 takes it and cannot read it any more.
+    """
+    if isinstance(value, str):
+        return value.replace("\0", "␀")
+    if isinstance(value, dict):
+        return {visible(key): visible(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [visible(item) for item in value]
+    return value
+
+
+Text = Annotated[str, AfterValidator(visible)]
 
 
 class Content(BaseModel):
@@ -53,9 +70,9 @@ class Chunk(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     index: int = Field(ge=0, le=999_999, description="Place in the content, from 0.")
-    text: str
+    text: Text
     start: float | None = Field(default=None, description="Seconds from the start, if spoken.")
-    heading: str | None = Field(default=None, description="Heading under which it stands.")
+    heading: Text | None = Field(default=None, description="Heading under which it stands.")
 
 
 class ChunkSet(BaseModel):

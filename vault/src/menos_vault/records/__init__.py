@@ -21,7 +21,8 @@ __all__ = ["NO_FILTERS", "ContentChanges", "ContentFields", "Filters", "Records"
 class Records(Protocol):
     """A database of contents. Thread-safe; each method is one transaction, and repeatable.
 
-    (At a server, the words of a content with very many chunks follow in parts.)
+    (At a server, the words of a content with very many chunks follow in parts.) The character NUL,
+    which not every database can hold, is stored as ␀.
 
     Every method may raise RecordsUnavailable (the database is gone or slow), RecordsLocked (another
     process has the folder) and RecordsFailed; writes also RecordsConflict and InvalidContent.

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_validator
 
 from menos_vault.errors import InvalidContent
+from menos_vault.models import visible
 
 
 class ContentFields(TypedDict, total=False):
@@ -49,6 +50,11 @@ class _Fields(BaseModel):
     status: str | None = None
     error: str | None = None
     published_at: datetime | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _visible(cls, value: Any) -> Any:
+        return visible(value)
 
     @field_validator("published_at")
     @classmethod

@@ -68,11 +68,16 @@ def match(count: int, phrases: Sequence[int], *, filtered: bool, limit: int | No
     numbered in `phrases` their own scores and the texts are asked for, too.
     """
     numbers = range(count)
-    score = " + ".join(f"search::score({number})" for number in numbers)
+    score = " + ".join(_score(number) for number in numbers)
     either = " OR ".join(f"text @{number}@ $t{number}" for number in numbers)
-    own = "".join(f", search::score({number}) AS s{number}" for number in phrases)
+    own = "".join(f", {_score(number)} AS s{number}" for number in phrases)
     return (
         f"SELECT id, {score} AS score{', text' if phrases else ''}{own} FROM words "
         f"WHERE ({either}){' AND content IN $contents' if filtered else ''} "
         f"ORDER BY score DESC, id{'' if limit is None else f' LIMIT {limit}'}"
     )
+
+
+def _score(number: int) -> str:
+    """Return one term's score; engine 2 goes below zero for what most passages have."""
+    return f"math::max([search::score({number}), 0])"
