@@ -57,15 +57,21 @@ def surreal(
 
 
 @pytest.fixture(params=["embedded", *ENGINES])
-def records(
+def anywhere(
     request: pytest.FixtureRequest,
     settings: VaultSettings,
     servers: Callable[[str], SurrealServer],
-) -> Iterator[Records]:
-    """The records of an empty vault: in this process, and at a server of each engine."""
-    if request.param != "embedded":
-        settings = servers(request.param).settings(settings.home)
-    with Vault(settings) as vault:
+) -> VaultSettings:
+    """Settings of an empty vault: in this process, and at a server of each engine."""
+    if request.param == "embedded":
+        return settings
+    return servers(request.param).settings(settings.home)
+
+
+@pytest.fixture
+def records(anywhere: VaultSettings) -> Iterator[Records]:
+    """The records of an empty vault, in this process and at servers."""
+    with Vault(anywhere) as vault:
         yield vault.records
 
 

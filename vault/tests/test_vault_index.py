@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from menos_vault import Chunk, RecordsUnavailable, Vault, VaultSettings, content_id
-from menos_vault.records import schema
-from menos_vault.records.connection import Connection
 from menos_vault.records.index.local import LocalIndex, index_path
 from menos_vault.records.index.tables import Tables
 
@@ -202,62 +200,3 @@ def test_slots_of_deleted_passages_are_used_again(vault: Vault, settings: VaultS
     index = LocalIndex(path_of(settings))
     assert index._tables.size <= 20
     index.close()
-
-
-def test_a_vault_of_release_0_1_opens_and_is_brought_up_to_date(settings: VaultSettings) -> None:
-    # Given the tables, the index and the rows that release 0.1 wrote.
-    old = Connection(settings)
-    old.ask("REMOVE TABLE chunk_set; REMOVE TABLE vault; REMOVE TABLE content; REMOVE TABLE chunk")
-    old.ask(schema.VERSION_1)
-    old.ask(
-        "UPSERT vault:embedding SET model = 'm', dimension = 8;"
-        "UPSERT content:⟨0123456789abcdef0123456789abcdef⟩ SET resource_key = 'k', title = 'T', "
-        "content_type = 'youtube', metadata = { published_at: '2024-05-01T10:00:00Z' };"
-        "UPSERT chunk:⟨0123456789abcdef0123456789abcdef_000000⟩ SET index = 0, text = 'the sea', "
-        "content = content:⟨0123456789abcdef0123456789abcdef⟩, model = 'm', embedding = $vector",
-        vector=ONES.tolist(),
-    )
-    old.ask(schema.vector_index(8))
-    old.close()
-
-    for _ in range(2):  # the second time there is nothing left to do
-        with Vault(settings) as vault:
-            assert seen(vault) == (["k"], ["k"])
-            [content] = vault.records.list_contents()
-            assert content.published_at is not None
-            assert content.published_at.year == 2024
-            known = vault.records.chunk_set(content.id)
-            assert known is not None
-            assert (known.count, known.model, known.chunker) == (1, "m", "")
-
-
-def test_a_vault_of_a_newer_release_is_left_alone(settings: VaultSettings) -> None:
-    from menos_vault import RecordsFailed
-
-    connection = Connection(settings)
-    connection.ask("UPSERT vault:schema SET version = 99")
-    connection.close()
-
-    with Vault(settings) as vault, pytest.raises(RecordsFailed, match=r"version 99.*newer"):
-        vault.records.counts()
-
-
-def test_a_step_that_fails_stops_the_opening_and_leaves_the_vault_as_it_was(
-    settings: VaultSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from menos_vault import RecordsFailed
-    from menos_vault.records import migrations
-
-    with Vault(settings) as vault:
-        put(vault, "a", "the sea")
-
-    async def broken(_: object) -> tuple[str, dict[str, object]]:
-        return "UPDATE content SET title = 'lost'; THROW 'no';", {}
-
-    with monkeypatch.context() as patch:
-        patch.setattr(migrations, "STEPS", [*migrations.STEPS, broken])
-        with Vault(settings) as vault, pytest.raises(RecordsFailed, match="from version 2 to 3"):
-            vault.records.counts()
-
-    with Vault(settings) as vault:
-        assert vault.records.get_content(content_id("a")).title == "a"

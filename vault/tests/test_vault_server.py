@@ -1,5 +1,6 @@
 """A vault at a database server: what is different from one in this process."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from menos_vault import Chunk, Filters, Vault, VaultSettings, content_id
 from menos_vault.records import Records
+from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
 from menos_vault.records.surreal import SurrealRecords
 from surreal_server import SurrealServer
@@ -34,9 +36,13 @@ def unit(count: int, seed: int) -> NDArray[np.float32]:
 
 def put(records: Records, key: str, texts: list[str], seed: int = 0, **fields) -> str:
     content = records.put_content(key, content_type="text", title=key, **fields)
-    chunks = [Chunk(index=index, text=text) for index, text in enumerate(texts)]
-    records.replace_chunks(content.id, chunks, unit(len(texts), seed), model="m")
+    put_chunks(records, content.id, texts, seed)
     return content.id
+
+
+def put_chunks(records: Records, identity: str, texts: list[str], seed: int = 0) -> None:
+    chunks = [Chunk(index=index, text=text) for index, text in enumerate(texts)]
+    records.replace_chunks(identity, chunks, unit(len(texts), seed), model="m")
 
 
 def keys(hits) -> list[tuple[str, int]]:
@@ -122,6 +128,34 @@ def test_two_processes_see_what_the_other_one_writes(at_server: VaultSettings) -
         assert one.records.search(query="k", by_words=True) == []
 
 
+def test_a_title_that_changes_while_passages_are_written_is_the_one_they_are_found_by(
+    at_server: VaultSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    ask = Connection.ask
+
+    def slowly(self: Connection, statement: str, **variables: object) -> list[object]:
+        if "INSERT INTO words" in statement and not begun.is_set():
+            statement = statement.replace("COMMIT", "SLEEP 300ms; COMMIT")
+            begun.set()
+        return ask(self, statement, **variables)
+
+    with Vault(at_server) as writer, Vault(at_server) as namer:
+        identity = writer.records.put_content("k", content_type="text", title="albatross").id
+        namer.records.ping()
+        monkeypatch.setattr(Connection, "ask", slowly)
+        thread = threading.Thread(target=put_chunks, args=(writer.records, identity, ["sea"]))
+        thread.start()
+        assert begun.wait(10)
+
+        for title in ["gull", "tern"] * 10:  # the first ones may come before the passages
+            namer.records.update_content(identity, title=title)
+        thread.join()
+
+        assert keys(namer.records.search(query="tern", by_words=True)) == [("k", 0)]
+        assert namer.records.search(query="albatross gull", by_words=True) == []
+
+
 def test_common_words_of_a_large_vault_are_left_out(large: tuple[Records, Records]) -> None:
     _, there = large
     assert there.counts().chunks >= words.LARGE
@@ -146,7 +180,7 @@ def test_a_long_content_whose_words_were_not_all_written_is_not_done(
         )
 
     with monkeypatch.context() as patched:
-        patched.setattr("menos_vault.records.surreal.insert_words", die)
+        patched.setattr("menos_vault.records.server.upkeep.insertions", die)
         with pytest.raises(KeyboardInterrupt):
             write()
     unfinished = vault.records.chunk_set(content.id)

@@ -3,10 +3,11 @@
 import asyncio
 import atexit
 import contextlib
+import functools
 import os
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,9 @@ from menos_vault.errors import (
     RecordsLocked,
     RecordsUnavailable,
     VaultClosed,
+    VaultError,
 )
+from menos_vault.records.answers import Ask, Conflict, Lost, Replaced, Stranger, checked
 from menos_vault.records.loop import LoopThread
 from menos_vault.records.migrations import migrate
 from menos_vault.settings import VaultSettings
@@ -26,38 +29,20 @@ T = TypeVar("T")
 
 _SHORTEST_WAIT = 0.005  # seconds before the second try of a conflicting transaction
 _LONGEST_WAIT = 0.5
-# What a server says when a session is over, or is a new one that nobody signed in to.
-_STRANGER = (
-    "session has expired",
-    "token has expired",
-    "Anonymous access not allowed",
-    "Not enough permissions",
-    "Specify a namespace to use",
-    "Specify a database to use",
-)
-
-
-class Conflict(Exception):
-    """Other writers were faster; the same transaction may be tried again."""
-
-
-class Lost(Exception):
-    """The connection to the server is gone."""
-
-
-class Stranger(Lost):
-    """The server does not know who we are any more."""
 
 
 class Connection:
     """A connection with its event loop; safe to use from many threads."""
 
-    def __init__(self, settings: VaultSettings) -> None:
-        """Open the database and define its tables.
+    def __init__(
+        self, settings: VaultSettings, prepare: Callable[[Ask], Awaitable[None]] = migrate
+    ) -> None:
+        """Open the database and `prepare` its tables, as also whenever it is found to be another.
 
-        Raises RecordsLocked, RecordsUnavailable.
+        Raises RecordsLocked, RecordsUnavailable, RecordsFailed.
         """
         self._settings = settings
+        self._prepare = prepare
         self._process = os.getpid()
         self._closed = False
         self._gate = threading.Lock()  # between the last call and close()
@@ -69,7 +54,7 @@ class Connection:
         self._thread = LoopThread("menos-vault-records")
         _open_connections.add(self)
         try:
-            self._run(self._open)
+            self._run(self._join)
         except BaseException:
             self.close()
             raise
@@ -109,12 +94,8 @@ class Connection:
                 f"{self._settings.timeout:g} s; try again, or raise MENOS_VAULT_TIMEOUT"
             ) from None
 
-    async def _open(self) -> None:
-        await self._join()
-        await migrate(self._ask)
-
     async def _join(self) -> None:
-        """Connect, sign in, and choose the database."""
+        """Connect, sign in, choose the database, see to its tables."""
         from surrealdb import AsyncSurreal
 
         settings = self._settings
@@ -126,11 +107,14 @@ class Connection:
                 password = settings.password.get_secret_value()
                 await client.signin({"username": settings.username, "password": password})
             await client.use(settings.namespace, settings.database)
+            await self._prepare(functools.partial(self._ask_client, client))
         except BaseException as error:  # the client raises classes of many libraries
             if client is not None:
                 with contextlib.suppress(Exception):
                     await client.close()
-            if isinstance(error, Exception):
+            if isinstance(error, Lost):
+                raise self._explain_lost(error) from error
+            if isinstance(error, Exception) and not isinstance(error, VaultError):
                 raise self._explain_opening(error) from error
             raise
         self._client = client  # not before: other calls would go to it unsigned
@@ -162,25 +146,29 @@ class Connection:
             self._calls.discard(task)
 
     async def _ask(self, statements: str, variables: dict[str, Any]) -> list[Any]:
+        """Ask; if a server has lost us, or its tables, join it anew and ask once more."""
+        client = self._client
+        try:
+            return await self._ask_client(client, statements, variables)
+        except Lost as lost:
+            if self._settings.embedded:
+                raise self._explain_lost(lost) from lost
+        # What is asked may be asked twice, should the server have done it already.
+        await self._join_again(client)
+        try:
+            return await self._ask_client(self._client, statements, variables)
+        except Lost as lost:
+            raise self._explain_lost(lost) from lost
+
+    async def _ask_client(
+        self, client: Any, statements: str, variables: dict[str, Any]
+    ) -> list[Any]:
+        """Ask until no other writer is in the way."""
         deadline = asyncio.get_running_loop().time() + self._settings.timeout * 0.9
         wait = _SHORTEST_WAIT
-        again = not self._settings.embedded
         while True:
-            client = self._client
             try:
                 return await self._ask_once(client, statements, variables)
-            except Lost as lost:
-                if isinstance(lost, Stranger) and not again:
-                    raise RecordsFailed(
-                        f"the database at {self._settings.url} refused: {lost}; check what the "
-                        "user MENOS_VAULT_USERNAME may do"
-                    ) from lost
-                if not again:
-                    raise self._unavailable(lost) from lost
-                again = False
-                # What is asked may be asked twice, should the server have done it already.
-                await self._join_again(client)
-                continue
             except Conflict as conflict:
                 if asyncio.get_running_loop().time() + wait > deadline:
                     raise RecordsConflict(
@@ -204,6 +192,20 @@ class Connection:
             raise InvalidContent(f"the database cannot hold this value: {error}") from error
         return checked(answer)
 
+    def _explain_lost(self, lost: Lost) -> RecordsFailed | RecordsUnavailable:
+        url = self._settings.url
+        if isinstance(lost, Stranger):
+            return RecordsFailed(
+                f"the database at {url} refused: {lost}; check what the user "
+                "MENOS_VAULT_USERNAME may do"
+            )
+        if isinstance(lost, Replaced):
+            return RecordsFailed(
+                f"the tables of the database at {url} were removed: {lost}; restart the bus, which "
+                "makes them"
+            )
+        return self._unavailable(lost)
+
     def _unavailable(self, error: Exception) -> RecordsUnavailable:
         return RecordsUnavailable(
             f"the database at {self._settings.url} failed: {error}; try again"
@@ -221,45 +223,6 @@ class Connection:
             f"cannot open the records at {place}: {error}; check MENOS_VAULT_URL, the folder's "
             "permissions and the free disk space"
         )
-
-
-def checked(answer: dict[str, Any]) -> list[Any]:
-    """Return each statement's result of a `query_raw` answer.
-
-    Raises Conflict if it is worth another try at once, Stranger if it is after signing in,
-    RecordsUnavailable if the disk is full, else RecordsFailed with the statement that is to blame,
-    not with those skipped because of it.
-    """
-    if "error" in answer:  # not even begun, for example a syntax error
-        error = answer["error"]
-        message = error.get("message", error) if isinstance(error, dict) else error
-        if _stranger(str(message)):
-            raise Stranger(message)
-        raise RecordsFailed(f"the database refused the statements: {message}")
-    failures = [part for part in answer["result"] if part["status"] != "OK"]
-    if not failures:
-        return [part["result"] for part in answer["result"]]
-    messages = [str(part["result"]) for part in failures]
-    if any(_stranger(message) for message in messages):
-        raise Stranger(messages[0])
-    if any("can be retried" in message for message in messages):
-        raise Conflict(next(message for message in messages if "can be retried" in message))
-    blame = [message for message in messages if not _skipped(message)]
-    if full := next((message for message in messages if "No space left" in message), None):
-        raise RecordsUnavailable(
-            f"the database has no space left on its disk: {full}; free some, then try again"
-        )
-    raise RecordsFailed(f"the database refused a statement: {(blame or messages)[0]}")
-
-
-def _stranger(message: str) -> bool:
-    """Say whether a server refuses because it does not know us, as after the end of a session."""
-    return any(sign in message for sign in _STRANGER)
-
-
-def _skipped(message: str) -> bool:
-    """Say whether a failure is only the echo of another one in the same transaction."""
-    return "was not executed due to" in message or message.startswith("Cannot COMMIT")
 
 
 def _make_folder(folder: Path) -> None:

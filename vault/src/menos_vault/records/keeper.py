@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from menos_vault.errors import RecordsUnavailable
-from menos_vault.models import Chunk
+from menos_vault.models import Chunk, ChunkSet, Content
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.local import LocalIndex, index_path
 from menos_vault.records.rows import chunk_from_row, content_from_row, to_python
+from menos_vault.records.upkeep import Together
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -28,14 +29,24 @@ _STRIPES = 64
 class Keeper:
     """The index of one open database. Thread-safe."""
 
-    def __init__(self, connection: Connection, settings: VaultSettings) -> None:
-        """Open the index and see what it lacks. Raises RecordsUnavailable."""
-        self._connection = connection
+    def __init__(self, settings: VaultSettings) -> None:
+        """Open the database and the index, and see what the index lacks.
+
+        Raises as Connection does.
+        """
+        self.connection = Connection(settings)
+        try:
+            self._open_index(settings)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _open_index(self, settings: VaultSettings) -> None:
         # One writer per content, so that the index hears of its writes in their order.
         self._writers = [threading.RLock() for _ in range(_STRIPES)]
         self._repairing = threading.Lock()
         self._behind: set[str] = set()
-        connection.ask(schema.NO_VECTOR_INDEX)
+        self.connection.ask(schema.NO_VECTOR_INDEX)
         self._index = LocalIndex(index_path(settings.records_folder))
         self._compare()
         self._catch_up()
@@ -49,18 +60,19 @@ class Keeper:
         return self._index
 
     def close(self) -> None:
-        """Close the index."""
+        """Close both."""
+        self.connection.close()
         self._index.close()
 
     @contextlib.contextmanager
-    def writing(self, content_id: str) -> Iterator[LocalIndex]:
+    def writing(self, content_id: str) -> Iterator["_Writing"]:
         """Be the only one that writes this content: to the records, then to the index.
 
         If that fails on the way, the content is read again before the next search.
         """
         with self._writers[hash(content_id) % _STRIPES]:
             try:
-                yield self._index
+                yield _Writing(self._index, self.connection, content_id)
             except BaseException:
                 self._behind.add(content_id)
                 raise
@@ -71,10 +83,10 @@ class Keeper:
 
     def _compare(self) -> None:
         """Note which contents the index does not have as the records have them."""
-        [embedding] = self._connection.ask(schema.EMBEDDING)
+        [embedding] = self.connection.ask(schema.EMBEDDING)
         if embedding:
             self.expect(embedding[0]["model"], embedding[0]["dimension"])
-        contents, chunk_sets = self._connection.ask(schema.CONTENT_VERSIONS)
+        contents, chunk_sets = self.connection.ask(schema.CONTENT_VERSIONS)
         versions = {row["id"].id: row["version"] for row in chunk_sets}
         wanted = {
             row["id"].id: (_iso(row["updated_at"]), versions.get(row["id"].id)) for row in contents
@@ -94,7 +106,7 @@ class Keeper:
         from surrealdb import RecordID
 
         with self._writers[hash(identity) % _STRIPES]:
-            contents, versions, rows = self._connection.ask(
+            contents, versions, rows = self.connection.ask(
                 schema.read_again(identity),
                 id=RecordID("content", identity),
                 chunk_set=RecordID("chunk_set", identity),
@@ -110,6 +122,48 @@ class Keeper:
                 else:
                     self._index.put_content(content)
             self._behind.discard(identity)
+
+
+class _Writing:
+    """Tells the index, once the records are written. See `menos_vault.records.upkeep.Writing`."""
+
+    def __init__(self, index: LocalIndex, connection: Connection, content_id: str) -> None:
+        self._index = index
+        self._connection = connection
+        self._content_id = content_id
+
+    def with_content(self, fields: dict[str, Any]) -> list[str]:
+        """Take nothing along."""
+        return []
+
+    def after_content(self, content: Content) -> None:
+        """Put its record into the index."""
+        self._index.put_content(content)
+
+    def with_chunks(self, keys: Sequence[str]) -> Together:
+        """Take nothing along."""
+        return Together()
+
+    def after_chunks(
+        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", note: ChunkSet
+    ) -> None:
+        """Put the passages into the index, and the record if it was never told."""
+        from surrealdb import RecordID
+
+        written = (self._content_id, chunks, vectors, note.version)
+        if not self._index.replace_chunks(*written):
+            [rows] = self._connection.ask(
+                "SELECT * FROM $id", id=RecordID("content", self._content_id)
+            )
+            self._index.replace_chunks(*written, content_from_row(rows[0]))
+
+    def with_deletion(self) -> list[str]:
+        """Take nothing along."""
+        return []
+
+    def after_deletion(self) -> None:
+        """Take it out of the index."""
+        self._index.delete(self._content_id)
 
 
 def _iso(moment: Any) -> str:

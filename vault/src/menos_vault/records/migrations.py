@@ -2,7 +2,7 @@
 
 A step is done in one transaction with the note that it is done, or not at all: a process that dies
 in between leaves a vault that the next one goes on with. A step that fails stops the opening; the
-vault stays as the step found it.
+vault stays as the step found it. Of several processes that open an old vault one does the step.
 """
 
 import uuid
@@ -11,9 +11,9 @@ from typing import Any
 
 from menos_vault.errors import RecordsFailed
 from menos_vault.records import schema
+from menos_vault.records.answers import Ask, Replaced
 from menos_vault.records.fields import published
 
-Ask = Callable[[str, dict[str, Any]], Awaitable[list[Any]]]
 Step = Callable[[Ask], Awaitable[tuple[str, dict[str, Any]]]]
 """Reads what it needs, and returns the statements to run with their variables."""
 
@@ -26,23 +26,28 @@ async def migrate(ask: Ask) -> None:
     Raises RecordsFailed: a step was refused, or the vault is of a newer release than this one.
     """
     await ask("DEFINE TABLE IF NOT EXISTS vault SCHEMALESS", {})
-    [found] = await ask(schema.SCHEMA_VERSION, {})
-    version = int(found[0]) if found else 0
+    while (version := await _version(ask)) < len(STEPS):
+        try:
+            statements, variables = await STEPS[version](ask)
+            step = schema.transaction(statements, schema.SET_SCHEMA_VERSION, version=version)
+            await ask(step, {**variables, "version": version + 1})
+        except Replaced:
+            continue  # another process was faster
+        except RecordsFailed as failure:
+            raise RecordsFailed(
+                f"the vault's tables could not be brought from version {version} to {version + 1}; "
+                f"they are as they were: {failure}"
+            ) from failure
     if version > len(STEPS):
         raise RecordsFailed(
             f"this vault's tables have version {version}, of a newer menos-vault; this one knows "
             f"{len(STEPS)}: install the newer one again"
         )
-    for number, step in enumerate(STEPS[version:], version + 1):
-        try:
-            statements, variables = await step(ask)
-            note = schema.SET_SCHEMA_VERSION
-            await ask(f"BEGIN; {statements} {note}; COMMIT", {**variables, "version": number})
-        except RecordsFailed as failure:
-            raise RecordsFailed(
-                f"the vault's tables could not be brought from version {number - 1} to {number}; "
-                f"they are as they were: {failure}"
-            ) from failure
+
+
+async def _version(ask: Ask) -> int:
+    [found] = await ask(schema.SCHEMA_VERSION, {})
+    return int(found[0]) if found else 0
 
 
 async def _first(ask: Ask) -> tuple[str, dict[str, Any]]:

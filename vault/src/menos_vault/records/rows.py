@@ -29,6 +29,11 @@ def chunk_set_from_row(row: dict[str, Any]) -> ChunkSet:
     return ChunkSet.model_validate({name: row.get(name) for name in ChunkSet.model_fields})
 
 
+def chunk_key(content_hash: str, index: int) -> str:
+    """Return the key of a chunk: of one length, so that order as text is order as numbers."""
+    return f"{content_hash}_{index:06d}"
+
+
 def chunk_rows(
     content_hash: str, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", model: str
 ) -> list[dict[str, Any]]:
@@ -38,7 +43,7 @@ def chunk_rows(
     content = RecordID("content", content_hash)
     return [
         {
-            "id": RecordID("chunk", f"{content_hash}_{chunk.index:06d}"),
+            "id": RecordID("chunk", chunk_key(content_hash, chunk.index)),
             "content": content,
             "index": chunk.index,
             "text": chunk.text,

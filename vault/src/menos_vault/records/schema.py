@@ -55,31 +55,44 @@ DEFINE FIELD IF NOT EXISTS chunker ON chunk_set TYPE string;
 DEFINE FIELD IF NOT EXISTS fingerprint ON chunk_set TYPE string;
 """
 
+VERSION = 2
 SCHEMA_VERSION = "SELECT VALUE version FROM vault:schema"
 SET_SCHEMA_VERSION = "UPSERT vault:schema SET version = $version RETURN NONE"
 
-# Said by a transaction that finds no content or another model, and looked for in its error.
+# Said by a transaction that finds other tables, no content or another model, and looked for in its
+# error.
+OTHER_TABLES = "menos: other tables"
 NO_CONTENT = "menos: no such content"
 OTHER_MODEL = "menos: other embedding model"
+
+
+def transaction(*statements: str, version: int = VERSION) -> str:
+    """Return the transaction of these statements.
+
+    It does nothing if the tables are not of this version: somebody may have emptied the database,
+    put another one in its place, or opened it with a newer release.
+    """
+    guard = f"({SCHEMA_VERSION}) != {[version] if version else []}"
+    parts = "; ".join(statement for statement in statements if statement)
+    return f"BEGIN; IF {guard} {{ THROW '{OTHER_TABLES}' }}; {parts}; COMMIT"
+
 
 UPSERT_CONTENT = "UPSERT $id MERGE $fields RETURN AFTER"
 UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"
 # The first writer decides; whoever comes second meets the row and changes nothing.
-CLAIM_MODEL = (
+CLAIM_MODEL = transaction(
     "INSERT INTO vault { id: 'embedding', model: $model, dimension: $dimension } "
     "ON DUPLICATE KEY UPDATE model = model RETURN NONE"
 )
 
 # Without the new index, which looks at the rows as they were before the transaction.
-CHANGE_MODEL = (
-    "BEGIN; "
-    "REMOVE INDEX IF EXISTS chunk_embedding ON chunk; "
-    "UPDATE chunk SET embedding = NONE, model = NONE RETURN NONE; "
-    "UPDATE chunk_set SET model = NONE RETURN NONE; "
-    "UPSERT vault:embedding SET model = $model, dimension = $dimension RETURN NONE; "
-    "COMMIT"
+CHANGE_MODEL = transaction(
+    "REMOVE INDEX IF EXISTS chunk_embedding ON chunk",
+    "UPDATE chunk SET embedding = NONE, model = NONE RETURN NONE",
+    "UPDATE chunk_set SET model = NONE RETURN NONE",
+    "UPSERT vault:embedding SET model = $model, dimension = $dimension RETURN NONE",
 )
 
 STATISTICS = (
@@ -131,42 +144,44 @@ def read_chunks(content_hash: str) -> str:
     )
 
 
-def replace_chunks(content_hash: str, count: int, batches: int, also: str = "") -> str:
+def replace_chunks(content_hash: str, count: int, batches: int, *also: str) -> str:
     """Return the transaction that writes `count` chunks from `$rows0 …` and deletes later ones.
 
     The statements `also` are run in it when the chunks are written.
     """
-    guards = f"IF array::len((SELECT VALUE id FROM $id)) = 0 {{ THROW '{NO_CONTENT}' }};"
+    guards = [f"IF array::len((SELECT VALUE id FROM $id)) = 0 {{ THROW '{NO_CONTENT}' }}"]
     if count:
-        guards += (
+        guards.append(
             "IF array::len((SELECT VALUE id FROM vault:embedding WHERE model = $model "
-            f"AND dimension = $dimension)) = 0 {{ THROW '{OTHER_MODEL}' }};"
+            f"AND dimension = $dimension)) = 0 {{ THROW '{OTHER_MODEL}' }}"
         )
+    inserts = [
+        f"INSERT INTO chunk $rows{number} ON DUPLICATE KEY UPDATE {_UPDATE_CHUNK} RETURN NONE"
+        for number in range(batches)
+    ]
+    delete = f"DELETE {chunk_range(content_hash, count)} RETURN NONE"
     note = (
         "UPSERT $chunk_set SET version = $version, count = $count, model = $model, "
-        "chunker = $chunker, fingerprint = $fingerprint RETURN NONE;"
+        "chunker = $chunker, fingerprint = $fingerprint RETURN NONE"
     )
-    inserts = "".join(
-        f"INSERT INTO chunk $rows{number} ON DUPLICATE KEY UPDATE {_UPDATE_CHUNK} RETURN NONE;"
-        for number in range(batches)
-    )
-    delete = f"DELETE {chunk_range(content_hash, count)} RETURN NONE;"
-    return f"BEGIN; {guards} {inserts} {delete} {also} {note} COMMIT"
+    return transaction(*guards, *inserts, delete, *also, note)
 
 
-FINISH_CHUNKS = (
+FINISH_CHUNKS = transaction(
     "UPDATE $chunk_set SET fingerprint = $fingerprint WHERE version = $version RETURN NONE"
 )
 
 
-def delete_content(content_hash: str, also: str = "") -> str:
+def delete_content(content_hash: str, *also: str) -> str:
     """Return the transaction that deletes `$id`, its chunks and what is noted of them.
 
     The statements `also` are run in it.
     """
-    return (
-        f"BEGIN; {also} DELETE {chunk_range(content_hash)} RETURN NONE; "
-        "DELETE $chunk_set RETURN NONE; DELETE $id RETURN NONE; COMMIT"
+    return transaction(
+        *also,
+        f"DELETE {chunk_range(content_hash)} RETURN NONE",
+        "DELETE $chunk_set RETURN NONE",
+        "DELETE $id RETURN NONE",
     )
 
 

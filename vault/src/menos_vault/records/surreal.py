@@ -1,9 +1,8 @@
 """Records in SurrealDB."""
 
-import contextlib
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from menos_vault.errors import ContentNotFound, InvalidContent, RecordsFailed, VaultClosed
@@ -26,7 +25,6 @@ from menos_vault.records.fields import (
 )
 from menos_vault.records.filters import NO_FILTERS, Filters, filter_conditions
 from menos_vault.records.hits import read_hits
-from menos_vault.records.index.local import LocalIndex
 from menos_vault.records.keeper import Keeper
 from menos_vault.records.rows import (
     chunk_from_row,
@@ -35,9 +33,8 @@ from menos_vault.records.rows import (
     content_from_row,
     nulls,
 )
-from menos_vault.records.server import statements
-from menos_vault.records.server.index import ServerIndex
-from menos_vault.records.server.words import TOGETHER, insert_words, word_rows
+from menos_vault.records.server.upkeep import ServerUpkeep
+from menos_vault.records.upkeep import Upkeep
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -55,10 +52,8 @@ class SurrealRecords:
         """Remember where; the database is opened at the first call."""
         self._settings = settings
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
         self._closed = False
-        self._keeper: Keeper | None = None
-        self._server: ServerIndex | None = None
+        self._opened: Upkeep | None = None
         self._claimed: tuple[str, int] | None = None
 
     def put_content(
@@ -92,17 +87,14 @@ class SurrealRecords:
         """Delete record and chunks in one transaction."""
         identity = _content_record(content_id)
         connection = self._open()
-        with self._writing(content_id) as index:
+        with self._upkeep.writing(content_id) as writing:
             self.get_content(content_id)
             connection.ask(
-                schema.delete_content(
-                    content_id, "" if index is not None else statements.delete(content_id)
-                ),
+                schema.delete_content(content_id, *writing.with_deletion()),
                 id=identity,
                 chunk_set=_chunk_set_record(content_id),
             )
-            if index is not None:
-                index.delete(content_id)
+            writing.after_deletion()
 
     def list_contents(
         self, limit: int = 100, offset: int = 0, *, filters: Filters = NO_FILTERS
@@ -135,47 +127,36 @@ class SurrealRecords:
             f"rows{number}": rows[start : start + _BATCH]
             for number, start in enumerate(range(0, len(rows), _BATCH))
         }
-        number = len(batches)
-        note = {
-            "chunk_set": _chunk_set_record(content_id),
-            "version": uuid.uuid4().hex,
-            "count": len(rows),
-            "chunker": chunker,
-            "fingerprint": fingerprint,
-        }
-        with self._writing(content_id) as index:
-            keys, also = [row["id"].id for row in rows], ""
-            if index is None:
-                also = statements.delete(content_id, len(rows))
-                if len(keys) <= TOGETHER:
-                    also += statements.insert("words")
-                    batches["words"] = word_rows(keys)
-                else:
-                    note["fingerprint"] = ""  # not done yet: whoever tries again writes all
-            statement = schema.replace_chunks(content_id, len(rows), number, also)
+        note = ChunkSet(
+            version=uuid.uuid4().hex,
+            count=len(rows),
+            model=model,
+            chunker=chunker,
+            fingerprint=fingerprint,
+        )
+        with self._upkeep.writing(content_id) as writing:
+            also = writing.with_chunks([row["id"].id for row in rows])
+            variables = {
+                "id": identity,
+                "chunk_set": _chunk_set_record(content_id),
+                "dimension": dimension,
+                **note.model_dump(),
+                **batches,
+                **also.variables,
+            }
+            statement = schema.replace_chunks(content_id, len(rows), len(batches), *also.statements)
             try:
-                connection.ask(
-                    statement, id=identity, model=model, dimension=dimension, **note, **batches
-                )
+                connection.ask(statement, **variables)
             except RecordsFailed as failure:
                 if schema.NO_CONTENT in str(failure):
                     raise ContentNotFound(content_id) from None
-                if schema.OTHER_MODEL in str(failure):
-                    self._claimed = None
-                    self._claim(connection, (model, dimension))
-                raise
-            if index is None and len(keys) > TOGETHER:
-                insert_words(connection, keys)
-                connection.ask(
-                    schema.FINISH_CHUNKS,
-                    chunk_set=note["chunk_set"],
-                    version=note["version"],
-                    fingerprint=fingerprint,
-                )
-            if index is not None:
-                written = (content_id, chunks, vectors, str(note["version"]))
-                if not index.replace_chunks(*written):
-                    index.replace_chunks(*written, self.get_content(content_id))
+                if schema.OTHER_MODEL not in str(failure):
+                    raise
+                # Another process changed the model, or somebody emptied the database.
+                self._claimed = None
+                self._claim(connection, (model, dimension))
+                connection.ask(statement, **variables)
+            writing.after_chunks(chunks, vectors, note)
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Select by record range, which is also the order of indexes."""
@@ -217,7 +198,7 @@ class SurrealRecords:
                 vector = None
             else:
                 check_model(stored, (model, len(vector)))
-        found = self._index.search(
+        found = self._upkeep.index.search(
             vector,
             query,
             by_words=by_words,
@@ -226,7 +207,7 @@ class SurrealRecords:
             offset=offset,
             per_content=per_content,
         )
-        unmarked = "" if self._server is None else query
+        unmarked = "" if self._settings.embedded else query
         return read_hits(connection, found, unmarked, grouped=per_content > 0)
 
     def similar(
@@ -242,7 +223,7 @@ class SurrealRecords:
         check_page(limit, offset)
         self.get_content(content_id)
         connection = self._open()
-        index = self._index
+        index = self._upkeep.index
         vector = index.mean(content_id)
         if vector is None:
             return []
@@ -297,61 +278,36 @@ class SurrealRecords:
         """Close for good."""
         with self._lock:
             self._closed = True
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            if self._keeper is not None:
-                self._keeper.close()
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
-    def _open(self) -> Connection:
+    @property
+    def _upkeep(self) -> Upkeep:
         with self._lock:
             if self._closed:
                 raise VaultClosed("the vault was closed; open it again")
-            if self._connection is None:
-                connection = Connection(self._settings)
-                try:
-                    if self._settings.embedded:
-                        self._keeper = Keeper(connection, self._settings)
-                    else:
-                        self._server = ServerIndex(connection)
-                except BaseException:
-                    connection.close()
-                    raise
-                self._connection = connection
-            return self._connection
+            if self._opened is None:
+                here = self._settings.embedded
+                self._opened = Keeper(self._settings) if here else ServerUpkeep(self._settings)
+            return self._opened
 
-    @property
-    def _index(self) -> LocalIndex | ServerIndex:
-        if self._keeper is not None:
-            return self._keeper.index
-        if self._server is None:
-            raise VaultClosed("the vault was closed; open it again")
-        return self._server
-
-    @contextlib.contextmanager
-    def _writing(self, content_id: str) -> Iterator[LocalIndex | None]:
-        """Write a content to the database, and to the index if there is one."""
-        self._open()
-        if self._keeper is None:
-            yield None
-            return
-        with self._keeper.writing(content_id) as index:
-            yield index
+    def _open(self) -> Connection:
+        return self._upkeep.connection
 
     def _write_content(self, statement: str, content_id: str, row: dict[str, Any]) -> Content:
         identity = _content_record(content_id)
         connection = self._open()
-        with self._writing(content_id) as index:
-            if index is None and "title" in row:
-                statement = statements.retitle(statement, content_id)
+        with self._upkeep.writing(content_id) as writing:
+            results = connection.ask(
+                schema.transaction(statement, *writing.with_content(row)), id=identity, fields=row
+            )
             # BEGIN and COMMIT have results of their own, in one of the engines.
-            results = connection.ask(statement, id=identity, fields=row)
             rows = next(result for result in results if isinstance(result, list))
             if not rows:
                 raise ContentNotFound(content_id)
             content = content_from_row(rows[0])
-            if index is not None:
-                index.put_content(content)
+            writing.after_content(content)
         return content
 
     def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
@@ -371,10 +327,7 @@ class SurrealRecords:
         """See that the index takes this model's vectors; a process may have died before it did."""
         if self._claimed == model:
             return
-        if self._keeper is not None:
-            self._keeper.expect(*model)
-        else:
-            connection.ask(schema.vector_index(model[1]))
+        self._upkeep.expect(*model)
         self._claimed = model
 
 

@@ -11,7 +11,7 @@ from menos_vault.records.index.tables import Place
 from menos_vault.records.schema import passing_contents
 from menos_vault.records.server.frequencies import Frequencies
 from menos_vault.records.server.meaning import Meaning
-from menos_vault.records.server.words import matches, prepare
+from menos_vault.records.server.words import matches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,11 +29,10 @@ class ServerIndex:
     """
 
     def __init__(self, connection: Connection) -> None:
-        """See that the server has a full-text index."""
+        """Remember whom to ask."""
         self._connection = connection
         self._meaning = Meaning(connection)
         self._frequencies = Frequencies(connection)
-        prepare(connection)
 
     def search(
         self,

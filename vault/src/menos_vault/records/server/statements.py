@@ -4,6 +4,10 @@ Its rows have the ids of the chunks. They are a table of their own because a row
 read five times as fast, and a word that stands in many passages makes the server read many rows.
 The database fills in title and text itself, from the chunk and its content; engine 2 wants the
 fields to be optional for that.
+
+`writer` has one row per content. Whoever writes a content's title or its words, or deletes it,
+writes this row as well. Each of them reads what the other one writes, which to the database is no
+conflict; without that row both would succeed, and old titles or words without a content remain.
 """
 
 # ruff: noqa: S608 - numbers, constants and checked hexadecimal ids; the rest are variables.
@@ -20,6 +24,7 @@ DEFINE FIELD IF NOT EXISTS chunk ON words TYPE record<chunk>;
 DEFINE FIELD IF NOT EXISTS title ON words TYPE option<string> VALUE content.title ?? '';
 DEFINE FIELD IF NOT EXISTS text ON words TYPE option<string> VALUE
     string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? '');
+DEFINE TABLE IF NOT EXISTS writer SCHEMALESS;
 DEFINE ANALYZER IF NOT EXISTS menos_words TOKENIZERS class
     FILTERS lowercase, ascii, snowball(english);
 INFO FOR TABLE words
@@ -35,23 +40,29 @@ def define_index(keyword: str) -> str:
     )
 
 
-def insert(name: str) -> str:
-    """Return the insertion of the rows in a variable; those that are there are filled in anew."""
-    return f"INSERT INTO words ${name} ON DUPLICATE KEY UPDATE chunk = $input.chunk RETURN NONE; "
+def take_turn(content_hash: str) -> str:
+    """Return the statement that lets nobody else write the content in the same moment."""
+    return f"UPSERT writer:`{content_hash}` SET turn = rand::ulid() RETURN NONE"
+
+
+INSERT = "INSERT INTO words $words ON DUPLICATE KEY UPDATE chunk = $input.chunk RETURN NONE"
+"""Rows that are there already are filled in anew."""
 
 
 def delete(content_hash: str, first: int = 0) -> str:
     """Return the deletion of a content's rows from index `first` on."""
-    return f"DELETE {chunk_range(content_hash, first, 'words')} RETURN NONE; "
+    return f"DELETE {chunk_range(content_hash, first, 'words')} RETURN NONE"
 
 
-def retitle(statement: str, content_hash: str) -> str:
-    """Return the transaction that writes `$fields` of a content and its title into its rows."""
+def leave(content_hash: str) -> str:
+    """Return the deletion of a content's row in `writer`."""
+    return f"DELETE writer:`{content_hash}` RETURN NONE"
+
+
+def retitle(content_hash: str) -> str:
+    """Return the update of a content's rows when its title is written from `$fields`."""
     rows = chunk_range(content_hash, table="words")
-    return (
-        f"BEGIN; {statement}; "
-        f"UPDATE {rows} SET chunk = chunk WHERE title != $fields.title RETURN NONE; COMMIT"
-    )
+    return f"UPDATE {rows} SET chunk = chunk WHERE title != $fields.title RETURN NONE"
 
 
 def frequencies(count: int) -> str:

@@ -1,14 +1,16 @@
 """Passages by the words of a query."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from menos_vault.errors import RecordsFailed
+from menos_vault.records.answers import Ask
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
 from menos_vault.records.index.tables import Place
+from menos_vault.records.schema import transaction
 from menos_vault.records.server import statements
-from menos_vault.records.server.places import place_of
+from menos_vault.records.server.places import HASH_LENGTH, place_of
 from menos_vault.records.server.sheet import sheet
 
 _DEEPEST = 1000
@@ -21,20 +23,21 @@ TOGETHER = 250
 square. The words of a content that has more are written after it, bit by bit."""
 
 
-def prepare(connection: Connection) -> None:
+async def prepare_words(ask: Ask) -> None:
     """Make the full-text index if the vault has none, and fill in the chunks that are there.
 
     Engines 2 and 3 call it by different names; which one this is shows when it is asked.
     """
-    [table] = connection.ask(statements.TABLE)[-1:]
+    [table] = (await ask(statements.TABLE, {}))[-1:]
     if statements.INDEX in table["indexes"]:
         return
-    [keys] = connection.ask("SELECT VALUE id FROM chunk")
-    insert_words(connection, [key.id for key in keys])
+    [keys] = await ask("SELECT VALUE id FROM chunk", {})
+    for statement, variables in insertions([key.id for key in keys]):
+        await ask(statement, variables)
     try:
-        connection.ask(statements.define_index("FULLTEXT"))
+        await ask(statements.define_index("FULLTEXT"), {})
     except RecordsFailed:
-        connection.ask(statements.define_index("SEARCH"))
+        await ask(statements.define_index("SEARCH"), {})
 
 
 def word_rows(keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -45,17 +48,18 @@ def word_rows(keys: Sequence[str]) -> list[dict[str, Any]]:
         {
             "id": RecordID("words", key),
             "chunk": RecordID("chunk", key),
-            "content": RecordID("content", place_of(RecordID("words", key)).content_id),
+            "content": RecordID("content", key[:HASH_LENGTH]),
         }
         for key in keys
     ]
 
 
-def insert_words(connection: Connection, keys: Sequence[str]) -> None:
-    """Make chunks that are written searchable, or make them so anew."""
+def insertions(keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the transactions that make written chunks searchable, with their variables."""
     for start in range(0, len(keys), TOGETHER):
-        rows = word_rows(keys[start : start + TOGETHER])
-        connection.ask(statements.insert("words"), words=rows)
+        some = keys[start : start + TOGETHER]
+        turns = [statements.take_turn(name) for name in sorted({key[:HASH_LENGTH] for key in some})]
+        yield transaction(*turns, statements.INSERT), {"words": word_rows(some)}
 
 
 def matches(

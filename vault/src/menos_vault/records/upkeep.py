@@ -1,0 +1,104 @@
+"""How what searches look at is kept in step with the records.
+
+An embedded vault has an index of its own, which is told of each write (`keeper`). At a server the
+indexes are the database's, and belong to the same transactions (`server.upkeep`).
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from menos_vault.models import Chunk, ChunkSet, Content
+from menos_vault.records.connection import Connection
+from menos_vault.records.filters import Filters
+from menos_vault.records.index.local import Found
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Index(Protocol):
+    """Finds passages. Thread-safe."""
+
+    def search(
+        self,
+        vector: "NDArray[np.float32] | None",
+        query: str,
+        *,
+        by_words: bool,
+        filters: Filters,
+        limit: int,
+        offset: int,
+        per_content: int,
+        without: str | None = None,
+    ) -> list[Found]:
+        """Return the best passages: by meaning with a `vector`, `by_words` of the query, or both.
+
+        With `per_content` above 0 `limit` and `offset` count contents, and at most so many passages
+        of each are returned, together. The content `without` is left out.
+        """
+        ...
+
+    def mean(self, content_id: str) -> "NDArray[np.float32] | None":
+        """Return the mean direction of a content's passages; None if it has none."""
+        ...
+
+
+class Together(NamedTuple):
+    """What is to be done in the same transaction."""
+
+    statements: Sequence[str] = ()
+    variables: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    """They may overrule those that the transaction has."""
+
+
+class Writing(Protocol):
+    """The write of one content: what goes along in the transaction, and what is done after it."""
+
+    def with_content(self, fields: dict[str, Any]) -> list[str]:
+        """Return the statements for a write of these fields of the record `$id`."""
+        ...
+
+    def after_content(self, content: Content) -> None:
+        """Take note of the record."""
+
+    def with_chunks(self, keys: Sequence[str]) -> Together:
+        """Return what goes along when the content's chunks become those with these keys."""
+        ...
+
+    def after_chunks(
+        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", note: ChunkSet
+    ) -> None:
+        """Take note of the chunks."""
+
+    def with_deletion(self) -> list[str]:
+        """Return the statements for a deletion."""
+        ...
+
+    def after_deletion(self) -> None:
+        """Take note of it."""
+
+
+class Upkeep(Protocol):
+    """An open database whose searches are kept in step. Thread-safe."""
+
+    @property
+    def connection(self) -> Connection:
+        """The database."""
+        ...
+
+    @property
+    def index(self) -> Index:
+        """The index, in step with the records."""
+        ...
+
+    def writing(self, content_id: str) -> AbstractContextManager[Writing]:
+        """Begin the write of a content."""
+        ...
+
+    def expect(self, model: str, dimension: int) -> None:
+        """Take vectors of this model from now on."""
+
+    def close(self) -> None:
+        """Close the database and the index."""
