@@ -92,9 +92,62 @@ def test_what_shares_the_vault_is_served_by_one_process_with_one_task_at_a_time(
     command = worker["command"]
     only = {command[i + 1] for i, word in enumerate(command) if word == "--only"}
 
-    assert command[command.index("--concurrency") + 1] == "1"
+    assert command[command.index("--concurrency") + 1] == "${WORKER_CONCURRENCY:-1}"
     assert only == set(worker["build"]["args"]["PLUGINS"].split())
     assert "deploy" not in worker
+
+
+def test_the_vault_is_in_the_workers_folder_until_env_names_the_servers_of_the_profile():
+    here = vault_settings({})
+    there = vault_settings({"VAULT_URL": "ws://surrealdb:8000", "VAULT_OBJECTS": "s3://menos"})
+
+    assert here.embedded
+    assert here.s3_place is None
+    assert here.username == ""
+    assert not there.embedded
+    assert (there.username, there.password.get_secret_value()) == ("root", "SURREALDB_PASSWORD")
+    assert there.s3_place is not None
+    assert there.s3_secret_key.get_secret_value() == "MINIO_PASSWORD"
+    database = COMPOSE["services"]["surrealdb"]["environment"]
+    assert database["SURREAL_USER"] == "root"
+
+
+def vault_settings(env: dict[str, str]) -> VaultSettings:
+    """The vault's settings in the worker's container; each password is the name of its variable."""
+
+    def value(match: re.Match[str]) -> str:
+        name, operator, other = match.groups()
+        if operator == ":?":
+            return name
+        if operator == ":+":
+            return other if name in env else ""
+        return env.get(name, other)
+
+    prefix = "MENOS_VAULT_"
+    return VaultSettings.model_validate(
+        {
+            name.removeprefix(prefix).lower(): given
+            for name, text in OURS["worker"]["environment"].items()
+            if name.startswith(prefix)
+            and (given := re.sub(r"\$\{(\w+)(:[-?+])(.*?)\}", value, text))
+        }
+    )
+
+
+def test_the_worker_of_the_guide_works_when_it_is_added():
+    guide = (ROOT / "docs" / "fleet.md").read_text()
+    text = (ROOT / "compose.yaml").read_text()
+    added = re.search(r"^  worker-search:\n(?: {4}.*\n)+", guide, re.M)[0]
+    service = yaml.safe_load(text.replace("services:\n", f"services:\n{added}"))["services"][
+        "worker-search"
+    ]
+
+    assert service.keys() <= KEYS
+    assert service["environment"].keys() < OURS["worker"]["environment"].keys()
+    with main.get_command(click.Context(main), "worker").make_context(
+        "worker", list(service["command"][1:])
+    ) as context:
+        assert context.params["only"] == ("search",)
 
 
 def test_the_service_in_the_comment_works_when_it_is_uncommented():
@@ -143,12 +196,12 @@ def test_the_administrators_password_goes_to_the_broker_and_to_who_makes_its_use
     assert holders == {"rabbitmq", "rabbitmq-users"}
 
 
-def test_what_only_a_later_version_uses_does_not_start_by_itself():
-    later = {name for name, s in COMPOSE["services"].items() if s.get("profiles")}
+def test_servers_that_the_vault_may_use_do_not_start_by_themselves():
+    optional = {name for name, s in COMPOSE["services"].items() if s.get("profiles")}
 
-    assert later == {"surrealdb", "minio", "ollama", "ollama-model"}
+    assert optional == {"surrealdb", "minio", "ollama", "ollama-model"}
     for service in OURS.values():
-        assert not later & service["depends_on"].keys()
+        assert not optional & service["depends_on"].keys()
 
 
 def test_nothing_is_published_beyond_loopback():

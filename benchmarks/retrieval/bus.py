@@ -61,10 +61,11 @@ class BenchBus:
 
 
 @contextmanager
-def running_bus(home: Path) -> Iterator[BenchBus]:
-    """Start a bus on a data folder, with no other setting; it is stopped at the end."""
+def running_bus(home: Path, **settings: str) -> Iterator[BenchBus]:
+    """Start a bus on a data folder with these variables and no others; it is stopped at the end."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
     env |= {"MENOS_HOME": str(home), "MENOS_FLOWER_PORT": "0", "MENOS_API_PORT": "0"}
+    env |= settings
     command = [Path(sys.executable).with_name("menos-bus"), "up", "--json"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:

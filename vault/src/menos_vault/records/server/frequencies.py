@@ -8,11 +8,14 @@ from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
 from menos_vault.records.server import statements
 
-_VALID = 60.0  # seconds; a word does not become common from one moment to the next
+_VALID = 60.0  # seconds until the passages are counted again
 
 
 class Frequencies:
-    """Counts of passages by word, each asked for once a minute at most. Thread-safe."""
+    """Counts of passages by word. Thread-safe.
+
+    Each is asked for once, and again when the vault has doubled or halved.
+    """
 
     def __init__(self, connection: Connection) -> None:
         """Remember whom to ask."""
@@ -33,9 +36,11 @@ class Frequencies:
 
     def _ask(self, asked: Sequence[str]) -> None:
         if time.monotonic() > self._until:
+            before = self._passages
             [rows] = self._connection.ask(statements.COUNT)
             self._passages = rows[0]["count"] if rows else 0
-            self._counts = {}
+            if before.bit_length() != self._passages.bit_length():
+                self._counts = {}
             self._until = time.monotonic() + _VALID
         missing = [term for term in asked if term not in self._counts]
         if self._passages < words.LARGE:

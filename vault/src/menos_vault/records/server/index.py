@@ -1,6 +1,7 @@
 """The search of a vault at a database server."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from menos_vault.records.connection import Connection
@@ -10,14 +11,15 @@ from menos_vault.records.index.local import Found
 from menos_vault.records.index.tables import Place
 from menos_vault.records.schema import passing_contents
 from menos_vault.records.server.frequencies import Frequencies
-from menos_vault.records.server.meaning import Meaning
-from menos_vault.records.server.words import matches
+from menos_vault.records.server.meaning import Meaning, Nearest
+from menos_vault.records.server.words import Words
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+_THREADS = 16  # searches whose two halves run side by side; of more, some halves wait
 _MORE = 40  # passages beyond the best whose vectors are asked for with theirs
 
 
@@ -32,7 +34,10 @@ class ServerIndex:
         """Remember whom to ask."""
         self._connection = connection
         self._meaning = Meaning(connection)
+        self._words = Words(connection)
         self._frequencies = Frequencies(connection)
+        # Its threads end when nobody has it any more.
+        self._threads = ThreadPoolExecutor(_THREADS, "menos-vault-search")
 
     def search(
         self,
@@ -47,15 +52,16 @@ class ServerIndex:
         without: str | None = None,
     ) -> list[Found]:
         """Return the best passages, as `LocalIndex.search` does, without the marks."""
-        terms = self._frequencies.telling(query) if by_words else []
         allowed = self._allowed(filters) if filters else None
-        if allowed == [] or (vector is None and not terms):
+        if allowed == []:
             return []
-        keywords = matches(self._connection, terms, allowed, without) if terms else None
         wanted = offset + limit
         depth = wanted if not per_content else 8 * wanted + 64
+        further = 4 if by_words else 1  # so that most of what the words find is among the nearest
+        nearest = self._begin(vector, further * depth, allowed, without)
+        matched = self._matched(query, allowed, without) if by_words else None
         while True:
-            found = self._ranked(vector, keywords, depth, allowed, without)
+            found = self._ranked(vector, nearest.result(), matched, depth, further * depth)
             complete = len(found) < depth
             if not per_content:
                 return found[offset:wanted]
@@ -66,6 +72,7 @@ class ServerIndex:
                 chosen = list(groups.values())[offset:wanted]
                 return [item for group in chosen for item in group[:per_content]]
             depth *= 8
+            nearest = self._begin(vector, further * depth, allowed, without)
 
     def mean(self, content_id: str) -> "NDArray[np.float32] | None":
         """Return the mean vector of a content's passages; None if it has none."""
@@ -76,32 +83,46 @@ class ServerIndex:
         [ids] = self._connection.ask(passing_contents(conditions), **variables)
         return [record.id for record in ids]
 
+    def _begin(
+        self,
+        vector: "NDArray[np.float32] | None",
+        reach: int,
+        allowed: Sequence[str] | None,
+        without: str | None,
+    ) -> "Future[Nearest | None]":
+        """Begin to look for the nearest passages, while the words are looked for."""
+        if vector is None:
+            return self._threads.submit(lambda: None)
+        return self._threads.submit(self._meaning.nearest, vector, reach, allowed, without)
+
+    def _matched(
+        self, query: str, allowed: Sequence[str] | None, without: str | None
+    ) -> Nearest | None:
+        terms = self._frequencies.telling(query)
+        return self._words.matches(terms, allowed, without) if terms else None
+
     def _ranked(
         self,
         vector: "NDArray[np.float32] | None",
-        keywords: Sequence[tuple[Place, float]] | None,
+        nearest: Nearest | None,
+        matched: Nearest | None,
         depth: int,
-        allowed: Sequence[str] | None,
-        without: str | None,
+        reach: int,
     ) -> list[Found]:
-        """Return the `depth` best passages, or fewer if there are no more."""
-        if vector is None:
-            return _order({}, dict(keywords or []), None, keywords)[:depth]
-        if keywords is None:
-            nearest = self._meaning.nearest(vector, depth, allowed, without)
-            return _order(dict(nearest), {}, nearest, None)[:depth]
-        reach = 4 * depth
-        nearest = self._meaning.nearest(vector, reach, allowed, without)
-        similarity, by_words = dict(nearest), dict(keywords)
-        ranked = _order(similarity, by_words, nearest, keywords)
-        if len(nearest) < reach:
-            return ranked[:depth]  # these are all that have a vector
+        """Return the `depth` best passages, or fewer if there are no more.
+
+        `nearest` are the `reach` nearest, or all that have a vector.
+        """
+        similarity, by_words = dict(nearest or []), dict(matched or [])
+        ranked = _order(similarity, by_words, nearest, matched)
+        if vector is None or nearest is None or matched is None or len(nearest) < reach:
+            return ranked[:depth]
         far = [place for place in by_words if place not in similarity]
         # At best, those that the words found are as near as the last of the nearest. Who is not
         # among the best even so need not be asked for.
         bound = dict.fromkeys(far, nearest[-1][1])
         while True:
-            ranked = _order(similarity | bound, by_words, nearest, keywords)
+            ranked = _order(similarity | bound, by_words, nearest, matched)
             if not any(item.place in bound for item in ranked[:depth]):
                 return ranked[:depth]
             some = [item.place for item in ranked[: depth + _MORE] if item.place in bound]

@@ -13,6 +13,7 @@ conflict; without that row both would succeed, and old titles or words without a
 # ruff: noqa: S608 - numbers, constants and checked hexadecimal ids; the rest are variables.
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from menos_vault.records.schema import chunk_range
 
@@ -72,23 +73,39 @@ def frequencies(count: int) -> str:
     )
 
 
-def match(count: int, phrases: Sequence[int], *, filtered: bool, limit: int | None) -> str:
-    """Return the search for passages that have any of `$t0`, `$t1` …, the best first.
+class Predicate(NamedTuple):
+    """What a passage may have."""
 
-    One predicate per term, because the words of one predicate all have to be there. For those
-    numbered in `phrases` their own scores and the texts are asked for, too.
+    text: str
+    any_word: bool = False
+    """Whether one of the words is enough; else all have to be there."""
+
+
+KNOWS_ANY_WORD = "SELECT id FROM words WHERE text @0,OR@ 'a' LIMIT 1"
+"""A question that only engine 3 understands, as it does predicates with `any_word`."""
+
+
+def match(
+    predicates: Sequence[Predicate], own: Sequence[int], *, filtered: bool, limit: int | None
+) -> str:
+    """Return the search for passages that any predicate holds for, the best first.
+
+    The predicates' texts are `$t0`, `$t1` …. For those numbered in `own` their own scores and the
+    passages' texts are asked for, too.
     """
-    numbers = range(count)
-    score = " + ".join(_score(number) for number in numbers)
-    either = " OR ".join(f"text @{number}@ $t{number}" for number in numbers)
-    own = "".join(f", {_score(number)} AS s{number}" for number in phrases)
+    score = " + ".join(_score(number) for number in range(len(predicates)))
+    either = " OR ".join(
+        f"text @{number}{',OR' if predicate.any_word else ''}@ $t{number}"
+        for number, predicate in enumerate(predicates)
+    )
+    scores = "".join(f", {_score(number)} AS s{number}" for number in own)
     return (
-        f"SELECT id, {score} AS score{', text' if phrases else ''}{own} FROM words "
+        f"SELECT id, {score} AS score{', text' if own else ''}{scores} FROM words "
         f"WHERE ({either}){' AND content IN $contents' if filtered else ''} "
         f"ORDER BY score DESC, id{'' if limit is None else f' LIMIT {limit}'}"
     )
 
 
 def _score(number: int) -> str:
-    """Return one term's score; engine 2 goes below zero for what most passages have."""
+    """Return a predicate's score; engine 2 goes below zero for words that most passages have."""
     return f"math::max([search::score({number}), 0])"

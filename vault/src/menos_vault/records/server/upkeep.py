@@ -33,7 +33,11 @@ class ServerUpkeep:
     def __init__(self, settings: VaultSettings) -> None:
         """Connect, and see to the tables. Raises as Connection does."""
         self.connection = Connection(settings, prepare)
-        self.index = ServerIndex(self.connection)
+        try:
+            self.index = ServerIndex(self.connection)
+        except BaseException:
+            self.connection.close()
+            raise
 
     @contextlib.contextmanager
     def writing(self, content_id: str) -> Iterator["_Writing"]:

@@ -1,5 +1,6 @@
 """Passages by the words of a query."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,12 +13,14 @@ from menos_vault.records.schema import transaction
 from menos_vault.records.server import statements
 from menos_vault.records.server.places import HASH_LENGTH, place_of
 from menos_vault.records.server.sheet import sheet
+from menos_vault.records.server.statements import Predicate
 
 _DEEPEST = 1000
 """Passages that the full text may bring; what is further down counts as not matching."""
 _FEW_CONTENTS = 100
 """Contents that the server can check one by one; of more it sends all matches, and they are checked
 here."""
+_ONE_WORD = re.compile(r"[^\W\d_]+|\d+")
 TOGETHER = 250
 """Passages that are made searchable in one transaction: the engine's time for them grows with their
 square. The words of a content that has more are written after it, bit by bit."""
@@ -62,42 +65,69 @@ def insertions(keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield transaction(*turns, statements.INSERT), {"words": word_rows(some)}
 
 
-def matches(
-    connection: Connection,
-    terms: Sequence[str],
-    allowed: Sequence[str] | None,
-    without: str | None,
-) -> list[tuple[Place, float]]:
-    """Return the passages that have any of the terms, and their BM25 score, the best first."""
-    from surrealdb import RecordID
+class Words:
+    """The full text of a vault at a server. Thread-safe."""
 
-    variables: dict[str, Any] = {f"t{number}": term for number, term in enumerate(terms)}
-    few = allowed is not None and len(allowed) <= _FEW_CONTENTS
-    if few and allowed is not None:
-        variables["contents"] = [RecordID("content", content_id) for content_id in allowed]
-    phrases = [number for number, term in enumerate(terms) if " " in term]
-    limit = _DEEPEST if allowed is None or few else None
-    statement = statements.match(len(terms), phrases, filtered=few, limit=limit)
-    [rows] = connection.ask(statement, **variables)
-    if phrases:
-        rows = _with_phrases(rows, terms, phrases)
-    chosen = None if allowed is None else set(allowed)
-    found = [(place_of(row["id"]), max(float(row["score"]), 1e-9)) for row in rows]
-    return [
-        (place, score)
-        for place, score in found
-        if place.content_id != without and (chosen is None or place.content_id in chosen)
-    ][:_DEEPEST]
+    def __init__(self, connection: Connection) -> None:
+        """See which predicates the server understands."""
+        self._connection = connection
+        try:
+            connection.ask(statements.KNOWS_ANY_WORD)
+        except RecordsFailed:
+            self._knows_any_word = False
+        else:
+            self._knows_any_word = True
+
+    def matches(
+        self, terms: Sequence[str], allowed: Sequence[str] | None, without: str | None
+    ) -> list[tuple[Place, float]]:
+        """Return the passages that have any term, with their BM25 score, the best first.
+
+        Only those of the contents `allowed` unless that is None, and not those of `without`.
+        """
+        from surrealdb import RecordID
+
+        predicates = self._predicates(terms)
+        phrases = {
+            number: one.text
+            for number, one in enumerate(predicates)
+            if " " in one.text and not one.any_word
+        }
+        variables: dict[str, Any] = {f"t{n}": one.text for n, one in enumerate(predicates)}
+        few = allowed is not None and len(allowed) <= _FEW_CONTENTS
+        if few and allowed is not None:
+            variables["contents"] = [RecordID("content", content_id) for content_id in allowed]
+        limit = _DEEPEST if allowed is None or few else None
+        statement = statements.match(predicates, list(phrases), filtered=few, limit=limit)
+        [rows] = self._connection.ask(statement, **variables)
+        if phrases:
+            rows = _with_phrases(rows, terms, phrases)
+        chosen = None if allowed is None else set(allowed)
+        found = [(place_of(row["id"]), max(float(row["score"]), 1e-9)) for row in rows]
+        return [
+            (place, score)
+            for place, score in found
+            if place.content_id != without and (chosen is None or place.content_id in chosen)
+        ][:_DEEPEST]
+
+    def _predicates(self, terms: Sequence[str]) -> list[Predicate]:
+        """Ask for single words together if the server can: it is four times as fast.
+
+        To the server `mp3` is two words, and both have to be there.
+        """
+        single = [term for term in terms if self._knows_any_word and _ONE_WORD.fullmatch(term)]
+        together = [Predicate(" ".join(single), any_word=True)] if single else []
+        return together + [Predicate(term) for term in terms if term not in single]
 
 
 def _with_phrases(
-    rows: list[dict[str, Any]], terms: Sequence[str], phrases: Sequence[int]
+    rows: list[dict[str, Any]], terms: Sequence[str], phrases: dict[int, str]
 ) -> list[dict[str, Any]]:
     """Keep what really has a phrase; to the server it is words that stand anywhere."""
     with sheet([row["text"] for row in rows]) as texts:
         matching = texts.matching(words.expression(terms))
-        for number in phrases:
-            having = texts.matching(words.expression([terms[number]]))
+        for number, phrase in phrases.items():
+            having = texts.matching(words.expression([phrase]))
             for place, row in enumerate(rows):
                 if place not in having:
                     row["score"] -= row[f"s{number}"]
