@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ENDPOINT = Path(__file__).parents[2] / "vault" / "tests" / "surreal_endpoint.py"
 PASSWORD = "benchmark"
 PASSAGES = 5_000
-QUERIES = 100
+QUERIES = 60
 LIMIT = 10
 NOISE = 0.5
 MODES = ("semantic", "keyword", "hybrid")
@@ -94,9 +94,9 @@ def main(folder: Path) -> None:
                 through = median(took[10:])
                 beside = {name: median(times[10:]) for name, times in alone.items()}
                 print(
-                    f"{mode:8} p50 {through:.1f} ms; plain queries + round trip: "
+                    f"{mode:8} p50 {through:.1f} ms; plain queries and round trip: "
                     + ", ".join(
-                        f"{name} {by_hand:.1f} ms + trip (× {through / (by_hand + trip):.2f})"
+                        f"{name} term {by_hand + trip:.1f} ms (× {through / (by_hand + trip):.2f})"
                         for name, by_hand in beside.items()
                     ),
                     flush=True,

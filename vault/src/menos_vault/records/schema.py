@@ -211,7 +211,7 @@ def nearest(limit: int) -> str:
     k and ef have to be literal. ef 150 gave a recall@10 of .998. While the index is being built, it
     matches every row, so order and limit are no ornament.
     """
-    candidates = max(2 * limit, 40)
+    candidates = max(2 * limit, 20)
     breadth = max(150, 2 * candidates)
     return f"{_NEAR} chunk WHERE embedding <|{candidates},{breadth}|> $vector {_BEST_FIRST}"
 
