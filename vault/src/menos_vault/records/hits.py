@@ -7,7 +7,7 @@ from menos_vault.models import Chunk, Hit, Passage
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.local import Found, highlights
-from menos_vault.records.rows import chunk_from_row, content_from_row
+from menos_vault.records.rows import chunk_from_row, chunk_key, content_from_row
 from menos_vault.records.server.sheet import marks
 
 
@@ -25,7 +25,7 @@ def read_hits(
     ids = list(dict.fromkeys(item.place.content_id for item in found))
     chunk_rows, content_rows = connection.ask(
         schema.READ_HITS,
-        chunks=[RecordID("chunk", f"{p.content_id}_{p.chunk:06d}") for p in _places(found)],
+        chunks=[RecordID("chunk", chunk_key(*p)) for p in _places(found)],
         contents=[RecordID("content", identity) for identity in ids],
     )
     contents = {row["id"].id: content_from_row(row) for row in content_rows}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.tables import Place
-from menos_vault.records.server.places import key_of, place_of
+from menos_vault.records.rows import chunk_key
+from menos_vault.records.server.places import place_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +77,7 @@ class Meaning:
         [rows] = self._connection.ask(
             schema.SIMILARITIES,
             vector=vector.tolist(),
-            chunks=[RecordID("chunk", key_of(place)) for place in places],
+            chunks=[RecordID("chunk", chunk_key(*place)) for place in places],
         )
         return dict(_passing(rows, None, None))
 

@@ -10,8 +10,3 @@ HASH_LENGTH = 32
 def place_of(record: Any) -> Place:
     """Return the place that a record id of `chunk` or `words` stands for."""
     return Place(record.id[:HASH_LENGTH], int(record.id[HASH_LENGTH + 1 :]))
-
-
-def key_of(place: Place) -> str:
-    """Return the other way round: the key in both tables."""
-    return f"{place.content_id}_{place.chunk:06d}"
