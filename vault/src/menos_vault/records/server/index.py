@@ -1,5 +1,6 @@
 """The search of a vault at a database server."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class ServerIndex:
         without: str | None = None,
     ) -> list[Found]:
         """Return the best passages, as `LocalIndex.search` does, without the marks."""
-        terms = self._frequencies.telling(query) if by_words else []
+        terms = self._frequencies.telling(query) if by_words else Counter()
         allowed = self._allowed(filters) if filters else None
         if allowed == [] or (vector is None and not terms):
             return []

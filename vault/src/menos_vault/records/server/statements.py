@@ -72,16 +72,19 @@ def frequencies(count: int) -> str:
     )
 
 
-def match(count: int, phrases: Sequence[int], *, filtered: bool, limit: int | None) -> str:
+def match(
+    times: Sequence[int], phrases: Sequence[int], *, filtered: bool, limit: int | None
+) -> str:
     """Return the search for passages that have any of `$t0`, `$t1` …, the best first.
 
-    One predicate per term, because the words of one predicate all have to be there. For those
-    numbered in `phrases` their own scores and the texts are asked for, too.
+    The score of `$t0` counts `times[0]` times, and so on. One predicate per term, because the words
+    of one predicate all have to be there. For those numbered in `phrases` their own scores and the
+    texts are asked for, too.
     """
-    numbers = range(count)
-    score = " + ".join(_score(number) for number in numbers)
+    numbers = range(len(times))
+    score = " + ".join(_score(number, times[number]) for number in numbers)
     either = " OR ".join(f"text @{number}@ $t{number}" for number in numbers)
-    own = "".join(f", {_score(number)} AS s{number}" for number in phrases)
+    own = "".join(f", {_score(number, times[number])} AS s{number}" for number in phrases)
     return (
         f"SELECT id, {score} AS score{', text' if phrases else ''}{own} FROM words "
         f"WHERE ({either}){' AND content IN $contents' if filtered else ''} "
@@ -89,6 +92,6 @@ def match(count: int, phrases: Sequence[int], *, filtered: bool, limit: int | No
     )
 
 
-def _score(number: int) -> str:
+def _score(number: int, times: int) -> str:
     """Return one term's score; engine 2 goes below zero for what most passages have."""
-    return f"math::max([search::score({number}), 0])"
+    return f"{times} * math::max([search::score({number}), 0])"

@@ -1,5 +1,6 @@
 """Passages by the words of a query."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -64,20 +65,21 @@ def insertions(keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def matches(
     connection: Connection,
-    terms: Sequence[str],
+    asked: Counter[str],
     allowed: Sequence[str] | None,
     without: str | None,
 ) -> list[tuple[Place, float]]:
     """Return the passages that have any of the terms, and their BM25 score, the best first."""
     from surrealdb import RecordID
 
+    terms = list(asked)
     variables: dict[str, Any] = {f"t{number}": term for number, term in enumerate(terms)}
     few = allowed is not None and len(allowed) <= _FEW_CONTENTS
     if few and allowed is not None:
         variables["contents"] = [RecordID("content", content_id) for content_id in allowed]
     phrases = [number for number, term in enumerate(terms) if " " in term]
     limit = _DEEPEST if allowed is None or few else None
-    statement = statements.match(len(terms), phrases, filtered=few, limit=limit)
+    statement = statements.match(list(asked.values()), phrases, filtered=few, limit=limit)
     [rows] = connection.ask(statement, **variables)
     if phrases:
         rows = _with_phrases(rows, terms, phrases)
