@@ -132,6 +132,7 @@ def test_what_is_exported_is_the_same_after_an_import_elsewhere(
     assert open_vault().objects.get("raw/tea.bin") == b"\xff\x00\xfe"
     result = bus.call("tasks.reindex_content", missing=True)
     assert (result["contents"], result["chunks"], result["failed"]) == (3, 3, [])
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 3}
 
 
 @pytest.mark.parametrize(
