@@ -264,7 +264,9 @@ def _text(name: str, value: str) -> str:
             return sys.stdin.buffer.read().decode()
         return Path(value[1:]).read_bytes().decode()
     except UnicodeDecodeError:
-        raise InvalidCall([FieldProblem(name, f"{value[1:]} is not UTF-8 text")]) from None
+        raise InvalidCall(
+            [FieldProblem(name, f"{value[1:]} is not UTF-8 text: convert it")]
+        ) from None
     except OSError as error:
         reason = (
             f"cannot read the file {value[1:]}: {error.strerror}; a text that begins with @ is "
