@@ -59,6 +59,8 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
     for content, said in (
         (b'{"resource_key"', "line 1 is not JSON"),
         (b"\n\xff\xfe\n", "line 2 is not UTF-8"),
+        (b'\n\n{"a": "\\ud800"}', "line 3 is not JSON: unexpected end of hex escape at column 14"),
+        (b'{"a": NaN}', "line 1 is not JSON"),
         (b"[1]", "line 1 is no JSON object"),
         (b'\n{"title": "T"}', "line 2: resource_key: required"),
         (b'{"title": "T", "tags": ["a", 1]}', "line 1: tags.1: "),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import IO, Any, Final
 
 import click
+from pydantic_core import from_json
 
 from menos_bus import BusError, InvalidCall
 from menos_bus.cli.plugins import call_task, json_option, print_json, print_table, says_errors
@@ -178,11 +179,12 @@ def _batches(file: IO[bytes]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
 
 def _parsed(line: bytes, number: int) -> dict[str, Any]:
     try:
-        found = json.loads(line.decode())
+        found = from_json(line.decode(), allow_inf_nan=False)
     except UnicodeDecodeError:
         raise BadLine(f"line {number} is not UTF-8 text: convert it") from None
     except ValueError as error:
-        raise BadLine(f"line {number} is not JSON: {error}") from None
+        said = str(error).replace(" at line 1 column", " at column")
+        raise BadLine(f"line {number} is not JSON: {said}") from None
     if not isinstance(found, dict):
         raise BadLine(f"line {number} is no JSON object")
     return found
