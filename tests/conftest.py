@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -15,16 +14,13 @@ from filelock import FileLock
 from kombu import Connection
 
 from fake_youtube import FakeYouTube
-from running import MENOS_BUS, PROBE, RunningBus, poll
+from running import MENOS_BUS, PROBE, RunningBus, clean_environment, poll, start_bus
 
 
 @pytest.fixture
 def clean_env(tmp_path: Path) -> dict[str, str]:
     """The environment without any MENOS_ setting, and with a data folder of its own."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
-    env["MENOS_HOME"] = str(tmp_path / "home")
-    env["MENOS_FLOWER_PORT"] = env["MENOS_API_PORT"] = "0"
-    return env
+    return clean_environment(tmp_path / "home")
 
 
 @pytest.fixture
@@ -164,26 +160,13 @@ def start(clean_env: dict[str, str]) -> Iterator[Callable[..., RunningBus]]:
     running: list[RunningBus] = []
 
     def start(**settings: str) -> RunningBus:
-        env = {**clean_env, **settings}
-        process = subprocess.Popen(
-            [MENOS_BUS, "up", "--json"], env=env, stdout=subprocess.PIPE, text=True
-        )
-        bus = RunningBus(Path(env["MENOS_HOME"]), env, process)
+        bus = start_bus({**clean_env, **settings})
         running.append(bus)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            pytest.fail(f"menos-bus up ended with {process.wait(10)}")
-        told = json.loads(line)
-        bus.url, bus.user, bus.password = told["url"], told["user"], told["password"]
         return bus
 
     yield start
     for bus in running:
-        if bus.process.poll() is None:
-            bus.kill()
-        if bus.process.stdout is not None:
-            bus.process.stdout.close()
+        bus.close()
 
 
 @pytest.fixture
