@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ from filelock import FileLock
 from kombu import Connection
 
 from fake_youtube import FakeYouTube
-from running import MENOS_BUS, PROBE, RunningBus, clean_environment, poll, start_bus
+from running import (
+    MENOS_BUS,
+    PROBE,
+    RunningBus,
+    clean_environment,
+    install_plugin,
+    poll,
+    start_bus,
+)
 
 
 @pytest.fixture
@@ -25,35 +34,8 @@ def clean_env(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def install(tmp_path: Path, clean_env: dict[str, str]) -> Callable[..., Path]:
-    """Install a plugin made of one module, for processes with ``clean_env`` only.
-
-    A folder with the module and its ``dist-info`` is what pip would have left.
-    """
-
-    def install(
-        name: str,
-        source: str,
-        *,
-        version: str = "1.0",
-        requires: str = "menos-bus>=0.1,<0.2",
-        distribution: str | None = None,
-    ) -> Path:
-        distribution = distribution or f"menos-{name}"
-        module = distribution.replace("-", "_")
-        site = tmp_path / "site" / distribution
-        info = site / f"{module}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (site / f"{module}.py").write_text(source)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-            f"Requires-Dist: {requires}\n"
-        )
-        (info / "entry_points.txt").write_text(f"[menos_bus]\n{name} = {module}\n")
-        known = clean_env.get("PYTHONPATH")
-        clean_env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), known]))
-        return site
-
-    return install
+    """Install a plugin made of one module, for processes with ``clean_env`` only."""
+    return partial(install_plugin, clean_env, tmp_path / "site")
 
 
 @pytest.fixture
@@ -167,6 +149,17 @@ def start(clean_env: dict[str, str]) -> Iterator[Callable[..., RunningBus]]:
     yield start
     for bus in running:
         bus.close()
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBus]:
+    """A bus with the plugin ``probe`` for all tests of a file that neither stop nor set it."""
+    folder = tmp_path_factory.mktemp("shared")
+    env = clean_environment(folder / "home")
+    install_plugin(env, folder / "site", "probe", PROBE)
+    bus = start_bus(env)
+    yield bus
+    bus.close()
 
 
 @pytest.fixture

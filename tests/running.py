@@ -99,6 +99,36 @@ def start_bus(env: dict[str, str]) -> RunningBus:
     return bus
 
 
+def install_plugin(
+    env: dict[str, str],
+    sites: Path,
+    name: str,
+    source: str,
+    *,
+    version: str = "1.0",
+    requires: str = "menos-bus>=0.1,<0.2",
+    distribution: str | None = None,
+) -> Path:
+    """Install a plugin made of one module, for processes with this environment only.
+
+    A folder with the module and its ``dist-info`` is what pip would have left.
+    """
+    distribution = distribution or f"menos-{name}"
+    module = distribution.replace("-", "_")
+    site = sites / distribution
+    info = site / f"{module}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{module}.py").write_text(source)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        f"Requires-Dist: {requires}\n"
+    )
+    (info / "entry_points.txt").write_text(f"[menos_bus]\n{name} = {module}\n")
+    known = env.get("PYTHONPATH")
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), known]))
+    return site
+
+
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without any MENOS_ setting, and with a data folder of its own."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
