@@ -46,6 +46,88 @@ def kept(bus: RunningBus) -> tuple[int, int, list[Path]]:
     return stats["contents"], stats["chunks"], files
 
 
+def depths(bus: RunningBus) -> list[dict[str, int]]:
+    return list(bus.request("GET", "/api/queues/length").json()["active_queues"])
+
+
+BAD = [
+    ("tasks.nope", {}, 404, "tasks.nope"),
+    ("celery.backend_cleanup", {}, 404, "celery.backend_cleanup"),
+    ("tasks.semantic_search", {"args": ["x"], "kwargs": {"limit": "many"}}, 422, "limit"),
+    ("tasks.semantic_search", {"args": ["x"], "kwargs": {"limit": 0}}, 422, "limit"),
+    ("tasks.semantic_search", {"kwargs": {"limit": 3}}, 422, "query"),
+    ("tasks.semantic_search", {"args": ["x"], "kwargs": {"colour": "red"}}, 422, "colour"),
+    ("tasks.semantic_search", {"args": ["   "]}, 422, "query"),
+    ("tasks.semantic_search", {"args": ["x"], "queue": "ghost"}, 422, "queue"),
+    ("tasks.semantic_search", {"args": ["x"], "serializer": "pickle"}, 422, "serializer"),
+    ("tasks.semantic_search", {"args": ["x"], "link": "tasks.nope"}, 422, "link"),
+    ("tasks.semantic_search", {"args": {"query": "x"}}, 422, "args"),
+    ("tasks.semantic_search", {"args": ["x" * 3000]}, 422, "query"),
+    (
+        "tasks.semantic_search",
+        {"args": ["x"], "kwargs": {"callback_url": "http://127.0.0.1/x"}},
+        422,
+        "callback_url",
+    ),
+    ("tasks.store_content", {"args": ["", "Title"]}, 422, "text"),
+    ("tasks.store_content", {"args": [" \n ", "Title"]}, 422, "text"),
+    ("tasks.store_content", {"args": ["x" * 5_000_001, "Title"]}, 422, "text"),
+    ("tasks.store_content", {"args": ["text"]}, 422, "title"),
+    (
+        "tasks.process_content",
+        {"args": ["c" * 32], "kwargs": {"operations": ["fly"]}},
+        422,
+        "operations",
+    ),
+    ("tasks.ingest_youtube", {"args": [["a"]]}, 422, "url"),
+]
+
+
+@pytest.mark.parametrize(("task", "body", "status", "named"), BAD)
+def test_bad_input_at_the_door_is_named_and_not_queued(bus, task, body, status, named):
+    answer = bus.request("POST", f"/api/task/async-apply/{task}", json=body)
+
+    assert answer.status_code == status
+    assert named in answer.json()["error"]["message"]
+    assert "Traceback" not in answer.text
+    assert all(q["messages"] == q["running"] == 0 for q in depths(bus))
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b"\xff\xfe", b'{"args": [1}'])
+def test_a_body_that_is_no_json_object_is_refused(bus, body):
+    answer = bus.request("POST", "/api/task/async-apply/tasks.semantic_search", content=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "invalid_call"
+
+
+def test_a_wrong_password_is_refused(bus):
+    answer = bus.request(
+        "POST", "/api/task/async-apply/tasks.semantic_search", json={}, auth=("menos", "no")
+    )
+
+    assert answer.status_code == 401
+    assert "password" in answer.json()["error"]["message"]
+
+
+def test_a_web_page_of_another_site_cannot_call(bus):
+    answer = bus.request(
+        "POST",
+        "/api/task/async-apply/tasks.semantic_search",
+        json={"args": ["x"]},
+        headers={"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"},
+    )
+
+    assert answer.status_code == 403
+
+
+def test_an_unknown_task_id_is_404_and_exit_code_2(bus):
+    assert bus.request("GET", "/api/task/result/nope").status_code == 404
+    asked = bus.cli("result", "nope")
+    assert asked.returncode == 2
+    assert "'nope'" in asked.stderr
+
+
 def at_flower(bus: RunningBus, arguments: bytes) -> tuple[int, str]:
     answer = bus.request(
         "POST",
