@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,49 +15,27 @@ from filelock import FileLock
 from kombu import Connection
 
 from fake_youtube import FakeYouTube
-from running import MENOS_BUS, PROBE, RunningBus, poll
+from running import (
+    MENOS_BUS,
+    PROBE,
+    RunningBus,
+    clean_environment,
+    install_plugin,
+    poll,
+    start_bus,
+)
 
 
 @pytest.fixture
 def clean_env(tmp_path: Path) -> dict[str, str]:
     """The environment without any MENOS_ setting, and with a data folder of its own."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
-    env["MENOS_HOME"] = str(tmp_path / "home")
-    env["MENOS_FLOWER_PORT"] = env["MENOS_API_PORT"] = "0"
-    return env
+    return clean_environment(tmp_path / "home")
 
 
 @pytest.fixture
 def install(tmp_path: Path, clean_env: dict[str, str]) -> Callable[..., Path]:
-    """Install a plugin made of one module, for processes with ``clean_env`` only.
-
-    A folder with the module and its ``dist-info`` is what pip would have left.
-    """
-
-    def install(
-        name: str,
-        source: str,
-        *,
-        version: str = "1.0",
-        requires: str = "menos-bus>=0.1,<0.2",
-        distribution: str | None = None,
-    ) -> Path:
-        distribution = distribution or f"menos-{name}"
-        module = distribution.replace("-", "_")
-        site = tmp_path / "site" / distribution
-        info = site / f"{module}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (site / f"{module}.py").write_text(source)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-            f"Requires-Dist: {requires}\n"
-        )
-        (info / "entry_points.txt").write_text(f"[menos_bus]\n{name} = {module}\n")
-        known = clean_env.get("PYTHONPATH")
-        clean_env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), known]))
-        return site
-
-    return install
+    """Install a plugin made of one module, for processes with ``clean_env`` only."""
+    return partial(install_plugin, clean_env, tmp_path / "site")
 
 
 @pytest.fixture
@@ -164,26 +142,24 @@ def start(clean_env: dict[str, str]) -> Iterator[Callable[..., RunningBus]]:
     running: list[RunningBus] = []
 
     def start(**settings: str) -> RunningBus:
-        env = {**clean_env, **settings}
-        process = subprocess.Popen(
-            [MENOS_BUS, "up", "--json"], env=env, stdout=subprocess.PIPE, text=True
-        )
-        bus = RunningBus(Path(env["MENOS_HOME"]), env, process)
+        bus = start_bus({**clean_env, **settings})
         running.append(bus)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            pytest.fail(f"menos-bus up ended with {process.wait(10)}")
-        told = json.loads(line)
-        bus.url, bus.user, bus.password = told["url"], told["user"], told["password"]
         return bus
 
     yield start
     for bus in running:
-        if bus.process.poll() is None:
-            bus.kill()
-        if bus.process.stdout is not None:
-            bus.process.stdout.close()
+        bus.close()
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBus]:
+    """A bus with the plugin ``probe`` for all tests of a file that neither stop nor set it."""
+    folder = tmp_path_factory.mktemp("shared")
+    env = clean_environment(folder / "home")
+    install_plugin(env, folder / "site", "probe", PROBE)
+    bus = start_bus(env)
+    yield bus
+    bus.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,67 @@ class RunningBus:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)
+
+    def close(self) -> None:
+        """End it if it runs, for a test that is through with it."""
+        if self.process.poll() is None:
+            self.kill()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+def start_bus(env: dict[str, str]) -> RunningBus:
+    """Start ``menos-bus up`` with these settings; it serves when this returns."""
+    process = subprocess.Popen(
+        [MENOS_BUS, "up", "--json"], env=env, stdout=subprocess.PIPE, text=True
+    )
+    bus = RunningBus(Path(env["MENOS_HOME"]), env, process)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        bus.close()
+        pytest.fail(f"menos-bus up ended with {process.wait(10)}")
+    told = json.loads(line)
+    bus.url, bus.user, bus.password = told["url"], told["user"], told["password"]
+    return bus
+
+
+def install_plugin(
+    env: dict[str, str],
+    sites: Path,
+    name: str,
+    source: str,
+    *,
+    version: str = "1.0",
+    requires: str = "menos-bus>=0.1,<0.2",
+    distribution: str | None = None,
+) -> Path:
+    """Install a plugin made of one module, for processes with this environment only.
+
+    A folder with the module and its ``dist-info`` is what pip would have left.
+    """
+    distribution = distribution or f"menos-{name}"
+    module = distribution.replace("-", "_")
+    site = sites / distribution
+    info = site / f"{module}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{module}.py").write_text(source)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        f"Requires-Dist: {requires}\n"
+    )
+    (info / "entry_points.txt").write_text(f"[menos_bus]\n{name} = {module}\n")
+    known = env.get("PYTHONPATH")
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), known]))
+    return site
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment without any MENOS_ setting, and with a data folder of its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
+    env["MENOS_HOME"] = str(home)
+    env["MENOS_FLOWER_PORT"] = env["MENOS_API_PORT"] = "0"
+    return env
 
 
 def run_cli(

@@ -130,9 +130,7 @@ def test_a_receiver_that_is_gone_is_not_tried_again(start, probe, receiver, sett
     "url",
     ["http://127.0.0.1:1/", "http://169.254.169.254/", "http://[::1]/", "ftp://example.org/", "x"],
 )
-def test_a_callback_into_the_network_is_refused_at_the_door(start, probe, settings, url):
-    bus = start(**settings)
-
+def test_a_callback_into_the_network_is_refused_at_the_door(bus, url):
     answer = bus.request(
         "POST", "/api/task/async-apply/probe.echo",
         json={"args": ["x"], "kwargs": {"callback_url": url}},

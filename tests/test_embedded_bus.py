@@ -24,9 +24,7 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_a_call_is_served_and_its_result_read_over_http(start):
-    bus = start()
-
+def test_a_call_is_served_and_its_result_read_over_http(bus):
     task_id = bus.submit("probe.echo", "ha", times=2)
 
     assert bus.outcome(task_id, timeout=20) == {
@@ -36,9 +34,7 @@ def test_a_call_is_served_and_its_result_read_over_http(start):
     }
 
 
-def test_it_listens_on_loopback_only_and_asks_for_the_password(start):
-    bus = start()
-
+def test_it_listens_on_loopback_only_and_asks_for_the_password(bus):
     assert bus.url.startswith("http://127.0.0.1:")
     for path in ("/", "/metrics", "/healthcheck", "/api/task/types", "/api/workers"):
         assert bus.request("GET", path, auth=None).status_code == 401, path
@@ -46,8 +42,7 @@ def test_it_listens_on_loopback_only_and_asks_for_the_password(start):
         assert bus.request("GET", path).status_code == 200, path
 
 
-def test_a_caller_may_submit_and_read_and_cannot_shut_the_worker_down(start):
-    bus = start()
+def test_a_caller_may_submit_and_read_and_cannot_shut_the_worker_down(bus):
     told = json.loads((bus.home / "bus.json").read_text())
     caller = (told["caller_user"], told["caller_password"])
     node = next(iter(bus.request("GET", "/api/workers?refresh=1").json()))
@@ -108,9 +103,7 @@ def test_the_password_is_kept_in_a_file_for_its_owner_only(start):
     assert told["caller_password"] != second.password
 
 
-def test_a_second_bus_on_the_same_folder_says_so_and_exits_2(start):
-    bus = start()
-
+def test_a_second_bus_on_the_same_folder_says_so_and_exits_2(bus):
     second = bus.cli("up")
 
     assert second.returncode == 2
@@ -118,9 +111,7 @@ def test_a_second_bus_on_the_same_folder_says_so_and_exits_2(start):
     assert bus.url in second.stderr
 
 
-def test_a_port_in_use_is_named_with_its_setting(start, tmp_path):
-    bus = start()
-
+def test_a_port_in_use_is_named_with_its_setting(bus, tmp_path):
     port = bus.url.rpartition(":")[2]
     other = {**bus.env, "MENOS_HOME": str(tmp_path / "other"), "MENOS_FLOWER_PORT": port}
     second = run_cli("up", env=other)
@@ -199,8 +190,7 @@ def test_a_task_that_kills_the_process_is_given_up_after_the_limit(start, tmp_pa
     assert len(lines(marker)) == 2
 
 
-def test_a_retry_waits_keeps_its_id_and_ends_as_a_failure_with_code_and_tries(start, tmp_path):
-    bus = start()
+def test_a_retry_waits_keeps_its_id_and_ends_as_a_failure_with_code_and_tries(bus, tmp_path):
     marker = tmp_path / "marker"
 
     task_id = bus.submit("probe.flaky", str(marker))
@@ -224,8 +214,7 @@ def test_a_waiting_retry_survives_kill_9_with_its_tries(start, tmp_path):
     assert len(lines(marker)) == 3
 
 
-def test_progress_can_be_read_while_a_task_runs(start, tmp_path):
-    bus = start()
+def test_progress_can_be_read_while_a_task_runs(bus, tmp_path):
     until = tmp_path / "until"
     task_id = bus.submit("probe.steps", str(until))
 
@@ -241,8 +230,7 @@ def test_progress_can_be_read_while_a_task_runs(start, tmp_path):
     assert bus.outcome(task_id, timeout=20)["result"] == 7
 
 
-def test_one_idempotency_key_is_one_execution_from_every_door(start, tmp_path):
-    bus = start()
+def test_one_idempotency_key_is_one_execution_from_every_door(bus, tmp_path):
     marker, until = tmp_path / "marker", tmp_path / "until"
     until.touch()
     call = ("probe.work", str(marker), str(until))
@@ -255,9 +243,7 @@ def test_one_idempotency_key_is_one_execution_from_every_door(start, tmp_path):
     assert lines(marker) == ["started"]
 
 
-def test_an_unexpected_exception_is_told_without_a_traceback(start):
-    bus = start()
-
+def test_an_unexpected_exception_is_told_without_a_traceback(bus):
     outcome = bus.outcome(bus.submit("probe.refuse"), timeout=20)
 
     assert outcome["error"] == {"code": "never", "message": "that will never do", "tries": 1}
@@ -304,9 +290,7 @@ def test_a_priority_call_goes_ahead_of_the_others(start, tmp_path):
     assert lines(order).index("urgent") <= 2
 
 
-def test_a_failure_without_a_code_is_told_without_a_traceback(start):
-    bus = start()
-
+def test_a_failure_without_a_code_is_told_without_a_traceback(bus):
     outcome = bus.outcome(bus.submit("probe.broken"), timeout=30)
 
     assert outcome["state"] == "FAILURE"
@@ -356,9 +340,7 @@ def test_whatever_a_task_raises_the_bus_goes_on(start):
     assert bus.result("probe.echo", "alive") == "alive"
 
 
-def test_a_chord_ends_and_leaves_nothing_to_run_again(start):
-    bus = start()
-
+def test_a_chord_ends_and_leaves_nothing_to_run_again(bus):
     body = bus.result("probe.chorus")
 
     outcome = poll(
@@ -372,9 +354,7 @@ def test_a_chord_ends_and_leaves_nothing_to_run_again(start):
     )
 
 
-def test_a_script_reaches_the_running_bus_with_send(start):
-    bus = start()
-
+def test_a_script_reaches_the_running_bus_with_send(bus):
     script = "from menos_bus import send; print(send('probe.echo', 'from a script'))"
     said = subprocess.run(
         [sys.executable, "-c", script], env=bus.env, capture_output=True, text=True, check=True
@@ -394,8 +374,7 @@ def test_a_script_without_a_running_bus_is_told_so(clean_env):
     assert "no bus is running" in said.stdout
 
 
-def test_a_task_id_and_an_idempotency_key_exclude_each_other(start):
-    bus = start()
+def test_a_task_id_and_an_idempotency_key_exclude_each_other(bus):
     call = {"kwargs": {"text": "x", "idempotency_key": "k"}, "task_id": "mine"}
 
     refused = bus.request("POST", "/api/task/async-apply/probe.echo", json=call)
@@ -405,8 +384,7 @@ def test_a_task_id_and_an_idempotency_key_exclude_each_other(start):
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "soon"])
-def test_a_timeout_that_is_no_number_is_refused(start, seconds):
-    bus = start()
+def test_a_timeout_that_is_no_number_is_refused(bus, seconds):
     task_id = bus.submit("probe.echo", "x")
 
     refused = bus.request("GET", f"/api/task/result/{task_id}?timeout={seconds}")
@@ -414,8 +392,7 @@ def test_a_timeout_that_is_no_number_is_refused(start, seconds):
     assert refused.status_code == 422
 
 
-def test_letters_beyond_ascii_in_a_login_are_refused_like_any_wrong_one(start):
-    bus = start()
+def test_letters_beyond_ascii_in_a_login_are_refused_like_any_wrong_one(bus):
     wrong = {"Authorization": "Basic " + base64.b64encode("menos:pässword".encode()).decode()}
 
     for path in ("/", "/api/task/types", "/api/workers", "/metrics"):

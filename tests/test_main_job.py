@@ -1,15 +1,14 @@
-"""The main job over HTTP: store, embed, summarise, search; what it answers to bad input."""
+"""The main job over HTTP: store, embed, summarise, search."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
-from running import MENOS_BUS, ROOT, RunningBus, poll
+from running import ROOT, RunningBus, poll
 
 TOPICS = {
     "bees": "Honey bees dance to tell their sisters where the flowers are.",
@@ -138,121 +137,6 @@ def test_a_file_is_read_where_the_caller_is(start, tmp_path):
     assert json.loads(found.stdout)["results"][0]["content_id"] == content_id
 
 
-BAD = [
-    ("tasks.nope", {}, 404, "tasks.nope"),
-    ("celery.backend_cleanup", {}, 404, "celery.backend_cleanup"),
-    ("tasks.semantic_search", {"args": ["x"], "kwargs": {"limit": "many"}}, 422, "limit"),
-    ("tasks.semantic_search", {"args": ["x"], "kwargs": {"limit": 0}}, 422, "limit"),
-    ("tasks.semantic_search", {"kwargs": {"limit": 3}}, 422, "query"),
-    ("tasks.semantic_search", {"args": ["x"], "kwargs": {"colour": "red"}}, 422, "colour"),
-    ("tasks.semantic_search", {"args": ["   "]}, 422, "query"),
-    ("tasks.semantic_search", {"args": ["x"], "queue": "ghost"}, 422, "queue"),
-    ("tasks.semantic_search", {"args": ["x"], "serializer": "pickle"}, 422, "serializer"),
-    ("tasks.semantic_search", {"args": ["x"], "link": "tasks.nope"}, 422, "link"),
-    ("tasks.semantic_search", {"args": {"query": "x"}}, 422, "args"),
-    ("tasks.semantic_search", {"args": ["x" * 3000]}, 422, "query"),
-    (
-        "tasks.semantic_search",
-        {"args": ["x"], "kwargs": {"callback_url": "http://127.0.0.1/x"}},
-        422,
-        "callback_url",
-    ),
-    ("tasks.store_content", {"args": ["", "Title"]}, 422, "text"),
-    ("tasks.store_content", {"args": [" \n ", "Title"]}, 422, "text"),
-    ("tasks.store_content", {"args": ["x" * 5_000_001, "Title"]}, 422, "text"),
-    ("tasks.store_content", {"args": ["text"]}, 422, "title"),
-    (
-        "tasks.process_content",
-        {"args": ["c" * 32], "kwargs": {"operations": ["fly"]}},
-        422,
-        "operations",
-    ),
-    ("tasks.ingest_youtube", {"args": [["a"]]}, 422, "url"),
-]
-
-
-@pytest.fixture(scope="module")
-def shared_bus(tmp_path_factory):
-    """One bus for all bad input: nothing of it may harm it."""
-    home = tmp_path_factory.mktemp("shared") / "home"
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MENOS_")}
-    env |= {"MENOS_HOME": str(home), "MENOS_FLOWER_PORT": "0", "MENOS_API_PORT": "0"}
-    process = subprocess.Popen(
-        [MENOS_BUS, "up", "--json"], env=env, stdout=subprocess.PIPE, text=True
-    )
-    told = json.loads(process.stdout.readline())
-    bus = RunningBus(home, env, process, told["url"], told["user"], told["password"])
-    yield bus
-    bus.kill()
-    process.stdout.close()
-
-
-@pytest.mark.parametrize(("task", "body", "status", "named"), BAD)
-def test_bad_input_at_the_door_is_named_and_not_queued(shared_bus, task, body, status, named):
-    answer = shared_bus.request("POST", f"/api/task/async-apply/{task}", json=body)
-
-    assert answer.status_code == status
-    assert named in answer.json()["error"]["message"]
-    assert "Traceback" not in answer.text
-    assert all(q["messages"] == q["running"] == 0 for q in _depths(shared_bus))
-
-
-@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b"\xff\xfe", b'{"args": [1}'])
-def test_a_body_that_is_no_json_object_is_refused(shared_bus, body):
-    answer = shared_bus.request("POST", "/api/task/async-apply/tasks.semantic_search", content=body)
-
-    assert answer.status_code == 422
-    assert answer.json()["error"]["code"] == "invalid_call"
-
-
-def test_a_wrong_password_is_refused(shared_bus):
-    answer = shared_bus.request(
-        "POST", "/api/task/async-apply/tasks.semantic_search", json={}, auth=("menos", "no")
-    )
-
-    assert answer.status_code == 401
-    assert "password" in answer.json()["error"]["message"]
-
-
-def test_a_web_page_of_another_site_cannot_call(shared_bus):
-    answer = shared_bus.request(
-        "POST",
-        "/api/task/async-apply/tasks.semantic_search",
-        json={"args": ["x"]},
-        headers={"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"},
-    )
-
-    assert answer.status_code == 403
-
-
-def test_an_unknown_content_id_is_a_failure_with_a_code(shared_bus):
-    outcome = shared_bus.outcome(shared_bus.submit("tasks.process_content", "0" * 32), timeout=60)
-
-    assert outcome["state"] == "FAILURE"
-    assert outcome["error"]["code"] == "content_not_found"
-    assert outcome["error"]["tries"] == 1
-
-
-def test_an_unknown_task_id_is_404_and_exit_code_2(shared_bus):
-    assert shared_bus.request("GET", "/api/task/result/nope").status_code == 404
-    asked = shared_bus.cli("result", "nope")
-    assert asked.returncode == 2
-    assert "'nope'" in asked.stderr
-
-
-def test_files_that_cannot_be_read_are_named_by_the_command_line(shared_bus, tmp_path):
-    binary = tmp_path / "picture.png"
-    binary.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-
-    missing = shared_bus.cli("call", "tasks.store_content", f"@{tmp_path}/no.md", "T")
-    no_text = shared_bus.cli("call", "tasks.store_content", f"@{binary}", "T")
-
-    for refused, said in ((missing, "no.md"), (no_text, "not UTF-8 text")):
-        assert refused.returncode == 2
-        assert said in refused.stderr
-        assert "Traceback" not in refused.stderr
-
-
 def test_the_demo_answers_questions_and_exits_0(clean_env, tmp_path):
     notes = tmp_path / "notes"
     notes.mkdir()
@@ -285,7 +169,3 @@ def test_the_demo_says_what_failed_and_exits_1(clean_env, tmp_path):
 
     assert demo.returncode == 1
     assert "no such file" in demo.stdout
-
-
-def _depths(bus: RunningBus) -> list[dict[str, int]]:
-    return list(bus.request("GET", "/api/queues/length").json()["active_queues"])

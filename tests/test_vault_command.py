@@ -23,10 +23,11 @@ def test_what_one_vault_exports_another_one_finds(start, tmp_path):
         bus.result("tasks.process_content", stored["content_id"], ["embed"])
         ids[name] = stored["content_id"]
 
+    assert "1 shown, 2 in the vault" in bus.cli("vault", "list", "--tag", "bees").stdout
     listed = json.loads(bus.cli("vault", "list", "--tag", "bees", "--json").stdout)
     assert [row["content_id"] for row in listed["contents"]] == [ids["bees"]]
     shown = json.loads(bus.cli("vault", "show", ids["bees"], "--text").stdout)
-    assert (shown["text"], shown["chunks"]) == (TEXTS["bees"], 1)
+    assert (shown["text"], shown["chunks"], shown["links"]) == (TEXTS["bees"], 1, {})
     file = tmp_path / "vault.jsonl"
     assert bus.cli("vault", "export", str(file)).returncode == 0
     assert len(file.read_text().splitlines()) == 2
@@ -58,8 +59,11 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
     for content, said in (
         (b'{"resource_key"', "line 1 is not JSON"),
         (b"\n\xff\xfe\n", "line 2 is not UTF-8"),
+        (b'\n\n{"a": "\\ud800"}', "line 3 is not JSON: unexpected end of hex escape at column 14"),
+        (b'{"a": NaN}', "line 1 is not JSON"),
         (b"[1]", "line 1 is no JSON object"),
-        (b'{"title": "T"}', "lines.0.resource_key"),
+        (b'\n{"title": "T"}', "line 2: resource_key: required"),
+        (b'{"title": "T", "tags": ["a", 1]}', "line 1: tags.1: "),
     ):
         file.write_bytes(content)
         refused = bus.cli("vault", "import", str(file))

@@ -76,6 +76,23 @@ def test_values_go_to_parameters_in_their_order(sent):
     assert sent("p.note", "hello", "5").kwargs == {"text": "hello", "limit": 5}
 
 
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["hello", "--sure"], {"sure": True}),
+        (["--sure", "hello"], {"sure": True}),
+        (["--sure", "--limit", "5", "hello"], {"sure": True, "limit": 5}),
+        (["hello", "--sure", "true"], {"sure": True}),
+        (["hello", "--sure", "false"], {"sure": False}),
+        (["--sure=false", "hello"], {"sure": False}),
+        (["hello", "--long-name", "--sure"], {"long_name": "--sure"}),
+        (["--sure", "--", "hello"], {"sure": True}),
+    ],
+)
+def test_what_is_true_or_false_needs_no_value_to_be_true(sent, words, given):
+    assert sent("p.note", *words).kwargs == {"text": "hello"} | given
+
+
 def test_options_go_to_parameters_by_name(sent):
     call = sent("p.note", "--text", "hello", "--limit=5", "--long-name", "x")
 

@@ -13,6 +13,7 @@ from flower.views import BaseHandler
 from menos_bus import Bus, BusSettings
 from menos_bus.doors.credentials import Credentials, Logins
 from menos_bus.doors.flower import make_flower
+from menos_bus.doors.refusals import MAX_BODY, TOO_LARGE
 
 OPERATOR, CALLER = ("menos", "op"), ("caller", "ca")
 
@@ -132,6 +133,20 @@ def test_an_endpoint_that_does_not_exist_is_404_in_json(ask, login, path):
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
     assert path in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("size", [MAX_BODY + 1, 120_000_000])
+def test_a_body_that_is_too_large_is_thrown_away_and_answered(ask, size):
+    body = b" " * size
+
+    answer = ask("POST", "/api/task/async-apply/x", auth=CALLER, content=body)
+    stranger = ask("POST", "/api/task/async-apply/x", content=body[: MAX_BODY + 1])
+
+    assert answer.status_code == 413
+    assert answer.json()["error"] == {"code": "too_large", "message": TOO_LARGE.message}
+    assert stranger.status_code == 401
+    fits = ask("POST", "/api/task/async-apply/x", auth=CALLER, content=body[:MAX_BODY])
+    assert fits.status_code == 422
 
 
 def test_a_web_page_of_another_site_cannot_use_the_browsers_login(ask):

@@ -1,6 +1,7 @@
 """The kit for plugin authors: the bus's validation and error policy without a broker."""
 
 from types import ModuleType
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -314,18 +315,19 @@ def test_a_priority_that_is_true_by_default_stays_so(make_plugin):
     assert bus.call("p.urgent", priority=False) is False
 
 
-def test_a_number_that_json_does_not_have_is_no_result(make_plugin):
-    def ratio() -> float:
-        return float("nan")
+@pytest.mark.parametrize("value", [float("nan"), "half a pair: \ud800"])
+def test_what_json_does_not_have_is_no_result(make_plugin, value):
+    def give() -> Any:
+        return {"value": value}
 
-    assert failure_of(TestBus(make_plugin("p", ratio)), "p.ratio").code == "result_not_json"
+    assert failure_of(TestBus(make_plugin("p", give)), "p.give").code == "result_not_json"
 
 
-def test_a_number_that_json_does_not_have_is_no_argument(make_plugin):
-    def half(number: float) -> float:
-        return number / 2
+@pytest.mark.parametrize("value", [float("inf"), "half a pair: \ud800"])
+def test_what_json_does_not_have_is_no_argument(make_plugin, value):
+    def take(value: dict[str, Any]) -> None: ...
 
-    bus = TestBus(make_plugin("p", half))
+    bus = TestBus(make_plugin("p", take))
 
-    with pytest.raises(InvalidCall, match="number: "):
-        bus.call("p.half", float("inf"))
+    with pytest.raises(InvalidCall, match=r"value[:.]"):
+        bus.call("p.take", {"inside": value})

@@ -42,13 +42,18 @@ class OllamaDouble(ThreadingHTTPServer):
         """Path and body of each POST."""
         self.next: deque[Answer] = deque()
         """Answers that are given before all others, to any POST: a status and a body."""
-        self.vectors: Vectors = lambda texts: [hashed(text, 64) for text in texts]
+        self.vectors: Vectors | None = None
+        """Where vectors come from; by default they are made of the texts' words."""
         self.replies: deque[str] = deque()
         """What the writing model says, one after the other; then a summary of what it is given."""
         self.breaks_off = False
         """Whether streams end with an error in their middle."""
         self.silence = 0.0
         """Seconds before each answer."""
+
+        self.goes_on = threading.Event()
+        """While it is not set, answers with vectors wait, and pulls do in their middle."""
+        self.goes_on.set()
 
         self._connections: list[socket.socket] = []
 
@@ -123,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/api/show":
             return self._answer(200, _shown(model))
         if self.path == "/api/embed":
+            self.server.goes_on.wait(60)
             return self._answer(*self._embed(model, body))
         if self.path == "/api/chat":
             return self._lines(self._chat(body))
@@ -135,7 +141,12 @@ class _Handler(BaseHTTPRequestHandler):
             len(text) // 3 > model.context for text in body["input"]
         ):
             return 400, {"error": "the input length exceeds the context length"}
-        return 200, {"model": body["model"], "embeddings": self.server.vectors(body["input"])}
+        texts = body["input"]
+        if self.server.vectors is not None:
+            vectors = self.server.vectors(texts)
+        else:
+            vectors = [hashed(text, model.dimension) for text in texts]
+        return 200, {"model": body["model"], "embeddings": vectors}
 
     def _pull(self, name: str) -> Iterator[dict[str, Any]]:
         yield {"status": "pulling manifest"}
@@ -144,14 +155,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         for digest, total in (("sha256:a", 1000), ("sha256:b", 20)):
             for done in (0, total // 2, total):
+                if done == total:
+                    self.server.goes_on.wait(60)
                 yield {"status": "pulling", "digest": digest, "total": total, "completed": done}
             if self.server.breaks_off:
                 yield {"error": "max retries exceeded: connection reset by peer"}
                 return
         yield {"status": "verifying sha256 digest"}
-        model = self.server.at_the_registry[name]
-        self.server.models[name] = model
-        self.server.vectors = lambda texts: [hashed(text, model.dimension) for text in texts]
+        self.server.models[name] = self.server.at_the_registry[name]
         yield {"status": "success"}
 
     def _chat(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -180,6 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         for line in lines:
             data = json.dumps(line).encode() + b"\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from menos_vault.embeddings.batches import Batches
 
-SIZE = 8
+TOKENS = 32  # eight texts of the usual length here
+THREADS = 3
 
 
 class Model:
@@ -21,19 +22,23 @@ class Model:
         self.gate = threading.Event()
         self.gate.set()
         self.began = threading.Event()
-        self.busy = threading.Lock()
+        self.running = self.most = 0
+        self.lock = threading.Lock()
 
     def __call__(self, texts: list[list[int]]) -> NDArray[np.float32]:
-        assert self.busy.acquire(blocking=False), "two batches at a time"
-        try:
+        with self.lock:
             self.runs.append(texts)
-            self.began.set()
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.began.set()
+        try:
             assert self.gate.wait(10)
             if any(text[0] < 0 for text in texts):
                 raise ValueError("a bad text")
             return np.array([[text[0], len(text)] for text in texts], dtype=np.float32)
         finally:
-            self.busy.release()
+            with self.lock:
+                self.running -= 1
 
 
 @pytest.fixture
@@ -61,14 +66,14 @@ def held(model: Model, batches: Batches, others: list[Callable[[], object]]) -> 
 def test_vectors_come_in_the_order_of_the_texts(model: Model) -> None:
     texts = [text(number, 1 + number % 5) for number in range(50)]
 
-    vectors = Batches(model, SIZE).embed(texts)
+    vectors = Batches(model, TOKENS, 1).embed(texts)
 
     assert [tuple(vector) for vector in vectors] == [(t[0], len(t)) for t in texts]
-    assert Batches(model, SIZE).embed([]) == []
+    assert Batches(model, TOKENS, 1).embed([]) == []
 
 
 def test_texts_of_several_threads_fill_one_batch(model: Model) -> None:
-    batches = Batches(model, SIZE)
+    batches = Batches(model, TOKENS, 1)
 
     answers = held(
         model, batches, [lambda n=n: batches.embed([text(n), text(n)]) for n in range(1, 5)]
@@ -79,7 +84,7 @@ def test_texts_of_several_threads_fill_one_batch(model: Model) -> None:
 
 
 def test_a_short_document_does_not_wait_for_a_long_one(model: Model) -> None:
-    batches = Batches(model, SIZE)
+    batches = Batches(model, TOKENS, 1)
 
     held(
         model,
@@ -95,9 +100,23 @@ def test_a_short_document_does_not_wait_for_a_long_one(model: Model) -> None:
 
 
 def test_texts_of_very_different_length_are_not_padded_to_the_longest(model: Model) -> None:
-    Batches(model, SIZE).embed([text(1, 100), text(1, 98), text(1, 3), text(1, 3)])
+    Batches(model, TOKENS, 1).embed([text(1, 3), text(1, 12), text(1, 11), text(1, 3), text(1, 99)])
 
-    assert [[len(t) for t in run] for run in model.runs] == [[100, 98], [3, 3]]
+    assert [[len(t) for t in run] for run in model.runs] == [[99], [12, 11], [3, 3]]
+
+
+def test_as_many_batches_run_at_a_time_as_there_may_be_threads(model: Model) -> None:
+    batches = Batches(model, TOKENS, THREADS)
+    model.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(batches.embed, [text(number) for number in range(80)])
+        while model.running < THREADS:
+            pass
+        model.gate.set()
+        assert [vector[0] for vector in future.result(10)] == list(range(80))
+
+    assert model.most == THREADS
+    assert batches._running == 0
 
 
 def test_progress_is_told_in_the_thread_that_asked(model: Model) -> None:
@@ -106,15 +125,17 @@ def test_progress_is_told_in_the_thread_that_asked(model: Model) -> None:
     def tell(done: int) -> None:
         told.append((done, threading.get_ident()))
 
-    Batches(model, SIZE).embed([text(1)] * 20, tell)
+    Batches(model, TOKENS, 1).embed([text(1)] * 20, tell)
 
-    assert told == [(8, threading.get_ident()), (16, told[0][1]), (20, told[0][1])]
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1] == (20, threading.get_ident())
+    assert {thread for _, thread in told} == {threading.get_ident()}
 
 
 def test_a_failure_reaches_those_whose_text_was_in_the_batch_and_the_next_ones_go_on(
     model: Model,
 ) -> None:
-    batches = Batches(model, SIZE)
+    batches = Batches(model, TOKENS, 1)
 
     answers = held(
         model,
@@ -127,8 +148,28 @@ def test_a_failure_reaches_those_whose_text_was_in_the_batch_and_the_next_ones_g
     assert batches._requests == []
 
 
+def test_who_gives_up_takes_the_rest_of_the_work_along() -> None:
+    given_up = threading.Event()
+    runs: list[int] = []
+
+    def run(texts: list[list[int]]) -> NDArray[np.float32]:
+        runs.append(len(texts))
+        assert len(runs) == 1 or given_up.wait(10)
+        return np.zeros((len(texts), 2), dtype=np.float32)
+
+    def stop(done: int) -> None:
+        raise InterruptedError(done)
+
+    batches = Batches(run, TOKENS, 1)
+    with pytest.raises(InterruptedError):
+        batches.embed([text(1)] * 800, stop)
+    given_up.set()
+    assert len(batches.embed([text(2)])) == 1
+    assert sum(runs) < 800
+
+
 def test_many_threads_get_what_is_theirs(model: Model) -> None:
-    batches = Batches(model, SIZE)
+    batches = Batches(model, TOKENS, THREADS)
 
     def work(number: int) -> bool:
         texts = [text(number, 1 + place % 7) for place in range(number % 13)]

@@ -80,7 +80,8 @@ def test_progress_goes_up_to_the_number_of_texts(tiny: LocalEmbeddings) -> None:
 
     tiny.embed_documents(["cat"] * 70, on_progress=lambda done, total: seen.append((done, total)))
 
-    assert seen == [(min(done, 70), 70) for done in range(8, 73, 8)]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == (70, 70)
 
 
 @pytest.mark.parametrize("text", ["", "\x00", "\ud800 alone", "🦄" * 5000, " \n\t", "a" * 100_000])

@@ -83,6 +83,18 @@ def test_deleting_twice_is_fine(objects: Objects) -> None:
     assert not objects.exists("a")
 
 
+def test_the_keys_below_a_folder_are_those_that_begin_with_it_and_a_slash(
+    objects: Objects,
+) -> None:
+    assert objects.keys("content/a") == []
+    below = ["content/a/digests/ü 1.json", "content/a/digests/2.json", "content/a/text.txt"]
+    for key in (*below, "content/ab/text.txt", "content/a.txt", "a"):
+        objects.put(key, b"")
+
+    assert objects.keys("content/a") == sorted(below)
+    assert objects.keys("a") == []
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -94,6 +106,7 @@ def test_a_key_that_could_leave_the_store_is_refused(objects: Objects, key: str)
     for use in (
         *(objects.get, objects.exists, objects.delete, lambda key: objects.put(key, b"")),
         lambda key: objects.link(key, 60),
+        objects.keys,
     ):
         with pytest.raises(InvalidKey, match="is refused"):
             use(key)

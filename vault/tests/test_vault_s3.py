@@ -45,6 +45,7 @@ def all_of_it(objects: Objects) -> list[Callable[[], object]]:
         lambda: objects.get("k"),
         lambda: objects.exists("k"),
         lambda: objects.delete("k"),
+        lambda: objects.keys("k"),
     ]
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from menos_vault import Chunk, ContentNotFound, Filters, content_id
 from menos_vault.records import Records
+from menos_vault.records.index.ranking import SIMILARITY_WEIGHT
 
 AXES = np.eye(8, dtype=np.float32)
 
@@ -51,6 +52,19 @@ def test_a_rare_word_counts_more_than_a_common_one(records: Records) -> None:
 
     assert found(records, "the wind albatross")[0] == "rare"
     assert len(found(records, "the wind albatross", limit=100)) == 10
+
+
+def test_what_a_query_says_more_often_counts_more(records: Records) -> None:
+    put(records, "gull", "a gull above the sea")
+    put(records, "tern", "a tern above the sea")
+    for number in range(4):
+        put(records, f"other{number}", "waves under the moon")
+
+    assert found(records, "tern, gull: where does the gull go?", limit=2) == ["gull", "tern"]
+    assert found(records, "gull, tern: where does the tern go?", limit=2) == ["tern", "gull"]
+    assert found(records, 'gull, "a tern": where does "a tern" go?', limit=2) == ["tern", "gull"]
+    once, twice = (words(records, query)[0].keywords for query in ("gull", "gull gull"))
+    assert twice == pytest.approx(2 * once)
 
 
 def test_words_that_stand_everywhere_are_found_if_there_are_no_others(records: Records) -> None:
@@ -97,7 +111,9 @@ def test_both_kinds_together_find_what_either_finds(records: Records) -> None:
     assert [hit.content.resource_key for hit in hits] == ["both", "meaning", "words"]
     assert [hit.similarity for hit in hits] == pytest.approx([1, 1, 0])
     assert [bool(hit.keywords) for hit in hits] == [True, False, True]
-    assert [hit.combined for hit in hits] == pytest.approx([1, 0.7, 0.3])
+    assert [hit.combined for hit in hits] == pytest.approx(
+        [1, SIMILARITY_WEIGHT, 1 - SIMILARITY_WEIGHT]
+    )
     assert [hit.score for hit in hits] == [hit.similarity for hit in hits]
 
 

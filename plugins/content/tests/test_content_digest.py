@@ -9,12 +9,12 @@ from pydantic import ValidationError
 import menos_content.plugin
 from menos_bus import TaskFailed
 from menos_bus.testing import TestBus
-from menos_content.digest import merged_tags
 from menos_content.settings import ContentSettings
-from menos_content.writer import prompt
+from menos_content.tags import with_digest
+from menos_content.writer import Writer, prompt
 from menos_vault import close_vault, open_vault
 from menos_vault.embeddings.estimate import estimated_tokens
-from ollama_server import ollama
+from ollama_server import Model, ollama
 
 SAID = {
     "summary": "Tea is steeped.",
@@ -78,6 +78,7 @@ def test_a_summary_comes_with_bullets_tags_and_topics_in_their_fields(bus, serve
             "tags": ["tea", "Water"],
             "topics": ["drinks"],
             "model": "llama3.2",
+            "added": ["Water"],
         },
     }
     assert content.status == "processed"
@@ -228,10 +229,65 @@ def test_a_missing_model_is_pulled_or_said_to_be_missing(bus, server, monkeypatc
     assert all(check.ok for check in menos_content.plugin.check_health())
 
 
-def test_stored_tags_are_never_lost():
-    assert merged_tags(["A", "b"], ["a", "B", "c", "x" * 101]) == ["A", "b", "c"]
+def test_the_tags_that_people_gave_are_never_lost():
+    said = {"tags": ["a", "B", "c", "x" * 101]}
+    assert with_digest(["A", "b"], said)["tags"] == ["A", "b", "c"]
     full = [str(n) for n in range(150)]
-    assert merged_tags(full, ["new"]) == full
+    assert with_digest(full, said)["tags"] == full
+
+
+def test_a_models_tags_give_way_to_those_of_its_next_summary(bus, server, monkeypatch):
+    identity = store(bus, tags=["mine"])
+    for number in range(3):
+        monkeypatch.setenv("MENOS_CONTENT_OLLAMA_MODEL", f"writer-{number}")
+        server.models[f"writer-{number}:latest"] = Model()
+        server.replies.append(json.dumps({**SAID, "tags": [f"tag {number}", "Mine"]}))
+
+        assert summarize(bus, identity).tags == ["mine", f"tag {number}"]
+
+
+def test_tags_that_are_given_anew_replace_the_given_ones_and_no_models(bus, server):
+    server.replies.append(json.dumps(SAID))
+    identity = store(bus, tags=["mine", "old"])
+    summarize(bus, identity)
+
+    store(bus, tags=["mine", "Water"], metadata={"source": "book"})
+    content = open_vault().records.get_content(identity)
+    assert content.tags == ["mine", "Water", "tea"]
+    assert (content.metadata["source"], content.status) == ("book", "processed")
+
+    store(bus, "Trains to Basel leave at six.")
+    assert open_vault().records.get_content(identity).tags == ["mine", "Water"]
+
+
+def test_deleting_takes_what_a_summary_that_was_cut_short_has_left(bus, server):
+    identity = store(bus, LONG)
+    server.replies.extend([json.dumps(SAID), "no JSON", "no JSON"])
+    with pytest.raises(TaskFailed):
+        bus.call("tasks.process_content", identity, ["summarize"])
+    assert kept(identity)
+
+    bus.call("tasks.delete_content", identity)
+
+    assert not [
+        path for path in open_vault().settings.home.rglob(f"{identity}/**") if path.is_file()
+    ]
+
+
+def test_what_is_deleted_while_it_is_summarised_leaves_nothing(bus, server, monkeypatch):
+    identity = store(bus)
+    ask = Writer.digest
+
+    def delete_then_ask(*args, **options):
+        open_vault().delete(identity)
+        return ask(*args, **options)
+
+    monkeypatch.setattr(Writer, "digest", delete_then_ask)
+    with pytest.raises(TaskFailed) as failed:
+        bus.call("tasks.process_content", identity, ["summarize"])
+
+    assert failed.value.code == "content_not_found"
+    assert not kept(identity)
 
 
 def test_summaries_are_extractive_unless_it_is_said():

@@ -61,6 +61,27 @@ def test_passages_fit_a_model_that_reads_little(bus, server):
     assert max(counts) <= embeddings.max_tokens < 75
 
 
+def test_reindexing_to_a_model_that_reads_less_splits_anew(bus, server, monkeypatch):
+    identity = store(bus)
+    bus.call("tasks.process_content", identity)
+    before = open_vault().records.chunk_set(identity).count
+    monkeypatch.setenv("MENOS_VAULT_OLLAMA_MODEL", "small")
+    server.models["small:latest"] = Model(64, context=96)
+    close_vault()
+    with pytest.raises(TaskFailed) as refused:
+        bus.call("tasks.process_content", store(bus, "Another text."), ["embed"])
+    assert refused.value.code == "embedding_mismatch"
+
+    assert bus.call("tasks.reindex_content", missing=True)["failed"] == []
+
+    vault = open_vault()
+    counts = [vault.embeddings.count_tokens(c.text) for c in vault.records.chunks(identity)]
+    assert max(counts) <= vault.embeddings.max_tokens < 75
+    assert len(counts) > before
+    assert {c.error for c in vault.records.list_contents()} == {None}
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 2}
+
+
 def test_a_server_that_is_down_is_tried_again_and_then_told(bus, monkeypatch):
     identity = store(bus, "Short.")
     monkeypatch.setenv("MENOS_VAULT_OLLAMA_URL", "http://127.0.0.1:9")

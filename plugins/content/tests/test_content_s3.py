@@ -1,5 +1,8 @@
 """The tasks with objects at a real S3 endpoint."""
 
+from datetime import UTC, datetime, timedelta
+
+import httpx
 import pytest
 
 import menos_content.plugin
@@ -42,6 +45,22 @@ def test_a_text_is_kept_in_the_bucket_and_processed_from_there(bus, tmp_path):
     kept = tmp_path / "s3/menos/vault" / f"content/{identity}/text.txt"
     assert kept.read_text() == "Grüße, 世界 🎉"
     assert [chunk.text for chunk in open_vault().records.chunks(identity)] == ["Grüße, 世界 🎉"]
+
+
+def test_what_is_shown_has_links_that_anybody_may_follow_for_a_while(bus, server):
+    identity = store(bus, "Grüße, 世界 🎉")
+    asked = datetime.now(UTC).replace(microsecond=0)
+
+    shown = bus.call("tasks.show_content", identity, link_seconds=60)
+
+    assert httpx.get(shown["links"]["text"], trust_env=False).text == "Grüße, 世界 🎉"
+    assert shown["links"].keys() == shown["objects"].keys()
+    until = datetime.fromisoformat(shown["links_until"])
+    assert until >= asked + timedelta(seconds=60)
+    assert "X-Amz-Expires=60&" in shown["links"]["text"]
+    server.kill()
+    shown = bus.call("tasks.show_content", identity, link_seconds=0)
+    assert (shown["links"], shown["links_until"]) == ({}, None)
 
 
 def test_an_endpoint_that_dies_leaves_nothing_half_written_and_a_second_call_repairs(bus, server):

@@ -49,7 +49,7 @@ class ContentNotFound(NotFound):
 
     def __init__(self, content_id: str) -> None:
         """Name the id that was asked for."""
-        super().__init__(f"there is no content with id {content_id!r}; store it first")
+        super().__init__(f"there is no content with id {content_id!r}: deleted, or never stored")
         self.content_id = content_id
 
     def __reduce__(self) -> tuple[type["ContentNotFound"], tuple[str]]:

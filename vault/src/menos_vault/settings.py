@@ -138,7 +138,7 @@ class VaultSettings(BaseSettings):
     threads: int = Field(
         default_factory=lambda: min(4, _processors()),
         ge=1,
-        description="Processor threads of one embedding call. Default: at most 4.",
+        description="Processors that the local model uses at a time. Default: at most 4.",
     )
     download_timeout: float = Field(
         default=900.0, gt=0, description="Seconds after which fetching the model is given up."

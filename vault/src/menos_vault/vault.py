@@ -71,11 +71,11 @@ class Vault:
     def delete(self, content_id: str) -> Content:
         """Delete a content with its chunks and its objects; returns what it was.
 
-        Its record goes last, so one that was cut short is simply done again. Raises
-        ContentNotFound.
+        Its objects are those that its record names and all below `content/<id>`. Its record goes
+        last, so one that was cut short is simply done again. Raises ContentNotFound.
         """
         content = self.records.get_content(content_id)
-        for key in content.objects.values():
+        for key in {*content.objects.values(), *self.objects.keys(f"content/{content.id}")}:
             self.objects.delete(key)
         self.records.delete_content(content_id)
         return content

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,10 @@ _OWN_OPTIONS: Final = frozenset(
 """What the command itself takes; a parameter of such a name is given by its position."""
 
 
+class _YesOrNo(click.Option):
+    """An option that may stand without its value, ``true`` or ``false``: it is true then."""
+
+
 @click.command(
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,
@@ -38,8 +43,9 @@ def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
 
     menos-bus call TASK [VALUE]... [--PARAMETER VALUE]...
 
-    A value @FILE is the text of a file, @- that of standard input; lists and objects are written
-    as JSON. `menos-bus call TASK --help` shows the task's parameters.
+    A parameter that is true or false needs no VALUE to be true. A value @FILE is the text of a
+    file, @- that of standard input; lists and objects are written as JSON. `menos-bus call TASK
+    --help` shows the task's parameters.
     """
     if task is None or task in ("-h", "--help"):
         click.echo(ctx.get_help())
@@ -48,7 +54,7 @@ def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
         raise InvalidCall([FieldProblem(task, "options come after the task: call TASK --option")])
     bus = Bus()
     command = _command(bus, bus.registry[task])
-    command.main(args=list(rest), prog_name=f"menos-bus call {task}")
+    command.main(args=_spelled_out(rest, command), prog_name=f"menos-bus call {task}")
 
 
 @click.command()
@@ -89,12 +95,14 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
     for name, schema in properties.items():
         if name in _OWN_OPTIONS:
             continue
+        yes_or_no = _is(schema, "boolean")
+        option = _YesOrNo if yes_or_no else click.Option
         params.append(
-            click.Option(
+            option(
                 [f"--{name.replace('_', '-')}", f"task_{name}"],
                 multiple=_is(schema, "array"),
                 help=_describe(schema, required=name in required),
-                metavar=type_of(schema),
+                metavar="[true|false]" if yes_or_no else type_of(schema),
             )
         )
     params += [
@@ -140,6 +148,27 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
             sys.exit(130)
 
     return click.Command(spec.name, callback=run, params=params, help=spec.description)
+
+
+def _spelled_out(words: Sequence[str], command: click.Command) -> list[str]:
+    """The words of a command line, with ``true`` after each option that may stand without it."""
+    options = {
+        flag: option
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        for flag in option.opts
+    }
+    said: list[str] = []
+    rest = deque(words)
+    while rest and rest[0] != "--":
+        said.append(rest.popleft())
+        option = options.get(said[-1])
+        follows = rest[0] if rest else ""
+        if isinstance(option, _YesOrNo) and follows not in ("true", "false"):
+            said.append("true")
+        elif option is not None and rest:
+            said.append(rest.popleft())
+    return [*said, *rest]
 
 
 def _finish(outcome: Outcome, *, as_json: bool) -> None:
@@ -235,7 +264,9 @@ def _text(name: str, value: str) -> str:
             return sys.stdin.buffer.read().decode()
         return Path(value[1:]).read_bytes().decode()
     except UnicodeDecodeError:
-        raise InvalidCall([FieldProblem(name, f"{value[1:]} is not UTF-8 text")]) from None
+        raise InvalidCall(
+            [FieldProblem(name, f"{value[1:]} is not UTF-8 text: convert it")]
+        ) from None
     except OSError as error:
         reason = (
             f"cannot read the file {value[1:]}: {error.strerror}; a text that begins with @ is "

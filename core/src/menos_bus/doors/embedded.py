@@ -13,8 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import celery.worker.state
+from celery.exceptions import WorkerShutdown
 from celery.platforms import SecurityWarning
 from celery.signals import worker_ready
+from celery.worker.control import control_command
 
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import logins
@@ -30,6 +32,13 @@ from menos_bus.tasks.contract import CORE_QUEUES
 logger = logging.getLogger(__name__)
 
 _START_SECONDS: Final = 60.0
+_END: Final = "menos_bus_end"
+
+
+@control_command(name=_END)  # type: ignore[untyped-decorator]
+def _end_worker(state: Any) -> None:
+    """Let the worker that gets this finish what it runs and end, without a word in the log."""
+    raise WorkerShutdown(os.EX_OK)
 
 
 class EmbeddedBus:
@@ -180,6 +189,8 @@ class EmbeddedBus:
 
     def _stop_worker(self) -> bool:
         celery.worker.state.should_stop = os.EX_OK
+        # It looks at that only between two waits of 2 s for messages; a message ends the wait.
+        self.bus.app.control.broadcast(_END)
         if self._worker is not None:
             self._worker.join(self.bus.settings.shutdown_grace)
             return not self._worker.is_alive()

@@ -21,11 +21,18 @@ from flower.urls import settings as flower_settings
 from flower.views.error import NotFoundErrorHandler
 from flower.views.monitor import Healthcheck
 from pydantic_core import from_json
-from tornado.web import HTTPError
+from tornado.web import HTTPError, stream_request_body
 
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import FORBIDDEN, REALM, UNAUTHORIZED, Logins, Role
-from menos_bus.doors.refusals import INTERNAL, RETRY_AFTER, Refusal, refusal_of
+from menos_bus.doors.refusals import (
+    INTERNAL,
+    MAX_BODY,
+    RETRY_AFTER,
+    TOO_LARGE,
+    Refusal,
+    refusal_of,
+)
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import LONGEST_WAIT, seconds_of, wait
 from menos_bus.errors import BusError, FieldProblem, InvalidCall
@@ -65,6 +72,8 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
             target_class, args, kwargs = _Unauthorized, (), {}
         elif role is not Role.OPERATOR and not getattr(target_class, "for_callers", False):
             target_class, args, kwargs = _Forbidden, (), {}
+        elif _declared_size(request) > MAX_BODY:
+            target_class, args, kwargs = _TooLarge, (), {}
         elif role is Role.OPERATOR:
             # Flower's own handlers look once more, and know this one form only.
             request.headers["Authorization"] = self.logins.operator.basic
@@ -138,6 +147,22 @@ class _Unauthorized(_Handler):
 class _Forbidden(_Handler):
     def prepare(self) -> None:
         self.refuse(Refusal(403, code="forbidden", message=FORBIDDEN))
+
+
+@stream_request_body
+class _TooLarge(_Handler):
+    """Throws the body away as it comes: who sends one reads no answer before its end."""
+
+    def prepare(self) -> None:
+        self.request.connection.set_max_body_size(_declared_size(self.request))
+
+    def data_received(self, chunk: bytes) -> None:
+        """Do without it."""
+
+    def post(self) -> None:
+        self.refuse(TOO_LARGE)
+
+    get = head = options = put = patch = delete = post
 
 
 class _NoSuchEndpoint(_Handler):
@@ -249,6 +274,11 @@ def make_flower(bus: Bus, logins: Logins) -> Flower:
     flower.turns = Turns(bus)
     flower.add_handlers(r".*", _HANDLERS)
     return flower
+
+
+def _declared_size(request: Any) -> int:
+    declared = request.headers.get("Content-Length", "")
+    return int(declared) if declared.isdecimal() else 0
 
 
 def _take_timeout(body: bytes) -> tuple[Envelope, float | None]:

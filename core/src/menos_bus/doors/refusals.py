@@ -33,6 +33,13 @@ INTERNAL: Final = Refusal(
     500, code="internal_error", message="the bus failed; its log has the cause"
 )
 
+MAX_BODY: Final = 32 * 1024**2
+"""Bytes of a body: the longest text that a task takes (5,000,000 characters), escaped."""
+
+TOO_LARGE: Final = Refusal(
+    413, code="too_large", message=f"the body has more than {MAX_BODY // 1024**2} MiB"
+)
+
 
 def refusal_of(error: BaseException | None) -> Refusal | None:
     """The answer to an error that is the call's or the network's, and not a defect of the bus."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -10,13 +10,10 @@ from pydantic_core import from_json
 
 from menos_bus.doors.openapi import KEY_HEADER, OPTIONS
 from menos_bus.doors.problems import Refused
-from menos_bus.doors.refusals import Refusal
+from menos_bus.doors.refusals import MAX_BODY, TOO_LARGE
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.tasks.envelope import Envelope
 from menos_bus.tasks.schema import problems_of
-
-MAX_BODY: Final = 32 * 1024**2
-"""Bytes of a body: the longest text that a task takes (5,000,000 characters), escaped."""
 
 
 async def read_body(request: Request) -> bytes:
@@ -25,17 +22,14 @@ async def read_body(request: Request) -> bytes:
     Raises:
         Refused: it is larger than :data:`MAX_BODY`; the rest of it is not read.
     """
-    too_large = Refused(
-        Refusal(413, code="too_large", message=f"the body has more than {MAX_BODY // 1024**2} MiB")
-    )
     declared = request.headers.get("Content-Length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY:
-        raise too_large
+        raise Refused(TOO_LARGE)
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY:
-            raise too_large
+            raise Refused(TOO_LARGE)
     return bytes(body)
 
 

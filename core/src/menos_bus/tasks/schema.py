@@ -189,11 +189,11 @@ def jsonable(value: Any) -> Any:
     """A value in JSON types.
 
     Raises:
-        PydanticSerializationError, ValueError, RecursionError: it has none; NaN and infinity are
-            no JSON, though Python would write them.
+        PydanticSerializationError, ValueError, RecursionError: it has none; NaN, infinity and half
+            a surrogate pair are no JSON, though Python would write them.
     """
     plain = to_jsonable_python(value)
-    json.dumps(plain, allow_nan=False)
+    json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
     return plain
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
 import click
+from pydantic_core import from_json
 
-from menos_bus import BusError
+from menos_bus import BusError, InvalidCall
 from menos_bus.cli.plugins import call_task, json_option, print_json, print_table, says_errors
 
 _MOST_LINES: Final = 100
 _MOST_BYTES: Final = 4_000_000
+_PLACE: Final = re.compile(r"^lines\.(\d+)(\.?)")
+"""Where in a call a problem is: ``lines.0.title`` is the title of its first line."""
 
 
 class BadLine(BusError):
@@ -54,16 +58,23 @@ def list_(as_json: bool, **asked: Any) -> None:
             for row in found["contents"]
         ],
     )
-    click.echo(f"{len(found['contents'])} of {found['total']}")
+    click.echo(f"{len(found['contents'])} shown, {found['total']} in the vault")
 
 
 @vault.command()
 @click.argument("content_id")
 @click.option("--text", is_flag=True, help="Show the whole text as well.")
+@click.option(
+    "--link-seconds",
+    default=3600,
+    show_default=True,
+    type=click.IntRange(0, 604_800),
+    help="How long links to its objects at an S3 server work, for anybody; 0 for no links.",
+)
 @says_errors
-def show(content_id: str, text: bool) -> None:
+def show(**asked: Any) -> None:
     """Show all that is known of a content, as JSON."""
-    print_json(call_task("tasks.show_content", content_id=content_id, text=text))
+    print_json(call_task("tasks.show_content", **asked))
 
 
 @vault.command()
@@ -118,8 +129,13 @@ def export(file: IO[str]) -> None:
 def import_(file: IO[bytes], embed: bool) -> None:
     """Store the contents of a FILE that `export` wrote; - is standard input."""
     count = 0
-    for lines in _batches(file):
-        count += len(call_task("tasks.import_content", lines=lines)["content_ids"])
+    for batch in _batches(file):
+        lines = [line for _, line in batch]
+        try:
+            imported = call_task("tasks.import_content", lines=lines)
+        except InvalidCall as error:
+            raise _in_file(error, [number for number, _ in batch]) from None
+        count += len(imported["content_ids"])
     click.echo(f"{count} contents", err=True)
     if embed:
         print_json(call_task("tasks.reindex_content", missing=True))
@@ -136,8 +152,18 @@ def reindex(missing: bool) -> None:
         sys.exit(1)
 
 
-def _batches(file: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
+def _in_file(error: InvalidCall, numbers: list[int]) -> BadLine:
+    """Say which lines of the file are wrong, and not which ones of the call."""
+
+    def where(place: re.Match[str]) -> str:
+        return f"line {numbers[int(place[1])]}{': ' if place[2] else ''}"
+
+    return BadLine("; ".join(_PLACE.sub(where, str(problem)) for problem in error.problems))
+
+
+def _batches(file: IO[bytes]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """The lines of a file with their numbers, so many that one call can take them."""
+    batch: list[tuple[int, dict[str, Any]]] = []
     size = 0
     for number, line in enumerate(file, 1):
         if not line.strip():
@@ -145,7 +171,7 @@ def _batches(file: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
         if batch and (len(batch) == _MOST_LINES or size + len(line) > _MOST_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(_parsed(line, number))
+        batch.append((number, _parsed(line, number)))
         size += len(line)
     if batch:
         yield batch
@@ -153,11 +179,12 @@ def _batches(file: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
 
 def _parsed(line: bytes, number: int) -> dict[str, Any]:
     try:
-        found = json.loads(line.decode())
+        found = from_json(line.decode(), allow_inf_nan=False)
     except UnicodeDecodeError:
-        raise BadLine(f"line {number} is not UTF-8 text") from None
+        raise BadLine(f"line {number} is not UTF-8 text: convert it") from None
     except ValueError as error:
-        raise BadLine(f"line {number} is not JSON: {error}") from None
+        said = str(error).replace(" at line 1 column", " at column")
+        raise BadLine(f"line {number} is not JSON: {said}") from None
     if not isinstance(found, dict):
         raise BadLine(f"line {number} is no JSON object")
     return found

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from menos_bus import progress
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
+from menos_content.tags import own_tags, with_digest
 from menos_content.writer import ANSWER_TOKENS, PROMPT_TOKENS, Digest, Writer
-from menos_vault import ObjectNotFound, Vault
+from menos_vault import ContentNotFound, ObjectNotFound, Vault
 from menos_vault.embeddings.estimate import estimated_tokens, estimating_tokenizer
 
 if TYPE_CHECKING:
@@ -30,15 +31,12 @@ _STAGE: Final = "summarizing"
 _VERSION: Final = "1"
 """Changes with the prompt: answers to an older one are not used."""
 
-_MOST_TAGS: Final = 100
-_LONGEST_TAG: Final = 100
-
 
 def summarize_by_model(vault: Vault, document: Document, summary_of: str) -> None:
     """Let the model of the settings digest the text, and store what it says in the content.
 
     The summary becomes ``summary``. Bullets, tags and topics are in ``metadata["digest"]``, and the
-    tags are added to the content's own.
+    tags are added to the content's own, in place of those that an earlier digest added.
 
     Args:
         vault: where to.
@@ -53,23 +51,16 @@ def summarize_by_model(vault: Vault, document: Document, summary_of: str) -> Non
     writer.prepare()
     answers = _Answers(vault.objects, document.content.id, writer)
     digest = _digest(answers, f"{document.content.title}\n\n{document.text}")
-    content = vault.records.get_content(document.content.id)
+    try:
+        content = vault.records.get_content(document.content.id)
+    except ContentNotFound:
+        answers.forget()  # it was deleted meanwhile, with all that is its own
+        raise
     lists = digest.model_dump(exclude={"summary"})
-    vault.records.update_content(
-        content.id,
-        summary=digest.summary,
-        summary_of=summary_of,
-        tags=merged_tags(content.tags, digest.tags),
-        metadata={"digest": {**lists, "model": writer.model}},
-    )
+    fields = with_digest(own_tags(content), {**lists, "model": writer.model})
+    fields["summary"], fields["summary_of"] = digest.summary, summary_of
+    vault.records.update_content(content.id, **fields)
     answers.forget()
-
-
-def merged_tags(stored: list[str], found: list[str]) -> list[str]:
-    """The stored tags, all of them, and those found that are not among them in other letters."""
-    known = {tag.casefold() for tag in stored}
-    new = [tag for tag in found if tag.casefold() not in known and len(tag) <= _LONGEST_TAG]
-    return [*stored, *new[: max(0, _MOST_TAGS - len(stored))]]
 
 
 def _digest(answers: _Answers, text: str) -> Digest:
@@ -121,13 +112,11 @@ class _Answers:
         self._objects = objects
         self._folder = f"content/{content_id}/digests"
         self._writer = writer
-        self._keys: list[str] = []
 
     def to(self, text: str, *, of_notes: bool = False) -> Digest:
         """The digest of a text, asked for if it was not answered before."""
         said = "\0".join((_VERSION, self._writer.model, str(of_notes), text))
         key = f"{self._folder}/{hashlib.sha256(said.encode()).hexdigest()}.json"
-        self._keys.append(key)
         try:
             return Digest.model_validate_json(self._objects.get(key))
         except (ObjectNotFound, ValidationError):
@@ -136,6 +125,6 @@ class _Answers:
             return digest
 
     def forget(self) -> None:
-        """Remove what was kept."""
-        for key in self._keys:
+        """Remove what was kept, also of what the text was before."""
+        for key in self._objects.keys(self._folder):
             self._objects.delete(key)

@@ -9,8 +9,8 @@ from typing import Final
 from typing_extensions import TypedDict
 
 from menos_bus import Deferred, TaskError, progress
-from menos_content.document import read_document
 from menos_content.embed import Embed, cut_by
+from menos_content.process import process
 from menos_vault import Vault, VaultError
 
 _SLICE: Final = 60.0
@@ -68,7 +68,7 @@ def reindex(vault: Vault, *, missing: bool) -> Reindexed:
     for identity in old:
         progress(_STAGE, done, len(wanted))
         try:
-            Embed().run(vault, read_document(vault, identity))
+            process(vault, identity, [Embed()])
         except (TaskError, VaultError) as error:
             if error.retryable:
                 raise

@@ -17,7 +17,8 @@ from typing_extensions import TypedDict
 
 from menos_content import fields
 from menos_content.store import STORED
-from menos_vault import Content, ObjectNotFound, Vault, content_id
+from menos_vault import Content, InvalidKey, ObjectNotFound, Vault, content_id
+from menos_vault.objects.keys import check_key
 from menos_vault.records import ContentFields
 
 PAGE_BYTES: Final = 4_000_000
@@ -48,12 +49,20 @@ def _is_base64(text: str) -> str:
     return text
 
 
+def _is_key(key: str) -> str:
+    try:
+        check_key(key)
+    except InvalidKey as error:
+        raise PydanticCustomError("not_a_key", "{why}", {"why": str(error)}) from None
+    return key
+
+
 class ObjectLine(BaseModel):
     """An object: its key, and its bytes as text, or as base64 if they are none."""
 
     model_config = ConfigDict(extra="forbid")
 
-    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    key: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_is_key)]
     text: Annotated[str, Field(max_length=_LONGEST_OBJECT)] | None = None
     base64: Annotated[str, Field(max_length=_LONGEST_OBJECT), AfterValidator(_is_base64)] | None = (
         None
@@ -115,7 +124,7 @@ def import_line(vault: Vault, line: ContentLine) -> str:
     It is to be embedded again: its status says ``stored`` if it was processed.
 
     Raises:
-        InvalidKey: the key of an object cannot be.
+        InvalidKey: the key of an object is the folder of another one.
         VaultError: the vault could not store it.
     """
     for item in line.objects.values():

@@ -16,6 +16,15 @@ from menos_vault import Filters, open_vault
 Limit = Annotated[int, Field(ge=1, le=1000, description="Contents to return at most.")]
 Offset = Annotated[int, Field(ge=0, description="Contents to leave out before them.")]
 
+LinkSeconds = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=604_800,
+        description="How long links to its objects work, for anybody; 0 for no links.",
+    ),
+]
+
 
 class Deleted(TypedDict):
     """What was deleted."""
@@ -52,14 +61,15 @@ def list_content(
 def show_content(
     content_id: fields.ContentId,
     text: Annotated[bool, Field(description="Whether to read its text as well.")] = False,
+    link_seconds: LinkSeconds = 3600,
 ) -> Shown:
-    """Show all that is known of a content.
+    """Show all that is known of a content, with links to its objects if they are at an S3 server.
 
     Raises:
         ContentNotFound: there is no content with this id (``content_not_found``).
         VaultError: the vault could not do it; its code says why.
     """
-    return shown(open_vault(), content_id, text=text)
+    return shown(open_vault(), content_id, text=text, link_seconds=link_seconds)
 
 
 def delete_content(content_id: fields.ContentId) -> Deleted:
@@ -108,7 +118,7 @@ def import_content(
     They are searchable after ``process_content``, or ``reindex_content`` with ``missing``.
 
     Raises:
-        InvalidKey: the key of an object cannot be (``invalid_key``).
+        InvalidKey: the key of an object is the folder of another one (``invalid_key``).
         VaultError: the vault could not do it; its code says why.
     """
     vault = open_vault()

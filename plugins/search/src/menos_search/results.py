@@ -15,7 +15,7 @@ from menos_vault import Content, Hit, Passage
 class Explanation(TypedDict):
     """How a result came to its place.
 
-    ``combined`` decides. In a hybrid search it is 0.7 × ``similarity`` and 0.3 × ``keywords``, each
+    ``combined`` decides. In a hybrid search it is 0.65 × ``similarity`` + 0.35 × ``keywords``, each
     divided by the best one of the whole search; otherwise it is the one that the mode goes by.
     """
 

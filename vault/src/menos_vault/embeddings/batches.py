@@ -1,12 +1,14 @@
-"""Full batches out of the texts of many callers.
+"""Full batches out of the texts of many callers, a batch per processor.
 
-Many short documents are embedded at a time, each by a thread of its own. Here their texts meet: one
-of the waiting threads runs a batch for all of them, then the next one does. So batches are full,
-there is one at a time in memory, and a short document does not wait for the end of a long one.
+Many short documents are embedded at a time, each by a thread of its own. Here their texts meet, and
+are run in batches by as many threads as the model may use, each on a processor of its own. So
+batches are full, few of them are in memory, and a short document does not wait for the end of a
+long one.
 """
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ Tokens = list[int]
 Run = Callable[[list[Tokens]], "NDArray[np.float32]"]
 
 _PADDING = 1.2
-"""How much may be computed for nothing because texts are shorter than the longest in their run."""
+"""How often as long as its shortest text a batch's longest may be: padding is work, too."""
 
 
 class _Request:
@@ -29,20 +31,29 @@ class _Request:
         self.error: Exception | None = None
 
     @property
+    def next_length(self) -> int:
+        return len(self.texts[self.todo[-1]])
+
+    @property
     def ended(self) -> bool:
         return self.error is not None or len(self.vectors) == len(self.texts)
 
 
 class Batches:
-    """Runs texts in batches of up to `size`. Thread-safe."""
+    """Runs texts in batches of up to `tokens` tokens, `threads` of them at a time. Thread-safe."""
 
-    def __init__(self, run: Run, size: int) -> None:
-        """Take the function that makes one vector of each text's tokens."""
+    def __init__(self, run: Run, tokens: int, threads: int) -> None:
+        """Take the function that makes one vector of each text's tokens; many threads may call it.
+
+        A text that is longer than `tokens` is run by itself.
+        """
         self._run = run
-        self._size = size
+        self._tokens = tokens
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
         self._change = threading.Condition()
         self._requests: list[_Request] = []
-        self._running = False
+        self._running = 0
 
     def embed(
         self, texts: Sequence[Tokens], on_done: Callable[[int], None] | None = None
@@ -53,16 +64,18 @@ class Batches:
         """
         request = _Request(texts)
         told = 0
-        with self._change:
-            self._requests.append(request)
         try:
+            with self._change:
+                self._requests.append(request)
+                self._start()
             while not request.ended:
-                batch = self._take(request)
-                if batch:
-                    self._work(batch)
-                if on_done is not None and len(request.vectors) > told:
-                    told = len(request.vectors)
-                    on_done(told)
+                with self._change:
+                    while not request.ended and len(request.vectors) == told:
+                        self._change.wait()
+                    done = len(request.vectors)
+                if on_done is not None and done > told:
+                    on_done(done)
+                told = done
         finally:
             with self._change:
                 self._requests.remove(request)
@@ -70,55 +83,48 @@ class Batches:
             raise request.error
         return [request.vectors[place] for place in range(len(texts))]
 
-    def _take(self, own: _Request) -> list[tuple[_Request, int]]:
-        """Take the next batch to run, or wait until another thread has run one."""
-        with self._change:
-            if self._running and not own.ended:
-                self._change.wait()
-            if self._running or own.ended:
-                return []
-            waiting = [request for request in self._requests if request.todo]
-            # Everybody's share, then whatever is there in the order of arrival.
-            batch: list[tuple[_Request, int]] = []
-            for share in (max(1, self._size // max(1, len(waiting))), self._size):
-                for request in waiting:
-                    count = min(share, self._size - len(batch), len(request.todo))
-                    batch += [(request, request.todo.pop()) for _ in range(count)]
-            self._running = bool(batch)
-            return batch
+    def _start(self) -> None:
+        """Have as many threads at work as there is work for."""
+        waiting = sum(len(request.todo) for request in self._requests)
+        for _ in range(min(waiting, self._threads - self._running)):
+            self._running += 1
+            self._pool.submit(self._work)
 
-    def _work(self, batch: list[tuple[_Request, int]]) -> None:
-        try:
-            for part in _even(batch):
-                vectors = self._run([request.texts[place] for request, place in part])
-                for (request, place), vector in zip(part, vectors, strict=True):
-                    request.vectors[place] = vector
-        except Exception as error:  # noqa: BLE001 - raised where the texts are from
-            for request, _ in batch:
-                request.error = error
-        except BaseException:
-            # This thread is to end; the others' texts are theirs again.
+    def _work(self) -> None:
+        while True:
             with self._change:
-                for request, place in batch:
-                    if place not in request.vectors:
-                        request.todo.append(place)
-            raise
-        finally:
-            with self._change:
-                self._running = False
-                self._change.notify_all()
+                batch = self._take()
+                if not batch:
+                    self._running -= 1
+                    return
+            try:
+                vectors = self._run([request.texts[place] for request, place in batch])
+                with self._change:
+                    for (request, place), vector in zip(batch, vectors, strict=True):
+                        request.vectors[place] = vector
+                    self._change.notify_all()
+            except Exception as error:  # noqa: BLE001 - raised where the texts are from
+                with self._change:
+                    for request, _ in batch:
+                        request.error = error
+                        request.todo.clear()
+                    self._change.notify_all()
 
-
-def _even(batch: list[tuple[_Request, int]]) -> list[list[tuple[_Request, int]]]:
-    """Part a batch where texts become so short that padding them would cost more than a run."""
-    parts: list[list[tuple[_Request, int]]] = []
-    longest = tokens = 0
-    for request, place in sorted(batch, key=lambda item: -len(item[0].texts[item[1]])):
-        length = len(request.texts[place])
-        if parts and longest * (len(parts[-1]) + 1) <= _PADDING * (tokens + length):
-            parts[-1].append((request, place))
-            tokens += length
-        else:
-            parts.append([(request, place)])
-            longest = tokens = length
-    return parts
+    def _take(self) -> list[tuple[_Request, int]]:
+        """Take the next batch: callers by turns decide its length, and all may fill it."""
+        waiting = [request for request in self._requests if request.todo]
+        if not waiting:
+            return []
+        first = waiting[0]
+        self._requests.remove(first)
+        self._requests.append(first)
+        longest = first.next_length
+        batch: list[tuple[_Request, int]] = [(first, first.todo.pop())]
+        for request in [*waiting[1:], first]:
+            while (
+                request.todo
+                and request.next_length <= longest <= _PADDING * request.next_length
+                and longest * (len(batch) + 1) <= self._tokens
+            ):
+                batch.append((request, request.todo.pop()))
+        return batch

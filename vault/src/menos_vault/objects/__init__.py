@@ -30,6 +30,13 @@ class Objects(Protocol):
     def delete(self, key: str) -> None:
         """Remove what is stored under `key`; nothing happens when there is nothing."""
 
+    def keys(self, folder: str) -> list[str]:
+        """Return the keys of all objects below a folder, which is what they begin with and a slash.
+
+        None are below a folder that is not there.
+        """
+        ...
+
     def link(self, key: str, seconds: int) -> str | None:
         """Return a URL that anybody may read the object with for so long, or None without URLs.
 

@@ -64,6 +64,15 @@ class FileObjects:
         except OSError as error:
             raise self._explain(error, key, "delete") from error
 
+    def keys(self, folder: str) -> list[str]:
+        """Walk through the folder."""
+        path = self._path(folder)
+        try:
+            found = [file for file in path.rglob("*") if file.is_file()]
+        except OSError as error:
+            raise self._explain(error, folder, "list") from error
+        return sorted(file.relative_to(self._folder).as_posix() for file in found)
+
     def link(self, key: str, seconds: int) -> str | None:
         """Return None: a folder is behind no URL."""
         check_key(key)

@@ -100,6 +100,20 @@ class S3Objects:
         except _Missing:
             return
 
+    def keys(self, folder: str) -> list[str]:
+        """List the bucket; a page of a thousand is one request."""
+        name = self._name(folder)
+
+        def ask() -> list[str]:
+            found = self._client.list_objects(self._bucket, prefix=f"{name}/", recursive=True)
+            return [item.object_name for item in found if item.object_name is not None]
+
+        try:
+            names = self._try(ask, f"list the objects below {folder!r}")
+        except _Missing:
+            return []
+        return sorted(found.removeprefix(f"{self._prefix}/") for found in names)
+
     def link(self, key: str, seconds: int) -> str | None:
         """Sign a URL; nothing is asked for that."""
         name = self._name(key)

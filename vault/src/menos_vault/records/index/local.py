@@ -4,6 +4,7 @@ import contextlib
 import functools
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -140,7 +141,7 @@ class LocalIndex:
             owners = self._owners[:size]
             numbers = self._tables.allowed(filters) if filters else None
             asked = self._telling(query)
-            expression = words.expression(asked) if asked else None
+            expression = words.expression(asked.elements()) if asked else None
             similarity = None if vector is None else self._matrix.similarities(vector, size)
             if similarity is not None and numbers is not None:
                 # Before the two are put together: what does not pass is no measure for the rest.
@@ -193,7 +194,7 @@ class LocalIndex:
             keywords[list(slots)] = np.maximum(np.array(scores, dtype=np.float32), 1e-9)
         return keywords
 
-    def _telling(self, query: str) -> list[str]:
+    def _telling(self, query: str) -> Counter[str]:
         asked = words.terms(query)
         if len(asked) < 2:
             return asked

@@ -6,13 +6,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SIMILARITY_WEIGHT = 0.7
+SIMILARITY_WEIGHT = 0.65
 """Weight of the cosine similarity in a hybrid search; the rest is BM25's.
 
-Each score counts as its share of the best one of its kind for the query. Of the fusions tried
-(reciprocal ranks; minimum to maximum, z-scores, shares of the best; weights from 0.3 to 0.85) this
-one was best or next to it on all four public collections that were looked at, see docs/search.md.
-Other than ranks it does not depend on how deep one looks, so pages of results fit together.
+Each score counts as its share of the best one of its kind for the query. Of the fusions tried on
+six public collections (reciprocal ranks; minimum to maximum, z-scores, spread, shares of the best;
+weights from 0.3 to 0.8) those by scores are within a hundredth of each other at their best weights,
+and ranks are behind; see docs/search.md. Other than some, shares of the best do not depend on how
+deep one looks, so pages of results fit together.
 """
 
 

@@ -1,7 +1,8 @@
 """From what somebody types to a full-text query of SQLite's FTS5."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 """Words without case and accents, English endings cut off."""
@@ -12,20 +13,22 @@ _VISITS = 20_000  # passages that the words of a query may have together, each c
 _TERM = re.compile(r'"([^"]+)"|(\w+)')
 
 
-def terms(query: str) -> list[str]:
-    """Return the words of a query, each once, and what stands in quotation marks as one phrase.
+def terms(query: str) -> Counter[str]:
+    """Return the words of a query, and what stands in quotation marks as one phrase.
 
-    None of them is ever read as an operator of the query language.
+    Each with how often it is there: who says a word three times means it. None of them is ever read
+    as an operator of the query language.
     """
     found = []
     for phrase, word in _TERM.findall(query.lower()):
         words = re.findall(r"\w+", phrase or word)
         if words:
             found.append(" ".join(words))
-    return list(dict.fromkeys(found))[:_MOST_TERMS]
+    first = set(list(dict.fromkeys(found))[:_MOST_TERMS])
+    return Counter(term for term in found if term in first)
 
 
-def telling(found: Sequence[str], frequency: Callable[[str], int], passages: int) -> list[str]:
+def telling(asked: Counter[str], frequency: Callable[[str], int], passages: int) -> Counter[str]:
     """Leave out the words of a query that say least, if the vault is large.
 
     Those that stand in more than half of all passages go, since BM25 gives them no weight; and then
@@ -33,23 +36,28 @@ def telling(found: Sequence[str], frequency: Callable[[str], int], passages: int
     does not grow with the vault for ever. If there are no others, all stay.
     """
     if passages < LARGE:
-        return list(found)
-    counts = {term: frequency(term) for term in found}
+        return asked
+    counts = {term: frequency(term) for term in asked}
     kept: set[str] = set()
     visits = 0
-    for term in sorted(found, key=lambda term: counts[term]):
-        if 2 * counts[term] > passages or (visits and visits + counts[term] > _VISITS):
+    for term in sorted(asked, key=lambda term: counts[term]):
+        more = counts[term] * asked[term]
+        if 2 * counts[term] > passages or (visits and visits + more > _VISITS):
             break
         kept.add(term)
-        visits += counts[term]
-    return [term for term in found if term in kept] if visits else list(found)
+        visits += more
+    return Counter({term: asked[term] for term in asked if term in kept}) if visits else asked
 
 
-def long(found: Sequence[str]) -> list[str]:
+def long(asked: Iterable[str]) -> list[str]:
     """Leave out the words of up to three letters, if there are others: most of them say nothing."""
-    return [term for term in found if len(term) > 3] or list(found)
+    found = list(asked)
+    return [term for term in found if len(term) > 3] or found
 
 
-def expression(found: Sequence[str]) -> str:
-    """Return the FTS5 expression that any of these words satisfies."""
-    return " OR ".join(f'"{term}"' for term in found)
+def expression(asked: Iterable[str]) -> str:
+    """Return the FTS5 expression that any of these words satisfies.
+
+    Its BM25 adds up the score of each; a word that is given twice counts twice.
+    """
+    return " OR ".join(f'"{term}"' for term in asked)

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
@@ -25,8 +26,8 @@ class Frequencies:
         self._passages = 0
         self._until = 0.0
 
-    def telling(self, query: str) -> list[str]:
-        """Return the words of a query that say something."""
+    def telling(self, query: str) -> Counter[str]:
+        """Return the words of a query that say something, with how often it says them."""
         asked = words.terms(query)
         if len(asked) < 2:
             return asked
@@ -34,7 +35,7 @@ class Frequencies:
             self._ask(asked)
             return words.telling(asked, self._counts.__getitem__, self._passages)
 
-    def _ask(self, asked: Sequence[str]) -> None:
+    def _ask(self, asked: Iterable[str]) -> None:
         if time.monotonic() > self._until:
             before = self._passages
             [rows] = self._connection.ask(statements.COUNT)

@@ -77,6 +77,8 @@ class Predicate(NamedTuple):
     """What a passage may have."""
 
     text: str
+    times: int = 1
+    """How often its score counts."""
     any_word: bool = False
     """Whether one of the words is enough; else all have to be there."""
 
@@ -93,12 +95,12 @@ def match(
     The predicates' texts are `$t0`, `$t1` …. For those numbered in `own` their own scores and the
     passages' texts are asked for, too.
     """
-    score = " + ".join(_score(number) for number in range(len(predicates)))
+    score = " + ".join(_score(number, one.times) for number, one in enumerate(predicates))
     either = " OR ".join(
-        f"text @{number}{',OR' if predicate.any_word else ''}@ $t{number}"
-        for number, predicate in enumerate(predicates)
+        f"text @{number}{',OR' if one.any_word else ''}@ $t{number}"
+        for number, one in enumerate(predicates)
     )
-    scores = "".join(f", {_score(number)} AS s{number}" for number in own)
+    scores = "".join(f", {_score(number, predicates[number].times)} AS s{number}" for number in own)
     return (
         f"SELECT id, {score} AS score{', text' if own else ''}{scores} FROM words "
         f"WHERE ({either}){' AND content IN $contents' if filtered else ''} "
@@ -106,6 +108,6 @@ def match(
     )
 
 
-def _score(number: int) -> str:
+def _score(number: int, times: int) -> str:
     """Return a predicate's score; engine 2 goes below zero for words that most passages have."""
-    return f"math::max([search::score({number}), 0])"
+    return f"{times} * math::max([search::score({number}), 0])"
