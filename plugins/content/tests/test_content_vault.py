@@ -192,6 +192,7 @@ def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model
         bus.call("tasks.process_content", identity)
     open_vault().records.change_model("older", 8)
     monkeypatch.setattr(reindex, "_SLICE", 0)
+    monkeypatch.setattr(reindex, "_SIDE_BY_SIDE", 1)
 
     # In place nobody runs again what was put back.
     for _ in range(2):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -16,6 +19,9 @@ from menos_vault import Vault, VaultError
 _SLICE: Final = 60.0
 """Seconds after which the work is put back and taken up again: other calls get their turn, and no
 time limit is met."""
+
+_SIDE_BY_SIDE: Final = 8
+"""Contents that are worked on at a time, so that the batches of the model are full of short ones."""
 
 _MOST_NAMED: Final = 100
 """Failures that a result names; all are counted."""
@@ -65,17 +71,14 @@ def reindex(vault: Vault, *, missing: bool) -> Reindexed:
     old = _old(vault, wanted)
     done = len(wanted) - len(old)
     failed: list[Failed] = []
-    for identity in old:
-        progress(_STAGE, done, len(wanted))
-        try:
-            process(vault, identity, [Embed()])
-        except (TaskError, VaultError) as error:
-            if error.retryable:
-                raise
-            if error.code != "content_not_found":  # deleted meanwhile
-                message = str(error)
-                failed.append({"content_id": identity, "code": error.code, "message": message})
+    progress(_STAGE, done, len(wanted))
+    for identity, error in _embedded(vault, old):
+        if error is not None and error.retryable:
+            raise error
+        if error is not None and error.code != "content_not_found":  # deleted meanwhile
+            failed.append({"content_id": identity, "code": error.code, "message": str(error)})
         done += 1
+        progress(_STAGE, done, len(wanted))
         if time.monotonic() - began > _SLICE and done < len(wanted):
             raise Deferred(
                 f"{done} of {len(wanted)} contents are embedded as they are now",
@@ -89,6 +92,32 @@ def reindex(vault: Vault, *, missing: bool) -> Reindexed:
         "chunks": records.counts().chunks,
         "failed": failed[:_MOST_NAMED],
     }
+
+
+def _embedded(
+    vault: Vault, identities: Sequence[str]
+) -> Iterator[tuple[str, TaskError | VaultError | None]]:
+    """Embed contents; of each, in their order, whether it failed.
+
+    Who stops here waits for those that are worked on, and begins no more.
+    """
+    waiting = deque(identities)
+    begun: deque[tuple[str, Future[TaskError | VaultError | None]]] = deque()
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        while waiting or begun:
+            while waiting and len(begun) < _SIDE_BY_SIDE:
+                identity = waiting.popleft()
+                begun.append((identity, pool.submit(_embed, vault, identity)))
+            identity, future = begun.popleft()
+            yield identity, future.result()
+
+
+def _embed(vault: Vault, identity: str) -> TaskError | VaultError | None:
+    try:
+        process(vault, identity, [Embed()])
+    except (TaskError, VaultError) as error:
+        return error
+    return None
 
 
 def _wanted(vault: Vault, *, missing: bool) -> list[str]:
