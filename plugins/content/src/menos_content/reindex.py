@@ -21,7 +21,7 @@ _SLICE: Final = 60.0
 time limit is met."""
 
 _SIDE_BY_SIDE: Final = 8
-"""Contents that are worked on at a time, so that the batches of the model are full of short ones."""
+"""Contents that are worked on at a time, so that short ones fill the batches of the model, too."""
 
 _MOST_NAMED: Final = 100
 """Failures that a result names; all are counted."""
