@@ -16,6 +16,7 @@ from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.messages.publish import AHEAD_HEADER, CALLBACK_HEADER, PRIORITY_HEADER
 from menos_bus.messages.topology import queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
+from menos_bus.outcomes.watch import Watchers
 from menos_bus.plugins.extensions import Extensions
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.quota.gate import Gate
@@ -37,6 +38,8 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
     """What plugins offer to each other."""
     gate: Gate
     """Decides about each use of a quota."""
+    watchers: Watchers
+    """Those in this process who wait for calls to end."""
     open_ledger: Callable[[], Ledger]
     callback_guard: Guard
     """Where callbacks may go."""

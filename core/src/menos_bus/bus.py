@@ -136,12 +136,13 @@ class Bus:
         """
         from menos_bus.outcomes.outcome import Outcome
 
-        if task_id not in self.app.ledger:
+        outcome = Outcome.read(self.app, task_id)
+        if outcome.silent and task_id not in self.app.ledger:
             raise UnknownTaskId(
                 f"no call with the id {task_id!r} is known: it was never accepted, or its result "
                 f"has expired (they are kept {self.settings.result_expires / 3600:g} h)"
             )
-        return Outcome.read(self.app, task_id)
+        return outcome
 
 
 @contextmanager

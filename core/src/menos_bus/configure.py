@@ -15,6 +15,7 @@ from menos_bus.messages import topology
 from menos_bus.messages.publish import PUBLISH_SECONDS
 from menos_bus.outcomes.ledger import Ledger
 from menos_bus.outcomes.sqlite import SQLiteLedger
+from menos_bus.outcomes.watch import Watchers
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.loader import Declared
 from menos_bus.quota.gate import Gate
@@ -82,6 +83,7 @@ def make_app(settings: BusSettings, declared: Declared) -> BusApp:
     app.settings = settings
     app.open_ledger = lambda: _ledger(settings)
     app.gate = Gate(declared.quotas, lambda: _quota_store(settings))
+    app.watchers = Watchers()
     app.conf.update(_BOTH, result_expires=settings.result_expires)
     app.conf.worker_concurrency = settings.concurrency
     plugins = sorted(app.registry.plugins)

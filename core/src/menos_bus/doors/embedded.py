@@ -73,6 +73,7 @@ class EmbeddedBus:
         ledger = bus.app.ledger
         assert isinstance(ledger, SQLiteLedger)
         self._ledger = ledger
+        bus.app.watchers.hear_all = True
         self._worker: threading.Thread | None = None
         self._worker_ready = threading.Event()
         self._signals = 0

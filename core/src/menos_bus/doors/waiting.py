@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -14,7 +15,8 @@ from menos_bus.outcomes.outcome import Outcome
 LONGEST_WAIT: Final = 600.0
 """Seconds for which a caller may wait for a result in one request."""
 _POLL: Final = (0.005, 0.5)
-"""Seconds between two looks at a result: the first pause, and the longest."""
+"""Seconds between two looks at a result that another process may store: the first pause, and the
+longest. Between two looks at one that ends here it is always the longest."""
 
 
 async def wait(
@@ -34,12 +36,25 @@ async def wait(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(max(seconds, 0.0), LONGEST_WAIT)
     pause, longest = _POLL
-    while True:
-        outcome = await asyncio.to_thread(bus.outcome, task_id)
-        if outcome.ready or loop.time() >= deadline or await hung_up():
-            return outcome
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, longest)
+    watchers = bus.app.watchers
+    if watchers.hear_all:
+        pause = longest
+    ended = asyncio.Event()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(ended.set)
+
+    with watchers.watching(task_id, tell):
+        while True:
+            ended.clear()
+            outcome = await asyncio.to_thread(bus.outcome, task_id)
+            left = deadline - loop.time()
+            if outcome.ready or left <= 0 or await hung_up():
+                return outcome
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), min(pause, left))
+            pause = min(pause * 1.5, longest)
 
 
 def seconds_of(text: str | None) -> float:

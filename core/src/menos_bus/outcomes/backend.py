@@ -49,6 +49,8 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery ships no types
         # Through Celery's serializer, so that what it can store here is what it can store anywhere.
         plain = self.decode(self.encode(meta))
         self.ledger.store(task_id, getattr(request, "task", None) or "", state, plain)
+        if state in states.READY_STATES:
+            self.app.watchers.ended(task_id)
 
     def meta(self, task_id: str) -> dict[str, Any]:
         """What is stored of a call."""

@@ -48,6 +48,11 @@ class Outcome:
         """Whether the state is terminal."""
         return self.state in states.READY_STATES
 
+    @property
+    def silent(self) -> bool:
+        """Whether no worker has said anything of it: it waits, or there is no such call."""
+        return bool(self.state == states.PENDING)
+
     @classmethod
     def from_meta(cls, task_id: str, meta: dict[str, Any]) -> Outcome:
         """Read what a Celery result backend stored."""
