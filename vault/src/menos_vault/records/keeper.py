@@ -45,6 +45,7 @@ class Keeper:
         # One writer per content, so that the index hears of its writes in their order.
         self._writers = [threading.RLock() for _ in range(_STRIPES)]
         self._repairing = threading.Lock()
+        self._expected: tuple[str, int] | None = None
         self._behind: set[str] = set()
         self.connection.ask(schema.NO_VECTOR_INDEX)
         self._index = LocalIndex(index_path(settings.records_folder))
@@ -77,15 +78,20 @@ class Keeper:
                 self._behind.add(content_id)
                 raise
 
+    def model(self) -> tuple[str, int] | None:
+        """Return what was last expected: nobody else writes to the database."""
+        return self._expected
+
     def expect(self, model: str, dimension: int) -> None:
         """Take vectors of this model from now on."""
         self._index.expect(_model(model, dimension))
+        self._expected = (model, dimension)
 
     def _compare(self) -> None:
         """Note which contents the index does not have as the records have them."""
-        [embedding] = self.connection.ask(schema.EMBEDDING)
-        if embedding:
-            self.expect(embedding[0]["model"], embedding[0]["dimension"])
+        stored = schema.model_of(self.connection.ask(schema.EMBEDDING))
+        if stored is not None:
+            self.expect(*stored)
         contents, chunk_sets = self.connection.ask(schema.CONTENT_VERSIONS)
         versions = {row["id"].id: row["version"] for row in chunk_sets}
         wanted = {

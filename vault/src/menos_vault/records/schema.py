@@ -7,6 +7,7 @@ reindex texts stand there without a vector.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 # ruff: noqa: S608 - what is put into statements are numbers, constants and checked hexadecimal ids;
 # everything that comes from outside is passed as a variable.
@@ -81,6 +82,14 @@ UPSERT_CONTENT = "UPSERT $id MERGE $fields RETURN AFTER"
 UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"
+
+
+def model_of(answer: list[Any]) -> tuple[str, int] | None:
+    """Return the model that the answer to EMBEDDING names."""
+    [rows] = answer
+    return (rows[0]["model"], rows[0]["dimension"]) if rows else None
+
+
 # The first writer decides; whoever comes second meets the row and changes nothing.
 CLAIM_MODEL = transaction(
     "INSERT INTO vault { id: 'embedding', model: $model, dimension: $dimension } "

@@ -193,7 +193,7 @@ class SurrealRecords:
         connection = self._open()
         if vector is not None:
             check_query(vector)
-            stored = _stored_model(connection)
+            stored = self._upkeep.model()
             if stored is None:
                 vector = None
             else:
@@ -357,5 +357,4 @@ def _writable(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stored_model(connection: Connection) -> tuple[str, int] | None:
-    [rows] = connection.ask(schema.EMBEDDING)
-    return (rows[0]["model"], rows[0]["dimension"]) if rows else None
+    return schema.model_of(connection.ask(schema.EMBEDDING))

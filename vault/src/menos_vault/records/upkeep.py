@@ -93,6 +93,10 @@ class Upkeep(Protocol):
         """The index, in step with the records."""
         ...
 
+    def model(self) -> tuple[str, int] | None:
+        """Return name and dimension of the model of all vectors; None before the first ones."""
+        ...
+
     def writing(self, content_id: str) -> AbstractContextManager[Writing]:
         """Begin the write of a content."""
         ...
