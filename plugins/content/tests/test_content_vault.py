@@ -204,6 +204,24 @@ def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model
     assert {known.model for known in open_vault().records.chunk_sets().values()} == {model.model}
 
 
+def test_of_long_contents_one_at_a_time_is_worked_on_and_a_slice_waits_for_no_other(
+    bus, stored, model, monkeypatch
+):
+    for identity in stored.values():
+        bus.call("tasks.process_content", identity)
+    open_vault().records.change_model("older", 8)
+    monkeypatch.setattr(reindex, "_SLICE", 0)
+    monkeypatch.setattr(reindex, "_CHARACTERS", 40)
+
+    with pytest.raises(TaskFailed) as put_back:
+        bus.call("tasks.reindex_content")
+
+    assert put_back.value.code == "reindexing"
+    models = [known.model for known in open_vault().records.chunk_sets().values()]
+    assert models.count(model.model) < 3
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 3}
+
+
 def test_a_content_that_cannot_be_embedded_is_named_and_keeps_no_other_back(bus, stored, model):
     for identity in stored.values():
         bus.call("tasks.process_content", identity)
