@@ -222,6 +222,26 @@ def test_of_long_contents_one_at_a_time_is_worked_on_and_a_slice_waits_for_no_ot
     assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 3}
 
 
+def test_a_content_that_was_not_written_to_its_end_is_embedded_again(bus, stored, model):
+    bus.call("tasks.process_content", stored["tea"])
+    records = open_vault().records
+    whole = records.chunk_set(stored["tea"])
+    vector = model.embed_documents([TEXTS["tea"]])
+    # What a writer leaves that a server was taken from before all words were there.
+    records.replace_chunks(
+        stored["tea"],
+        records.chunks(stored["tea"]),
+        vector,
+        model=whole.model,
+        chunker=whole.chunker,
+        fingerprint="",
+    )
+
+    bus.call("tasks.reindex_content")
+
+    assert records.chunk_set(stored["tea"]).fingerprint == whole.fingerprint
+
+
 def test_a_content_that_cannot_be_embedded_is_named_and_keeps_no_other_back(bus, stored, model):
     for identity in stored.values():
         bus.call("tasks.process_content", identity)

@@ -158,6 +158,7 @@ def _old(vault: Vault, wanted: list[str]) -> list[str]:
     current = {
         identity
         for identity, known in vault.records.chunk_sets().items()
-        if (known.model, known.chunker) == as_now
+        # Without a fingerprint it was not written to its end.
+        if (known.model, known.chunker) == as_now and known.fingerprint
     }
     return [identity for identity in wanted if identity not in current]
