@@ -1,6 +1,8 @@
 """The tasks that look after the vault."""
 
 import json
+import threading
+import time
 
 import pytest
 
@@ -8,6 +10,7 @@ import menos_content.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_content import reindex
+from menos_content.embed import Embed
 from menos_vault import close_vault, content_id, open_vault
 
 TEXTS = {
@@ -204,22 +207,31 @@ def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model
     assert {known.model for known in open_vault().records.chunk_sets().values()} == {model.model}
 
 
-def test_of_long_contents_one_at_a_time_is_worked_on_and_a_slice_waits_for_no_other(
+def test_short_contents_are_embedded_side_by_side_and_long_ones_one_after_another(
     bus, stored, model, monkeypatch
 ):
     for identity in stored.values():
         bus.call("tasks.process_content", identity)
-    open_vault().records.change_model("older", 8)
-    monkeypatch.setattr(reindex, "_SLICE", 0)
-    monkeypatch.setattr(reindex, "_CHARACTERS", 40)
+    running, most = threading.Semaphore(0), []
+    run = Embed.run
 
-    with pytest.raises(TaskFailed) as put_back:
-        bus.call("tasks.reindex_content")
+    def counted(*arguments):
+        running.release()
+        time.sleep(0.2)
+        most.append(running._value)
+        try:
+            return run(*arguments)
+        finally:
+            running.acquire()
 
-    assert put_back.value.code == "reindexing"
-    models = [known.model for known in open_vault().records.chunk_sets().values()]
-    assert models.count(model.model) < 3
-    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 3}
+    monkeypatch.setattr(Embed, "run", counted)
+    for characters, expected in [(1000, 3), (40, 1)]:
+        monkeypatch.setattr(reindex, "_CHARACTERS", characters)
+        open_vault().records.change_model(f"older {characters}", 8)
+        most.clear()
+
+        assert bus.call("tasks.reindex_content")["contents"] == 3
+        assert max(most) == expected
 
 
 def test_a_content_that_was_not_written_to_its_end_is_embedded_again(bus, stored, model):
