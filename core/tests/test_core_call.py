@@ -87,6 +87,9 @@ def test_values_go_to_parameters_in_their_order(sent):
         (["--sure=false", "hello"], {"sure": False}),
         (["hello", "--long-name", "--sure"], {"long_name": "--sure"}),
         (["--sure", "--", "hello"], {"sure": True}),
+        (["--sure", "False", "hello"], {"sure": "False"}),
+        (["hello", "--sure", "no"], {"sure": "no"}),
+        (["--sure", "0", "hello"], {"sure": 0}),
     ],
 )
 def test_what_is_true_or_false_needs_no_value_to_be_true(sent, words, given):

@@ -148,6 +148,30 @@ def test_a_failure_reaches_those_whose_text_was_in_the_batch_and_the_next_ones_g
     assert batches._requests == []
 
 
+def test_what_no_thread_could_be_had_for_keeps_no_later_text_waiting(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    batches = Batches(model, TOKENS, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="thread"):
+            batches.embed([text(1)])
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(batches.embed, [text(2)]).result(10)[0][0] == 2
+
+
+def test_whatever_ends_a_batch_reaches_its_callers() -> None:
+    def end(texts: list[list[int]]) -> NDArray[np.float32]:
+        raise SystemExit(len(texts))
+
+    with pytest.raises(SystemExit):
+        Batches(end, TOKENS, 1).embed([text(1)])
+
+
 def test_who_gives_up_takes_the_rest_of_the_work_along() -> None:
     given_up = threading.Event()
     runs: list[int] = []

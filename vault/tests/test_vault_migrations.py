@@ -1,6 +1,6 @@
 """Tables of another release, and tables that are not there: in this process and at servers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,18 @@ def test_a_database_that_was_emptied_gets_its_tables_again(
                 assert found(vault) == [("k", "k")]
                 [tables] = vault.records._open().ask("INFO FOR TABLE content")  # type: ignore[attr-defined]
                 assert "content_resource_key" in tables["indexes"]
+
+
+def test_of_a_database_that_lost_some_of_its_tables_it_is_said_that_only_a_backup_has_them(
+    servers: Callable[[str], SurrealServer], tmp_path: Path
+) -> None:
+    settings = servers(ENGINES[0]).settings(tmp_path)  # to engine 2 such a table is empty
+    with Vault(settings) as vault:
+        put(vault, "k")
+        vault.records._open().ask("REMOVE TABLE chunk; REMOVE TABLE content")  # type: ignore[attr-defined]
+
+    with Vault(settings) as vault, pytest.raises(RecordsFailed, match="backup"):
+        vault.records.list_contents()
 
 
 def test_a_worker_whose_vault_a_newer_release_has_opened_writes_no_more(

@@ -67,6 +67,23 @@ def test_what_a_query_says_more_often_counts_more(records: Records) -> None:
     assert twice == pytest.approx(2 * once)
 
 
+def test_a_phrase_does_not_begin_in_the_title_and_end_in_the_text(records: Records) -> None:
+    put(records, "blue", "whale", "a blue whale")
+
+    assert [hit.chunk.index for hit in words(records, '"blue whale"')] == [1]
+
+
+def test_a_word_that_is_said_without_end_costs_no_more_than_one_that_is_said_often(
+    records: Records,
+) -> None:
+    put(records, "gull", "a gull above the sea")
+    put(records, "tern", "a tern above the sea")
+
+    often, endlessly = (words(records, query)[0].keywords for query in ("gull " * 8, "gull " * 900))
+
+    assert endlessly == pytest.approx(often)
+
+
 def test_words_that_stand_everywhere_are_found_if_there_are_no_others(records: Records) -> None:
     put(records, "many", *["the sea"] * 1200)
     put(records, "one", "the albatross")

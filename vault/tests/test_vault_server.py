@@ -1,17 +1,19 @@
 """A vault at a database server: what is different from one in this process."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from menos_vault import Chunk, Filters, Vault, VaultSettings, content_id
+from menos_vault import Chunk, ContentNotFound, Filters, Vault, VaultSettings, content_id
 from menos_vault.records import Records
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
+from menos_vault.records.server.words import insertions
 from menos_vault.records.surreal import SurrealRecords
 from surreal_server import SurrealServer
 
@@ -154,6 +156,34 @@ def test_a_title_that_changes_while_passages_are_written_is_the_one_they_are_fou
 
         assert keys(namer.records.search(query="tern", by_words=True)) == [("k", 0)]
         assert namer.records.search(query="albatross gull", by_words=True) == []
+
+
+def test_passages_that_another_writer_removed_get_no_words(
+    at_server: VaultSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Vault(at_server) as slow, Vault(at_server) as fast:
+        identity = put(fast.records, "zebra", ["sea"])
+
+        def overtaken(keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+            put_chunks(fast.records, identity, ["sea"])
+            return insertions(keys)
+
+        monkeypatch.setattr("menos_vault.records.server.upkeep.insertions", overtaken)
+        put_chunks(slow.records, identity, ["sky"] * 300)
+
+        records = fast.records
+        assert isinstance(records, SurrealRecords)
+        [rows] = records._open().ask("SELECT VALUE text FROM words")
+        assert rows == ["zebra\n\nsea"]
+
+
+def test_a_content_that_is_not_there_leaves_nothing_when_it_is_named(vault: Vault) -> None:
+    with pytest.raises(ContentNotFound):
+        vault.records.update_content(content_id("k"), title="k")
+
+    records = vault.records
+    assert isinstance(records, SurrealRecords)
+    assert records._open().ask("SELECT * FROM writer") == [[]]
 
 
 def test_common_words_of_a_large_vault_are_left_out(large: tuple[Records, Records]) -> None:

@@ -1,6 +1,8 @@
 """The tasks that look after the vault."""
 
 import json
+import threading
+import time
 
 import pytest
 
@@ -8,6 +10,7 @@ import menos_content.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_content import reindex
+from menos_content.embed import Embed
 from menos_vault import close_vault, content_id, open_vault
 
 TEXTS = {
@@ -202,6 +205,53 @@ def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model
 
     assert bus.call("tasks.reindex_content")["contents"] == 3
     assert {known.model for known in open_vault().records.chunk_sets().values()} == {model.model}
+
+
+def test_short_contents_are_embedded_side_by_side_and_long_ones_one_after_another(
+    bus, stored, model, monkeypatch
+):
+    for identity in stored.values():
+        bus.call("tasks.process_content", identity)
+    running, most = threading.Semaphore(0), []
+    run = Embed.run
+
+    def counted(*arguments):
+        running.release()
+        time.sleep(0.2)
+        most.append(running._value)
+        try:
+            return run(*arguments)
+        finally:
+            running.acquire()
+
+    monkeypatch.setattr(Embed, "run", counted)
+    for characters, expected in [(1000, 3), (40, 1)]:
+        monkeypatch.setattr(reindex, "_CHARACTERS", characters)
+        open_vault().records.change_model(f"older {characters}", 8)
+        most.clear()
+
+        assert bus.call("tasks.reindex_content")["contents"] == 3
+        assert max(most) == expected
+
+
+def test_a_content_that_was_not_written_to_its_end_is_embedded_again(bus, stored, model):
+    bus.call("tasks.process_content", stored["tea"])
+    records = open_vault().records
+    whole = records.chunk_set(stored["tea"])
+    vector = model.embed_documents([TEXTS["tea"]])
+    # What a writer leaves that a server was taken from before all words were there.
+    records.replace_chunks(
+        stored["tea"],
+        records.chunks(stored["tea"]),
+        vector,
+        model=whole.model,
+        chunker=whole.chunker,
+        fingerprint="",
+    )
+
+    bus.call("tasks.reindex_content")
+
+    assert records.chunk_set(stored["tea"]).fingerprint == whole.fingerprint
 
 
 def test_a_content_that_cannot_be_embedded_is_named_and_keeps_no_other_back(bus, stored, model):

@@ -26,6 +26,12 @@ _OWN_OPTIONS: Final = frozenset(
 """What the command itself takes; a parameter of such a name is given by its position."""
 
 
+_YES_OR_NO: Final = frozenset(
+    {"true", "false", "t", "f", "yes", "no", "y", "n", "on", "off", "1", "0", "null"}
+)
+"""What is the value of a parameter that is true or false, in letters of any size."""
+
+
 class _YesOrNo(click.Option):
     """An option that may stand without its value, ``true`` or ``false``: it is true then."""
 
@@ -164,7 +170,7 @@ def _spelled_out(words: Sequence[str], command: click.Command) -> list[str]:
         said.append(rest.popleft())
         option = options.get(said[-1])
         follows = rest[0] if rest else ""
-        if isinstance(option, _YesOrNo) and follows not in ("true", "false"):
+        if isinstance(option, _YesOrNo) and follows.lower() not in _YES_OR_NO:
             said.append("true")
         elif option is not None and rest:
             said.append(rest.popleft())

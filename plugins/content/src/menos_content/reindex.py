@@ -12,8 +12,10 @@ from typing import Final
 from typing_extensions import TypedDict
 
 from menos_bus import Deferred, TaskError, progress
+from menos_content.document import Document
 from menos_content.embed import Embed, cut_by
 from menos_content.process import process
+from menos_content.room import Room
 from menos_vault import Vault, VaultError
 
 _SLICE: Final = 60.0
@@ -22,6 +24,10 @@ time limit is met."""
 
 _SIDE_BY_SIDE: Final = 8
 """Contents that are worked on at a time, so that short ones fill the batches of the model, too."""
+
+_CHARACTERS: Final = 100_000
+"""Of texts that are worked on at a time, if it is more than one: they fill the batches, and of long
+ones each is done before the next one begins, so that a slice is not over before any of them is."""
 
 _MOST_NAMED: Final = 100
 """Failures that a result names; all are counted."""
@@ -101,20 +107,35 @@ def _embedded(
 
     Who stops here waits for those that are worked on, and begins no more.
     """
+    embed = _EmbedInTurn(Room(_CHARACTERS))
     waiting = deque(identities)
     begun: deque[tuple[str, Future[TaskError | VaultError | None]]] = deque()
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        while waiting or begun:
-            while waiting and len(begun) < _SIDE_BY_SIDE:
-                identity = waiting.popleft()
-                begun.append((identity, pool.submit(_embed, vault, identity)))
-            identity, future = begun.popleft()
-            yield identity, future.result()
+        try:
+            while waiting or begun:
+                while waiting and len(begun) < _SIDE_BY_SIDE:
+                    identity = waiting.popleft()
+                    begun.append((identity, pool.submit(_embed, vault, identity, embed)))
+                identity, future = begun.popleft()
+                yield identity, future.result()
+        finally:
+            embed.room.close()
 
 
-def _embed(vault: Vault, identity: str) -> TaskError | VaultError | None:
+class _EmbedInTurn(Embed):
+    """Embeds a text once there is room for it."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+
+    def run(self, vault: Vault, document: Document) -> bool:
+        with self.room.taken(len(document.text)):
+            return super().run(vault, document)
+
+
+def _embed(vault: Vault, identity: str, embed: Embed) -> TaskError | VaultError | None:
     try:
-        process(vault, identity, [Embed()])
+        process(vault, identity, [embed])
     except (TaskError, VaultError) as error:
         return error
     return None
@@ -137,6 +158,7 @@ def _old(vault: Vault, wanted: list[str]) -> list[str]:
     current = {
         identity
         for identity, known in vault.records.chunk_sets().items()
-        if (known.model, known.chunker) == as_now
+        # Without a fingerprint it was not written to its end.
+        if (known.model, known.chunker) == as_now and known.fingerprint
     }
     return [identity for identity in wanted if identity not in current]

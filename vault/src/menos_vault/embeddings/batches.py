@@ -28,7 +28,7 @@ class _Request:
         # The longest ones first, so that memory is at its height at once and not at the end.
         self.todo = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         self.vectors: dict[int, NDArray[np.float32]] = {}
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     @property
     def next_length(self) -> int:
@@ -87,8 +87,8 @@ class Batches:
         """Have as many threads at work as there is work for."""
         waiting = sum(len(request.todo) for request in self._requests)
         for _ in range(min(waiting, self._threads - self._running)):
-            self._running += 1
             self._pool.submit(self._work)
+            self._running += 1  # not before: a system without threads to spare refuses
 
     def _work(self) -> None:
         while True:
@@ -103,7 +103,7 @@ class Batches:
                     for (request, place), vector in zip(batch, vectors, strict=True):
                         request.vectors[place] = vector
                     self._change.notify_all()
-            except Exception as error:  # noqa: BLE001 - raised where the texts are from
+            except BaseException as error:  # noqa: BLE001 - raised where the texts are from
                 with self._change:
                     for request, _ in batch:
                         request.error = error

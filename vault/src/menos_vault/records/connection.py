@@ -201,8 +201,8 @@ class Connection:
             )
         if isinstance(lost, Replaced):
             return RecordsFailed(
-                f"the tables of the database at {url} were removed: {lost}; restart the bus, which "
-                "makes them"
+                f"some tables of the database at {url} were removed: {lost}; restore it from a "
+                "backup, or remove the whole database to begin anew with an empty one"
             )
         return self._unavailable(lost)
 

@@ -8,6 +8,7 @@ TOKENIZER = "porter unicode61 remove_diacritics 2"
 """Words without case and accents, English endings cut off."""
 
 _MOST_TERMS = 64
+_MOST_TIMES = 8  # that a word counts: the work of a search grows with it
 LARGE = 1000  # passages from which on it is worth to look for words that stand everywhere
 _VISITS = 20_000  # passages that the words of a query may have together, each counted for itself
 _TERM = re.compile(r'"([^"]+)"|(\w+)')
@@ -16,16 +17,17 @@ _TERM = re.compile(r'"([^"]+)"|(\w+)')
 def terms(query: str) -> Counter[str]:
     """Return the words of a query, and what stands in quotation marks as one phrase.
 
-    Each with how often it is there: who says a word three times means it. None of them is ever read
-    as an operator of the query language.
+    Each with how often it is there, up to eight times: who says a word three times means it. None
+    of them is ever read as an operator of the query language.
     """
     found = []
     for phrase, word in _TERM.findall(query.lower()):
         words = re.findall(r"\w+", phrase or word)
         if words:
             found.append(" ".join(words))
-    first = set(list(dict.fromkeys(found))[:_MOST_TERMS])
-    return Counter(term for term in found if term in first)
+    counts = Counter(found)
+    first = list(dict.fromkeys(found))[:_MOST_TERMS]
+    return Counter({term: min(counts[term], _MOST_TIMES) for term in first})
 
 
 def telling(asked: Counter[str], frequency: Callable[[str], int], passages: int) -> Counter[str]:

@@ -46,13 +46,22 @@ def take_turn(content_hash: str) -> str:
     return f"UPSERT writer:`{content_hash}` SET turn = rand::ulid() RETURN NONE"
 
 
-INSERT = "INSERT INTO words $words ON DUPLICATE KEY UPDATE chunk = $input.chunk RETURN NONE"
-"""Rows that are there already are filled in anew."""
+INSERT = (
+    "INSERT INTO words (SELECT * FROM $words WHERE record::exists(chunk)) "
+    "ON DUPLICATE KEY UPDATE chunk = $input.chunk RETURN NONE"
+)
+"""Rows that are there already are filled in anew. Chunks that another writer has removed meanwhile
+get none: they would be found by their content's title, and stand for no passage."""
 
 
 def delete(content_hash: str, first: int = 0) -> str:
     """Return the deletion of a content's rows from index `first` on."""
     return f"DELETE {chunk_range(content_hash, first, 'words')} RETURN NONE"
+
+
+def take_turn_if_there(content_hash: str) -> str:
+    """Return the same for a content `$id` that may not exist; of such a one no row is made."""
+    return f"IF record::exists($id) {{ {take_turn(content_hash)} }}"
 
 
 def leave(content_hash: str) -> str:

@@ -68,7 +68,8 @@ class _Writing:
         """Write the title to the words."""
         if "title" not in fields:
             return []
-        return [statements.take_turn(self._content_id), statements.retitle(self._content_id)]
+        turn = statements.take_turn_if_there(self._content_id)
+        return [turn, statements.retitle(self._content_id)]
 
     def after_content(self, content: Content) -> None:
         """All is done."""

@@ -22,6 +22,8 @@ _FEW_CONTENTS = 100
 """Contents that the server can check one by one; of more it sends all matches, and they are checked
 here."""
 _ONE_WORD = re.compile(r"[^\W\d_]+|\d+")
+_BORDER = "\n\ue000\n"
+"""A word of its own to the tokenizer, that no query has."""
 TOGETHER = 250
 """Passages that are made searchable in one transaction: the engine's time for them grows with their
 square. The words of a content that has more are written after it, bit by bit."""
@@ -133,7 +135,8 @@ def _with_phrases(
     rows: list[dict[str, Any]], terms: Sequence[str], phrases: dict[int, str]
 ) -> list[dict[str, Any]]:
     """Keep what really has a phrase; to the server it is words that stand anywhere."""
-    with sheet([row["text"] for row in rows]) as texts:
+    # Title, heading and text stand one above the other, and no phrase goes from one to the next.
+    with sheet([row["text"].replace("\n", _BORDER, 2) for row in rows]) as texts:
         matching = texts.matching(words.expression(terms))
         for number, phrase in phrases.items():
             having = texts.matching(words.expression([phrase]))
