@@ -129,6 +129,9 @@ def test_ctrl_c_lets_a_running_task_finish(start, tmp_path):
 
     bus.process.send_signal(signal.SIGINT)
     poll(lambda: not _answers(bus.url), what="the door's end")
+    # Nobody is kept waiting until the task has ended.
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(bus.url, timeout=10, trust_env=False)
     until.touch()
 
     assert bus.process.wait(30) == 0

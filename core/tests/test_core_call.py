@@ -29,6 +29,7 @@ def note(
     colour: Literal["red", "1"] = "red",
     sure: bool = False,
     long_name: Optional[str] = None,
+    kinds: Optional[str | list[str]] = None,
 ) -> None:
     """Write a note.
 
@@ -125,6 +126,12 @@ def test_a_list_is_json_or_an_option_that_is_repeated(sent):
     assert sent("p.note", "x", "1", '["a", "b"]').kwargs["tags"] == ["a", "b"]
 
 
+def test_what_may_be_one_or_a_list_of_them_is_a_list_if_it_is_written_as_one(sent):
+    assert sent("p.note", "x", "--kinds", '["a", "b"]').kwargs["kinds"] == ["a", "b"]
+    assert sent("p.note", "x", "--kinds", "a", "--kinds", "b").kwargs["kinds"] == ["a", "b"]
+    assert sent("p.note", "x", "--kinds", "[a]").kwargs["kinds"] == "[a]"
+
+
 def test_a_repeated_option_of_numbers_is_a_list_of_numbers(sent):
     numbers = sent("p.note", "x", "--numbers", "1", "--numbers", "2").kwargs["numbers"]
 
@@ -136,6 +143,13 @@ def test_a_value_can_be_the_text_of_a_file(sent, tmp_path):
     path.write_bytes("# Grüße\r\n".encode())
 
     assert sent("p.note", f"@{path}").kwargs == {"text": "# Grüße\r\n"}
+
+
+def test_the_mark_that_some_editors_begin_a_file_with_is_not_its_text(sent, tmp_path):
+    path = tmp_path / "note.md"
+    path.write_bytes(b"\xef\xbb\xbf# Note")
+
+    assert sent("p.note", f"@{path}").kwargs == {"text": "# Note"}
 
 
 def test_a_value_can_be_the_text_of_standard_input(sent):

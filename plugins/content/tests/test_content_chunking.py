@@ -101,6 +101,16 @@ def test_a_heading_is_no_passage_of_its_own(split):
     assert_covers(chunks, text)
 
 
+def test_the_fence_of_a_code_block_is_no_passage_of_its_own(split):
+    code = "\n".join(f"value_{n} = compute(value_{n - 1}, {n})" for n in range(60))
+    text = f"# Guide\n\nWords before it.\n\n```python\n{code}\n```\n\nWords after it.\n"
+
+    chunks = split(text, "markdown")
+
+    assert not any(set(chunk.text.split()) <= {"```python", "```", "#"} for chunk in chunks)
+    assert_covers(chunks, text)
+
+
 def test_seconds_are_those_of_the_segment_in_which_a_passage_begins(split):
     text = "\n".join(["Über 🎉 one two three four five."] * 100)
     segments = [(n * 33, float(n)) for n in range(100)]

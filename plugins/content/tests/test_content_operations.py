@@ -32,6 +32,13 @@ class Refuse:
         raise Permanent("it is too long to be read aloud", code="too_long")
 
 
+class Break:
+    name = "break"
+
+    def run(self, vault, document):
+        raise ZeroDivisionError("nobody thought of that")
+
+
 def plugin(*operations):
     module = ModuleType("menos_words")
 
@@ -48,7 +55,7 @@ def plugin(*operations):
 def bus(tmp_path, monkeypatch):
     close_vault()
     monkeypatch.setenv("MENOS_HOME", str(tmp_path))
-    yield TestBus(menos_content.plugin, plugin(CountWords(), Refuse()))
+    yield TestBus(menos_content.plugin, plugin(CountWords(), Refuse(), Break()))
     close_vault()
 
 
@@ -73,6 +80,17 @@ def test_its_failure_is_named_beside_what_succeeded(bus, identity):
         "count_words": "completed",
         "errors": {"refuse": {"code": "too_long", "message": "it is too long to be read aloud"}},
     }
+
+
+def test_what_nobody_thought_of_keeps_no_other_operation_back(bus, identity):
+    with pytest.raises(TaskFailed, match="nobody thought of that") as failed:
+        bus.call("tasks.process_content", identity, ["break", "count_words"])
+
+    assert failed.value.code == "internal_error"
+    assert failed.value.tries > 1
+    content = open_vault().records.get_content(identity)
+    assert content.metadata == {"words": 13}
+    assert (content.status, content.error) == ("failed", "nobody thought of that")
 
 
 def test_its_failure_alone_is_the_tasks_failure(bus, identity):

@@ -251,13 +251,20 @@ def _read_option(name: str, given: str | tuple[str, ...], schema: dict[str, Any]
 def _read(name: str, value: str, schema: dict[str, Any]) -> Any:
     """What a word of the command line means for a parameter."""
     text = _text(name, value)
-    if _is(schema, "string"):
+    if _is(schema, "string") and not (_is(schema, "array") and _is_list(text)):
         return text
     try:
         return json.loads(text)
     except ValueError:
         # The bus's own check says what is wrong with it, as at every door.
         return [text] if _is(schema, "array") else text
+
+
+def _is_list(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list)
+    except ValueError:
+        return False
 
 
 def _text(name: str, value: str) -> str:
@@ -267,8 +274,8 @@ def _text(name: str, value: str) -> str:
         return value[1:]
     try:
         if value == "@-":
-            return sys.stdin.buffer.read().decode()
-        return Path(value[1:]).read_bytes().decode()
+            return sys.stdin.buffer.read().decode("utf-8-sig")
+        return Path(value[1:]).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidCall(
             [FieldProblem(name, f"{value[1:]} is not UTF-8 text: convert it")]

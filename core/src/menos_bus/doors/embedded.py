@@ -131,6 +131,7 @@ class EmbeddedBus:
         finally:
             if self._api is not None:
                 self._api.stop()
+            self._flower.hang_up()
             finished = self._stop_worker()
             if not finished:
                 self._ledger.requeue_running()

@@ -21,6 +21,8 @@ from flower.urls import settings as flower_settings
 from flower.views.error import NotFoundErrorHandler
 from flower.views.monitor import Healthcheck
 from pydantic_core import from_json
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from tornado.web import HTTPError, stream_request_body
 
 from menos_bus.bus import Bus
@@ -54,12 +56,28 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
     logins: Logins
     turns: Turns
 
+    _server: HTTPServer | None = None
+
+    def start_http_server(self) -> int:
+        """Listen, and return the port."""
+        sockets = bind_sockets(self.options.port, address=self.options.address)
+        self._server = HTTPServer(self, xheaders=self.options.xheaders)
+        self._server.add_sockets(sockets)
+        port: int = sockets[0].getsockname()[1]
+        return port
+
     def stop(self) -> None:
         """End, and keep what the pages show; with a full disk, end all the same."""
         try:
             super().stop()
         finally:
             self.io_loop.stop()
+
+    def hang_up(self) -> None:
+        """After the end: let nobody wait for an answer while tasks finish."""
+        if self._server is not None:
+            self._server.stop()
+            self.io_loop.run_sync(self._server.close_all_connections)
 
     def get_handler_delegate(
         self, request: Any, target_class: type, *args: Any, **kwargs: Any

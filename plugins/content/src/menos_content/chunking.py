@@ -87,7 +87,7 @@ def _splitter(
 
 
 def _with_headings(text: str, found: list[_Passage]) -> Iterator[_Passage]:
-    """Put passages that are only headings in front of what they stand above.
+    """Put passages that are only headings, or the fence of a code block, in front of what follows.
 
     Alone they would be found before the passage that answers. A heading of usual length leaves the
     passage within what the model reads.
@@ -96,15 +96,17 @@ def _with_headings(text: str, found: list[_Passage]) -> Iterator[_Passage]:
     for place, (offset, passage, body) in enumerate(found):
         begin = offset if begin is None else begin
         whole = text[begin : offset + len(passage)]
-        if place + 1 < len(found) and _only_headings(whole):
+        if place + 1 < len(found) and _only_opens(whole):
             continue
         yield _Passage(begin, whole, body)
         begin = None
 
 
-def _only_headings(passage: str) -> bool:
+def _only_opens(passage: str) -> bool:
     return len(passage) <= _LONGEST_HEADINGS and all(
-        line.startswith("#") for line in passage.splitlines() if line.strip()
+        line.lstrip().startswith(("#", "```", "~~~"))
+        for line in passage.splitlines()
+        if line.strip()
     )
 
 

@@ -136,7 +136,8 @@ def import_(file: IO[bytes], embed: bool) -> None:
         except InvalidCall as error:
             raise _in_file(error, [number for number, _ in batch]) from None
         count += len(imported["content_ids"])
-    click.echo(f"{count} contents", err=True)
+    found = "" if embed else "; `menos-bus vault reindex --missing` makes them searchable"
+    click.echo(f"{count} contents{found}", err=True)
     if embed:
         print_json(call_task("tasks.reindex_content", missing=True))
 

@@ -13,7 +13,7 @@ from menos_content.settings import ContentSettings
 from menos_vault import Chunk, Vault
 from menos_vault.embeddings import Embeddings
 
-CHUNKER: Final = 2
+CHUNKER: Final = 3
 """Version of how texts are cut and put into words for the model. To be raised with every change of
 that, so that ``tasks.reindex_content`` knows what is old."""
 
@@ -37,7 +37,7 @@ class Embed:
         if not embeddings.ready:
             embeddings.prepare(partial(progress, "fetching the embedding model"))
         tokens, overlap = _sizes(embeddings)
-        chunker = f"{CHUNKER}:{tokens}/{overlap}"
+        chunker = cut_by(embeddings)
         known = vault.records.chunk_set(document.content.id)
         as_now = (embeddings.model, chunker, document.fingerprint)
         if known is not None and (known.model, known.chunker, known.fingerprint) == as_now:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from celery.exceptions import SoftTimeLimitExceeded
 from typing_extensions import TypedDict
 
 from menos_bus import Deferred, Retryable, TaskError
@@ -37,19 +38,19 @@ def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> O
         ContentNotFound: there is no content with this id.
         Permanent: it has no text.
         Retryable: its text was changed meanwhile (``content_changed``).
-        TaskError, VaultError: an operation failed and another try may help, or all of them failed.
+        Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
     document = read_document(vault, content_id)
     outcomes: dict[str, Outcome] = {}
-    errors: dict[str, TaskError | VaultError] = {}
+    errors: dict[str, Exception] = {}
     for operation in operations:
         try:
             done = operation.run(vault, document)
             outcomes[operation.name] = "skipped" if done is False else "completed"
-        except Deferred:
-            raise  # it waits, and did not fail
-        except (TaskError, VaultError) as error:
+        except (Deferred, SoftTimeLimitExceeded):
+            raise  # it waits, or has no time left
+        except Exception as error:  # noqa: BLE001 - also one that its author did not think of
             outcomes[operation.name] = "failed"
             errors[operation.name] = error
     if _has_changed(vault, document):
@@ -79,16 +80,22 @@ def _has_changed(vault: Vault, document: Document) -> bool:
 def _raise_or_note(
     vault: Vault,
     content_id: str,
-    errors: dict[str, TaskError | VaultError],
+    errors: dict[str, Exception],
     *,
     all_failed: bool,
 ) -> None:
-    passing = next((error for error in errors.values() if error.retryable), None)
+    passing = next((error for error in errors.values() if _may_pass(error)), None)
     first = passing or next(iter(errors.values()))
     vault.records.update_content(content_id, status=FAILED, error=str(first))
     if passing is not None or all_failed:
         raise first
 
 
-def _explained(error: TaskError | VaultError) -> OperationError:
-    return {"code": error.code, "message": str(error)}
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may help; as for any task, that is so of what nobody thought of."""
+    return error.retryable if isinstance(error, (TaskError, VaultError)) else True
+
+
+def _explained(error: Exception) -> OperationError:
+    code = error.code if isinstance(error, (TaskError, VaultError)) else "internal_error"
+    return {"code": code, "message": str(error)}
