@@ -19,6 +19,7 @@ from menos_bus import hookimpl
 def register_tasks(register):
     register(note)
     register(awkward)
+    register(choose)
 
 def note(
     text: str,
@@ -29,12 +30,14 @@ def note(
     colour: Literal["red", "1"] = "red",
     sure: bool = False,
     long_name: Optional[str] = None,
-    kinds: Optional[str | list[str]] = None,
 ) -> None:
     """Write a note.
 
     With all that belongs to it.
     """
+
+def choose(kinds: Optional[str | list[str]] = None) -> None:
+    """Choose one or more."""
 
 def awkward(wait: str = "", json: str = "", values: str = "", no_wait: str = "") -> None:
     """Parameters with the names of the command's own options."""
@@ -127,9 +130,9 @@ def test_a_list_is_json_or_an_option_that_is_repeated(sent):
 
 
 def test_what_may_be_one_or_a_list_of_them_is_a_list_if_it_is_written_as_one(sent):
-    assert sent("p.note", "x", "--kinds", '["a", "b"]').kwargs["kinds"] == ["a", "b"]
-    assert sent("p.note", "x", "--kinds", "a", "--kinds", "b").kwargs["kinds"] == ["a", "b"]
-    assert sent("p.note", "x", "--kinds", "[a]").kwargs["kinds"] == "[a]"
+    assert sent("p.choose", "--kinds", '["a", "b"]').kwargs["kinds"] == ["a", "b"]
+    assert sent("p.choose", "--kinds", "a", "--kinds", "b").kwargs["kinds"] == ["a", "b"]
+    assert sent("p.choose", "--kinds", "[a]").kwargs["kinds"] == "[a]"
 
 
 def test_a_repeated_option_of_numbers_is_a_list_of_numbers(sent):
