@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from celery.exceptions import SoftTimeLimitExceeded
 from typing_extensions import TypedDict
 
 from menos_bus import Deferred, Retryable, TaskError
@@ -41,6 +40,8 @@ def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> O
         Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
+    from celery.exceptions import SoftTimeLimitExceeded
+
     document = read_document(vault, content_id)
     outcomes: dict[str, Outcome] = {}
     errors: dict[str, Exception] = {}
