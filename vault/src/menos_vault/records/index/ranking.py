@@ -1,6 +1,6 @@
 """One order from two kinds of scores."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,14 +15,6 @@ weights from 0.3 to 0.8) those by scores are within a hundredth of each other at
 and ranks are behind; see docs/search.md. Other than some, shares of the best do not depend on how
 deep one looks, so pages of results fit together.
 """
-
-
-class Scores(NamedTuple):
-    """The scores of all slots; -inf where a slot is not to be found."""
-
-    combined: "NDArray[np.float32]"
-    similarity: "NDArray[np.float32] | None"
-    keywords: "NDArray[np.float32] | None"
 
 
 def fuse(
