@@ -1,4 +1,3 @@
-import json
 import threading
 from pathlib import Path
 
@@ -93,12 +92,17 @@ def test_no_texts_give_no_vectors(tiny: LocalEmbeddings) -> None:
     assert tiny.embed_documents([]).shape == (0, 8)
 
 
-def test_a_splitter_gets_a_tokenizer_that_neither_cuts_nor_pads(tiny: LocalEmbeddings) -> None:
-    described = json.loads(tiny.tokenizer_json())
+@pytest.mark.parametrize("between", [" ", "\n", "\ud800 "])
+def test_tokens_are_counted_and_have_places_however_many_there_are(
+    tiny: LocalEmbeddings, between: str
+) -> None:
+    text = between.join(["cat dog"] * 40_000)
 
-    assert (described["truncation"], described["padding"]) == (None, None)
-    assert tiny.count_tokens("cat dog") == 2
-    assert tiny.count_tokens("") == 0
+    starts = tiny.token_starts(text)
+
+    assert len(starts) == tiny.count_tokens(text) >= 80_000
+    assert {text[place] for place in starts} <= {"c", "d", "\ud800"}
+    assert tiny.count_tokens("") == len(tiny.token_starts("")) == 0
 
 
 def test_threads_share_one_model(tiny: LocalEmbeddings) -> None:

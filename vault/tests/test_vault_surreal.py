@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from menos_vault import (
     Chunk,
+    ContentChanged,
     ContentNotFound,
     EmbeddingMismatch,
     InvalidContent,
@@ -90,6 +91,21 @@ def test_an_update_can_clear_fields_and_the_error_of_a_try(records: Records) -> 
     content = records.update_content(identity, error=None, tags=None)
 
     assert (content.error, content.tags) == (None, [])
+
+
+def test_an_update_of_what_is_unchanged_is_refused_once_it_was_changed(records: Records) -> None:
+    identity = put(records)
+    seen = records.get_content(identity).updated_at
+
+    first = records.update_content(identity, unchanged_since=seen, status="one")
+    with pytest.raises(ContentChanged):
+        records.update_content(identity, unchanged_since=seen, status="two", title="Other")
+
+    assert records.get_content(identity) == first
+    assert first.status == "one"
+    records.delete_content(identity)
+    with pytest.raises(ContentNotFound):
+        records.update_content(identity, unchanged_since=seen, status="three")
 
 
 @pytest.mark.parametrize("identity", ["0" * 32, "", "content:x", "x" * 32, "0" * 31 + "`"])

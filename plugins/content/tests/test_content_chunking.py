@@ -29,7 +29,7 @@ def split(model):
     def split(text, content_type="text", segments=(), tokens=200, overlap=40):
         return chunk_document(
             document(text, content_type, segments),
-            tokenizer_json=model.tokenizer_json(),
+            model.token_starts(text),
             tokens=tokens,
             overlap=overlap,
         )

@@ -10,7 +10,6 @@ import menos_content.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_content import reindex
-from menos_content.embed import Embed
 from menos_vault import close_vault, content_id, open_vault
 
 TEXTS = {
@@ -213,18 +212,18 @@ def test_short_contents_are_embedded_side_by_side_and_long_ones_one_after_anothe
     for identity in stored.values():
         bus.call("tasks.process_content", identity)
     running, most = threading.Semaphore(0), []
-    run = Embed.run
+    embed = reindex.embed
 
     def counted(*arguments):
         running.release()
         time.sleep(0.2)
         most.append(running._value)
         try:
-            return run(*arguments)
+            return embed(*arguments)
         finally:
             running.acquire()
 
-    monkeypatch.setattr(Embed, "run", counted)
+    monkeypatch.setattr(reindex, "embed", counted)
     for characters, expected in [(1000, 3), (40, 1)]:
         monkeypatch.setattr(reindex, "_CHARACTERS", characters)
         open_vault().records.change_model(f"older {characters}", 8)

@@ -1,6 +1,7 @@
 """Content records with vectors, objects and embeddings: what the menos-bus plugins share."""
 
 from menos_vault.errors import (
+    ContentChanged,
     ContentNotFound,
     EmbeddingMismatch,
     InvalidContent,
@@ -42,6 +43,7 @@ __all__ = [
     "Chunk",
     "ChunkSet",
     "Content",
+    "ContentChanged",
     "ContentNotFound",
     "Counts",
     "EmbeddingMismatch",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import bisect
-import functools
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from menos_content.document import Document
+from menos_content.token_counter import TokenCounter
 from menos_vault import Chunk
-
-if TYPE_CHECKING:
-    from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
 _CHARS_PER_TOKEN: Final = 12
 """Characters that a token may have on average before a passage is no text that people read.
@@ -32,13 +29,13 @@ class _Passage(NamedTuple):
 
 
 def chunk_document(
-    document: Document, *, tokenizer_json: str, tokens: int, overlap: int
+    document: Document, token_starts: Sequence[int], *, tokens: int, overlap: int
 ) -> list[Chunk]:
     """Split a text where its structure allows: at headings, paragraphs, sentences, words.
 
     Args:
         document: what to split.
-        tokenizer_json: the embedding model's tokenizer, in the format of ``tokenizers``.
+        token_starts: where each token of the text begins, as the embedding model reads it.
         tokens: how many tokens a passage has at most, headings in front of it not counted.
         overlap: how many tokens it may share with the one before it.
 
@@ -47,7 +44,10 @@ def chunk_document(
         every other character of it. Each knows its second if the text is spoken, and the headings
         above it if it is Markdown.
     """
-    splitter = _splitter(document.is_markdown, tokenizer_json, tokens, overlap)
+    from semantic_text_splitter import MarkdownSplitter, TextSplitter
+
+    kind = MarkdownSplitter if document.is_markdown else TextSplitter
+    splitter = kind.from_callback(TokenCounter(document.text, token_starts), tokens, overlap)
     found = [
         _Passage(offset, passage, offset)
         for offset, passage in splitter.chunk_indices(document.text)
@@ -73,17 +73,6 @@ def chunk_document(
         )
         for index, passage in enumerate(passages)
     ]
-
-
-@functools.lru_cache(maxsize=8)
-def _splitter(
-    markdown: bool, tokenizer_json: str, tokens: int, overlap: int
-) -> MarkdownSplitter | TextSplitter:
-    """Made once: to read the tokenizer takes longer than to split most texts."""
-    from semantic_text_splitter import MarkdownSplitter, TextSplitter
-
-    splitter = MarkdownSplitter if markdown else TextSplitter
-    return splitter.from_huggingface_tokenizer_str(tokenizer_json, tokens, overlap)
 
 
 def _with_headings(text: str, found: list[_Passage]) -> Iterator[_Passage]:

@@ -17,9 +17,10 @@ from menos_bus import progress
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
 from menos_content.tags import own_tags, with_digest
+from menos_content.token_counter import TokenCounter
 from menos_content.writer import ANSWER_TOKENS, PROMPT_TOKENS, Digest, Writer
 from menos_vault import ContentNotFound, ObjectNotFound, Vault
-from menos_vault.embeddings.estimate import estimated_tokens, estimating_tokenizer
+from menos_vault.embeddings.estimate import estimated_starts, estimated_tokens
 
 if TYPE_CHECKING:
     from menos_vault.objects import Objects
@@ -81,11 +82,12 @@ def _digest(answers: _Answers, text: str) -> Digest:
 
 
 def _parts(text: str, size: int) -> list[str]:
-    if estimated_tokens(text) <= size:
+    starts = estimated_starts(text)
+    if len(starts) <= size:
         return [text]
     from semantic_text_splitter import TextSplitter
 
-    return TextSplitter.from_huggingface_tokenizer_str(estimating_tokenizer(), size).chunks(text)
+    return TextSplitter.from_callback(TokenCounter(text, starts), size).chunks(text)
 
 
 def _groups(notes: list[str], size: int) -> Iterator[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from menos_bus import progress
 from menos_content.chunking import chunk_document
@@ -21,6 +21,27 @@ _MANY: Final = 32
 """Passages from which on somebody may want to see how far it is."""
 
 
+class Cut(NamedTuple):
+    """How texts are cut: sizes in tokens of the embedding model."""
+
+    tokens: int
+    overlap: int
+
+    @property
+    def chunker(self) -> str:
+        """Names this way of cutting, with its version."""
+        return f"{CHUNKER}:{self.tokens}/{self.overlap}"
+
+
+def cut_now(embeddings: Embeddings) -> Cut:
+    """How texts are to be cut, as the settings and the model say."""
+    settings = ContentSettings()
+    return Cut(
+        min(settings.chunk_tokens, embeddings.max_tokens),
+        min(settings.chunk_overlap, embeddings.max_tokens // 2),
+    )
+
+
 class Embed:
     """The operation. A text that is embedded as it would be now is left alone."""
 
@@ -36,43 +57,38 @@ class Embed:
         embeddings = vault.embeddings
         if not embeddings.ready:
             embeddings.prepare(partial(progress, "fetching the embedding model"))
-        tokens, overlap = _sizes(embeddings)
-        chunker = cut_by(embeddings)
+        cut = cut_now(embeddings)
         known = vault.records.chunk_set(document.content.id)
-        as_now = (embeddings.model, chunker, document.fingerprint)
+        as_now = (embeddings.model, cut.chunker, document.fingerprint)
         if known is not None and (known.model, known.chunker, known.fingerprint) == as_now:
             return False
-        chunks = chunk_document(
-            document, tokenizer_json=embeddings.tokenizer_json(), tokens=tokens, overlap=overlap
-        )
-        vectors = embeddings.embed_documents(
-            [_words(embeddings, chunk, document.content.title) for chunk in chunks],
-            partial(progress, "embedding") if len(chunks) >= _MANY else None,
-        )
-        vault.records.replace_chunks(
-            document.content.id,
-            chunks,
-            vectors,
-            model=embeddings.model,
-            chunker=chunker,
-            fingerprint=document.fingerprint,
-        )
+        embed(vault, document, cut)
         return True
+
+
+def embed(vault: Vault, document: Document, cut: Cut) -> None:
+    """Cut a text into passages, embed them and store both, in place of those that it has.
+
+    Raises as :meth:`Embed.run` does.
+    """
+    embeddings = vault.embeddings
+    starts = embeddings.token_starts(document.text)
+    chunks = chunk_document(document, starts, tokens=cut.tokens, overlap=cut.overlap)
+    vectors = embeddings.embed_documents(
+        [_words(embeddings, chunk, document.content.title) for chunk in chunks],
+        partial(progress, "embedding") if len(chunks) >= _MANY else None,
+    )
+    vault.records.replace_chunks(
+        document.content.id,
+        chunks,
+        vectors,
+        model=embeddings.model,
+        chunker=cut.chunker,
+        fingerprint=document.fingerprint,
+    )
 
 
 def _words(embeddings: Embeddings, chunk: Chunk, title: str) -> str:
     """What is embedded of a passage: with its context if the model reads that much."""
     whole = with_context(chunk, title)
     return whole if embeddings.count_tokens(whole) <= embeddings.max_tokens else chunk.text
-
-
-def cut_by(embeddings: Embeddings) -> str:
-    """What decides how a text is cut: the version of the way, and the sizes."""
-    tokens, overlap = _sizes(embeddings)
-    return f"{CHUNKER}:{tokens}/{overlap}"
-
-
-def _sizes(embeddings: Embeddings) -> tuple[int, int]:
-    settings = ContentSettings()
-    tokens = min(settings.chunk_tokens, embeddings.max_tokens)
-    return tokens, min(settings.chunk_overlap, embeddings.max_tokens // 2)

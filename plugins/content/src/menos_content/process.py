@@ -11,7 +11,7 @@ from menos_bus import Deferred, Retryable, TaskError
 from menos_content.document import Document, read_document
 from menos_content.operations import Operation
 from menos_content.store import STORED
-from menos_vault import Vault, VaultError
+from menos_vault import Content, ContentChanged, Vault, VaultError
 
 PROCESSED: Final = "processed"
 FAILED: Final = "failed"
@@ -54,42 +54,47 @@ def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> O
         except Exception as error:  # noqa: BLE001 - also one that its author did not think of
             outcomes[operation.name] = "failed"
             errors[operation.name] = error
-    if _has_changed(vault, document):
-        # What was made of the old text is marked as such, so the next try makes it again.
-        vault.records.update_content(content_id, status=STORED, error=None)
-        raise Retryable(
-            f"the text of content {content_id} was changed while it was processed",
-            code="content_changed",
-            after=1,
-        )
     if errors:
-        _raise_or_note(vault, content_id, errors, all_failed=len(errors) == len(outcomes))
+        passing = [error for error in errors.values() if _may_pass(error)]
+        first = next(iter(passing or errors.values()))
+        _conclude(vault, document, FAILED, str(first))
+        if passing or len(errors) == len(outcomes):
+            raise first
         return {**outcomes, "errors": {name: _explained(e) for name, e in errors.items()}}
-    if (document.content.status, document.content.error) != (PROCESSED, None):
-        vault.records.update_content(content_id, status=PROCESSED, error=None)
+    _conclude(vault, document, PROCESSED, None)
     return {**outcomes}
 
 
-def _has_changed(vault: Vault, document: Document) -> bool:
-    """Whether there is another text by now. Who stores one writes the record too."""
-    content = vault.records.get_content(document.content.id)
-    if content.updated_at == document.content.updated_at:
+def _conclude(vault: Vault, document: Document, status: str, error: str | None) -> None:
+    """Note how it ended, unless there is another text by now."""
+    seen = document.content
+    while not _noted(vault, seen, status, error):
+        now = read_document(vault, seen.id)
+        if now.fingerprint != document.fingerprint:
+            break
+        seen = now.content
+    else:
+        return
+    # What was made of the old text is marked as such, so the next try makes it again.
+    vault.records.update_content(seen.id, status=STORED, error=None)
+    raise Retryable(
+        f"the text of content {seen.id} was changed while it was processed",
+        code="content_changed",
+        after=1,
+    )
+
+
+def _noted(vault: Vault, seen: Content, status: str, error: str | None) -> bool:
+    """Note it in a record that nobody has written since, as who stores a text does."""
+    if (seen.status, seen.error) == (status, error):
+        return vault.records.get_content(seen.id).updated_at == seen.updated_at
+    try:
+        vault.records.update_content(
+            seen.id, unchanged_since=seen.updated_at, status=status, error=error
+        )
+    except ContentChanged:
         return False
-    return read_document(vault, content.id).fingerprint != document.fingerprint
-
-
-def _raise_or_note(
-    vault: Vault,
-    content_id: str,
-    errors: dict[str, Exception],
-    *,
-    all_failed: bool,
-) -> None:
-    passing = next((error for error in errors.values() if _may_pass(error)), None)
-    first = passing or next(iter(errors.values()))
-    vault.records.update_content(content_id, status=FAILED, error=str(first))
-    if passing is not None or all_failed:
-        raise first
+    return True
 
 
 def _may_pass(error: Exception) -> bool:

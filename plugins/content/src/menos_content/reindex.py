@@ -13,7 +13,8 @@ from typing_extensions import TypedDict
 
 from menos_bus import Deferred, TaskError, progress
 from menos_content.document import Document
-from menos_content.embed import Embed, cut_by
+from menos_content.embed import Cut, cut_now, embed
+from menos_content.operations import Operation
 from menos_content.process import process
 from menos_content.room import Room
 from menos_vault import Vault, VaultError
@@ -107,7 +108,7 @@ def _embedded(
 
     Who stops here waits for those that are worked on, and begins no more.
     """
-    embed = _EmbedInTurn(Room(_CHARACTERS))
+    embed = _EmbedInTurn(Room(_CHARACTERS), cut_now(vault.embeddings))
     waiting = deque(identities)
     begun: deque[tuple[str, Future[TaskError | VaultError | None]]] = deque()
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
@@ -122,18 +123,21 @@ def _embedded(
             embed.room.close()
 
 
-class _EmbedInTurn(Embed):
-    """Embeds a text once there is room for it."""
+class _EmbedInTurn:
+    """The operation of texts that are known to be old, once there is room for them."""
 
-    def __init__(self, room: Room) -> None:
+    name = "embed"
+
+    def __init__(self, room: Room, cut: Cut) -> None:
         self.room = room
+        self._cut = cut
 
-    def run(self, vault: Vault, document: Document) -> bool:
+    def run(self, vault: Vault, document: Document) -> None:
         with self.room.taken(len(document.text)):
-            return super().run(vault, document)
+            embed(vault, document, self._cut)
 
 
-def _embed(vault: Vault, identity: str, embed: Embed) -> TaskError | VaultError | None:
+def _embed(vault: Vault, identity: str, embed: Operation) -> TaskError | VaultError | None:
     try:
         process(vault, identity, [embed])
     except (TaskError, VaultError) as error:
@@ -154,7 +158,7 @@ def _wanted(vault: Vault, *, missing: bool) -> list[str]:
 
 
 def _old(vault: Vault, wanted: list[str]) -> list[str]:
-    as_now = (vault.embeddings.model, cut_by(vault.embeddings))
+    as_now = (vault.embeddings.model, cut_now(vault.embeddings).chunker)
     current = {
         identity
         for identity, known in vault.records.chunk_sets().items()

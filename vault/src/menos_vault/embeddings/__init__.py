@@ -57,10 +57,10 @@ class Embeddings(Protocol):
         """Count a text's tokens, uncut, without the special ones that the model adds."""
         ...
 
-    def tokenizer_json(self) -> str:
-        """Return the tokenizer in the format of the `tokenizers` library, uncut and unpadded.
+    def token_starts(self, text: str) -> Sequence[int]:
+        """Return where each token of a text begins: places of characters, in their order.
 
-        A splitter that uses it counts as the model does.
+        With them the tokens of any part of it are counted at once.
         """
         ...
 

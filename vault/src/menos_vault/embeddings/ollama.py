@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from menos_vault.embeddings import Progress
-from menos_vault.embeddings.estimate import estimated_tokens, estimating_tokenizer
+from menos_vault.embeddings.estimate import estimated_starts, estimated_tokens
 from menos_vault.embeddings.prefixes import Prefixes, prefixes_of
 from menos_vault.errors import ModelFailed, ModelMissing, VaultError
 from menos_vault.models import Health
@@ -81,9 +81,9 @@ class OllamaEmbeddings:
         """Estimate."""
         return estimated_tokens(text)
 
-    def tokenizer_json(self) -> str:
-        """Return the tokenizer that estimates."""
-        return estimating_tokenizer()
+    def token_starts(self, text: str) -> Sequence[int]:
+        """Estimate."""
+        return estimated_starts(text)
 
     def embed_documents(
         self, texts: Sequence[str], on_progress: Progress | None = None

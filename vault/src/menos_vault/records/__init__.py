@@ -12,6 +12,8 @@ from menos_vault.records.fields import ContentChanges, ContentFields
 from menos_vault.records.filters import NO_FILTERS, Filters
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -43,10 +45,19 @@ class Records(Protocol):
         """Return a content. Raises ContentNotFound."""
         ...
 
-    def update_content(self, content_id: str, **fields: Unpack[ContentChanges]) -> Content:
+    def update_content(
+        self,
+        content_id: str,
+        *,
+        unchanged_since: "datetime | None" = None,
+        **fields: Unpack[ContentChanges],
+    ) -> Content:
         """Merge fields into a content, as `put_content` does; here None clears a field.
 
-        Raises ContentNotFound.
+        With the `updated_at` of an earlier answer as `unchanged_since` only if nobody has written
+        the record since.
+
+        Raises ContentNotFound, ContentChanged.
         """
         ...
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from menos_vault.errors import RecordsUnavailable
+from menos_vault.errors import ContentChanged, RecordsUnavailable
 from menos_vault.models import Chunk, ChunkSet, Content
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
@@ -74,6 +74,8 @@ class Keeper:
         with self._writers[hash(content_id) % _STRIPES]:
             try:
                 yield _Writing(self._index, self.connection, content_id)
+            except ContentChanged:
+                raise  # nothing was written
             except BaseException:
                 self._behind.add(content_id)
                 raise

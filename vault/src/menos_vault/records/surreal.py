@@ -5,7 +5,13 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from menos_vault.errors import ContentNotFound, InvalidContent, RecordsFailed, VaultClosed
+from menos_vault.errors import (
+    ContentChanged,
+    ContentNotFound,
+    InvalidContent,
+    RecordsFailed,
+    VaultClosed,
+)
 from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics, content_id
 from menos_vault.records import schema
 from menos_vault.records.checks import (
@@ -38,6 +44,8 @@ from menos_vault.records.upkeep import Upkeep
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import numpy as np
     from numpy.typing import NDArray
     from surrealdb import RecordID
@@ -78,10 +86,20 @@ class SurrealRecords:
             raise ContentNotFound(content_id)
         return content_from_row(rows[0])
 
-    def update_content(self, content_id: str, **fields: Unpack[ContentChanges]) -> Content:
+    def update_content(
+        self,
+        content_id: str,
+        *,
+        unchanged_since: "datetime | None" = None,
+        **fields: Unpack[ContentChanges],
+    ) -> Content:
         """Update by merge; UPDATE, unlike UPSERT, makes no row."""
         row = _writable(valid_fields(dict(fields), keep_none=True))
-        return self._write_content(schema.UPDATE_CONTENT, content_id, row)
+        if unchanged_since is None:
+            return self._write_content(schema.UPDATE_CONTENT, content_id, row)
+        return self._write_content(
+            schema.UPDATE_UNCHANGED, content_id, row, unchanged_since=unchanged_since
+        )
 
     def delete_content(self, content_id: str) -> None:
         """Delete record and chunks in one transaction."""
@@ -295,13 +313,24 @@ class SurrealRecords:
     def _open(self) -> Connection:
         return self._upkeep.connection
 
-    def _write_content(self, statement: str, content_id: str, row: dict[str, Any]) -> Content:
+    def _write_content(
+        self, statement: str, content_id: str, row: dict[str, Any], **variables: Any
+    ) -> Content:
         identity = _content_record(content_id)
         connection = self._open()
         with self._upkeep.writing(content_id) as writing:
-            results = connection.ask(
-                schema.transaction(statement, *writing.with_content(row)), id=identity, fields=row
-            )
+            try:
+                results = connection.ask(
+                    schema.transaction(statement, *writing.with_content(row)),
+                    id=identity,
+                    fields=row,
+                    **variables,
+                )
+            except RecordsFailed as failure:
+                if schema.CONTENT_CHANGED not in str(failure):
+                    raise
+                self.get_content(content_id)  # it may be gone altogether
+                raise ContentChanged(content_id) from None
             # BEGIN and COMMIT have results of their own, in one of the engines.
             rows = next(result for result in results if isinstance(result, list))
             if not rows:
