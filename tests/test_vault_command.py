@@ -44,7 +44,7 @@ def test_what_one_vault_exports_another_one_finds(start, tmp_path):
     bus = start(MENOS_HOME=str(tmp_path / "elsewhere"))
     imported = bus.cli("vault", "import", str(file), "--embed")
     assert imported.returncode == 0, imported.stderr
-    assert json.loads(imported.stdout)["contents"] == 2
+    assert "2 contents" in imported.stderr
     found = bus.result("tasks.semantic_search", "how do insects talk?")["results"]
     assert [result["content_id"] for result in found] == [ids["bees"], ids["bread"]]
 

@@ -43,6 +43,19 @@ def state_of(identity):
     return content.model_dump(exclude={"updated_at"}), records.chunks(identity), records.counts()
 
 
+def test_a_text_is_stored_and_processed_by_one_call(bus):
+    stored = bus.call("tasks.store_content", TEXT, "Title", process=["embed"])
+
+    assert stored["processed"] == {"embed": "completed"}
+    again = bus.call("tasks.store_content", TEXT, "Title", process=["embed", "summarize"])
+    assert again["processed"] == {"embed": "skipped", "summarize": "completed"}
+    content = open_vault().records.get_content(stored["content_id"])
+    assert (content.status, again["content_id"]) == ("processed", content.id)
+    assert "processed" not in bus.call("tasks.store_content", TEXT, "Title")
+    with pytest.raises(InvalidCall):
+        bus.call("tasks.store_content", TEXT, "Title", process=["fly"])
+
+
 def test_processing_embeds_and_summarizes(bus):
     identity = store(bus)
 

@@ -9,7 +9,7 @@ import pytest
 import menos_content.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
-from menos_content import reindex
+from menos_content import reindex, side_by_side
 from menos_vault import close_vault, content_id, open_vault
 
 TEXTS = {
@@ -137,10 +137,53 @@ def test_what_is_exported_is_the_same_after_an_import_elsewhere(
     assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 3}
 
 
+def test_many_texts_are_stored_and_embedded_by_one_call(bus, model):
+    lines = [
+        {"resource_key": f"doc:{n}", "title": f"Note {n}", "text": f"Whale number {n} sings."}
+        for n in range(20)
+    ]
+    lines[3]["text"] = " "
+    with pytest.raises(InvalidCall) as refused:
+        bus.call("tasks.import_content", lines, process=["embed"])
+    assert refused.value.problems[0].field == "lines.3.text"
+    lines[3]["text"] = "A parrot speaks."
+
+    for _ in range(2):
+        imported = bus.call("tasks.import_content", lines, process=["embed"])
+
+    assert imported["content_ids"] == [content_id(line["resource_key"]) for line in lines]
+    assert imported["failed"] == []
+    stats = bus.call("tasks.vault_stats")
+    assert (stats["statuses"], stats["chunks"]) == ({"processed": 20}, 20)
+    lines[3]["text"] = "A parrot is silent."
+    bus.call("tasks.import_content", lines[3:4])
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 19, "stored": 1}
+
+
+def test_what_cannot_be_processed_of_many_is_named(bus, stored):
+    lines = exported(bus)
+    lines[1]["objects"]["text"] = {"key": "raw/x", "base64": "/wA=", "text": None}
+
+    imported = bus.call("tasks.import_content", lines, process=["embed"])
+
+    [failed] = imported["failed"]
+    assert (failed["content_id"], failed["code"]) == (imported["content_ids"][1], "no_text")
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 2, "stored": 1}
+
+
 @pytest.mark.parametrize(
     ("line", "field"),
     [
         ({}, "lines.0.resource_key"),
+        (
+            {
+                "resource_key": "x",
+                "title": "X",
+                "text": "x",
+                "objects": {"raw": {"key": "x", "text": "x"}},
+            },
+            "lines.0",
+        ),
         ({"colour": "red"}, "lines.0.colour"),
         ({"objects": {"raw": {"key": "x", "base64": "§"}}}, "lines.0.objects.raw.base64"),
         ({"objects": {"text": {"key": "../../evil", "text": "x"}}}, "lines.0.objects.text.key"),
@@ -193,8 +236,8 @@ def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model
     for identity in stored.values():
         bus.call("tasks.process_content", identity)
     open_vault().records.change_model("older", 8)
-    monkeypatch.setattr(reindex, "_SLICE", 0)
-    monkeypatch.setattr(reindex, "_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr(side_by_side, "_SLICE", 0)
+    monkeypatch.setattr(side_by_side, "_AT_A_TIME", 1)
 
     # In place nobody runs again what was put back.
     for _ in range(2):
@@ -225,7 +268,7 @@ def test_short_contents_are_embedded_side_by_side_and_long_ones_one_after_anothe
 
     monkeypatch.setattr(reindex, "embed", counted)
     for characters, expected in [(1000, 3), (40, 1)]:
-        monkeypatch.setattr(reindex, "_CHARACTERS", characters)
+        monkeypatch.setattr(side_by_side, "_CHARACTERS", characters)
         open_vault().records.change_model(f"older {characters}", 8)
         most.clear()
 

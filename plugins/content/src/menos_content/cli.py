@@ -129,17 +129,21 @@ def export(file: IO[str]) -> None:
 def import_(file: IO[bytes], embed: bool) -> None:
     """Store the contents of a FILE that `export` wrote; - is standard input."""
     count = 0
+    failed = []
     for batch in _batches(file):
         lines = [line for _, line in batch]
+        process = ["embed"] if embed else []
         try:
-            imported = call_task("tasks.import_content", lines=lines)
+            imported = call_task("tasks.import_content", lines=lines, process=process)
         except InvalidCall as error:
             raise _in_file(error, [number for number, _ in batch]) from None
         count += len(imported["content_ids"])
+        failed += imported["failed"]
     found = "" if embed else "; `menos-bus vault reindex --missing` makes them searchable"
     click.echo(f"{count} contents{found}", err=True)
-    if embed:
-        print_json(call_task("tasks.reindex_content", missing=True))
+    if failed:
+        print_json({"failed": failed})
+        sys.exit(1)
 
 
 @vault.command()

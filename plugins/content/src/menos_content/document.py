@@ -54,21 +54,19 @@ class Document:
         return self.segments[max(0, place - 1)][1]
 
 
-def read_document(vault: Vault, content_id: str) -> Document:
-    """Read a content's record, text and times.
+def read_document(vault: Vault, content: Content) -> Document:
+    """Read a content's text and times.
 
     The object ``segments`` is a JSON list of ``[char_offset, start_seconds, duration_seconds]``.
 
     Raises:
-        ContentNotFound: there is no content with this id.
         Permanent: it has no text (``no_text``), or its objects are damaged (``bad_segments``).
     """
-    content = vault.records.get_content(content_id)
     try:
         text = vault.objects.get(content.objects["text"]).decode()
     except (KeyError, ObjectNotFound, UnicodeDecodeError):
         raise Permanent(
-            f"content {content_id} ({content.title!r}) has no readable text: store it again",
+            f"content {content.id} ({content.title!r}) has no readable text: store it again",
             code="no_text",
         ) from None
     return Document(content, text, _segments(vault, content))

@@ -124,6 +124,14 @@ def _known(name: str, info: ValidationInfo) -> str:
 OperationName = Annotated[
     str, Field(min_length=1, max_length=100, examples=list(BUILT_IN)), AfterValidator(_known)
 ]
+Process = Annotated[
+    list[OperationName],
+    Field(
+        max_length=20,
+        description="Operations of `tasks.process_content` to run on it as well, such as `embed`.",
+    ),
+    AfterValidator(distinct),
+]
 Operations = Annotated[
     list[OperationName],
     Field(

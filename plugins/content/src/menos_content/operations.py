@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
+from menos_bus import extensions
 from menos_content.document import Document
 from menos_content.embed import Embed
 from menos_content.summarize import Summarize
@@ -39,3 +41,9 @@ BUILT_IN: Final[dict[str, Operation]] = {
     operation.name: operation for operation in (Embed(), Summarize())
 }
 """This plugin's own, by name."""
+
+
+def operations_named(names: Sequence[str]) -> list[Operation]:
+    """The operations of these names, which a door has checked."""
+    known = {**BUILT_IN, **extensions(POINT)}
+    return [known[name] for name in names]

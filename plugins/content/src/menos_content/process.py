@@ -10,8 +10,9 @@ from typing_extensions import TypedDict
 from menos_bus import Deferred, Retryable, TaskError
 from menos_content.document import Document, read_document
 from menos_content.operations import Operation
+from menos_content.room import Room
 from menos_content.store import STORED
-from menos_vault import Content, ContentChanged, Vault, VaultError
+from menos_vault import Content, ContentChanged, ContentNotFound, Vault, VaultError
 
 PROCESSED: Final = "processed"
 FAILED: Final = "failed"
@@ -30,19 +31,17 @@ Outcomes = dict[str, Outcome | dict[str, OperationError]]
 """Operation → how it ended; under ``errors``, only if there are any, operation → why it failed."""
 
 
-def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> Outcomes:
+def process(vault: Vault, document: Document, operations: Sequence[Operation]) -> Outcomes:
     """Run operations on a content: one that fails does not keep the others back.
 
     Raises:
-        ContentNotFound: there is no content with this id.
-        Permanent: it has no text.
+        ContentNotFound: it was deleted meanwhile.
         Retryable: its text was changed meanwhile (``content_changed``).
         Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
     from celery.exceptions import SoftTimeLimitExceeded
 
-    document = read_document(vault, content_id)
     outcomes: dict[str, Outcome] = {}
     errors: dict[str, Exception] = {}
     for operation in operations:
@@ -65,11 +64,45 @@ def process(vault: Vault, content_id: str, operations: Sequence[Operation]) -> O
     return {**outcomes}
 
 
+class Failed(TypedDict):
+    """An operation on one of many contents that failed for good."""
+
+    content_id: str
+    code: str
+    message: str
+
+
+def process_one_of_many(
+    vault: Vault, content: Content, operations: Sequence[Operation], room: Room
+) -> list[Failed]:
+    """Run operations on a content once there is room for its text.
+
+    Returns what failed for good, in the place of an error; of a content that was deleted meanwhile
+    nothing.
+
+    Raises:
+        TaskError, VaultError: an operation failed, and another try may help.
+    """
+    try:
+        document = read_document(vault, content)
+        with room.taken(len(document.text)):
+            outcomes = process(vault, document, operations)
+    except ContentNotFound:
+        return []
+    except (TaskError, VaultError) as error:
+        if error.retryable:
+            raise
+        return [{"content_id": content.id, "code": error.code, "message": str(error)}]
+    errors = outcomes.get("errors", {})
+    assert isinstance(errors, dict)
+    return [{"content_id": content.id, **error} for error in errors.values()]
+
+
 def _conclude(vault: Vault, document: Document, status: str, error: str | None) -> None:
     """Note how it ended, unless there is another text by now."""
     seen = document.content
     while not _noted(vault, seen, status, error):
-        now = read_document(vault, seen.id)
+        now = read_document(vault, vault.records.get_content(seen.id))
         if now.fingerprint != document.fingerprint:
             break
         seen = now.content

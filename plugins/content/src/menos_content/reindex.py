@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
 from typing_extensions import TypedDict
 
-from menos_bus import Deferred, TaskError, progress
+from menos_bus import progress
 from menos_content.document import Document
 from menos_content.embed import Cut, cut_now, embed
 from menos_content.operations import Operation
-from menos_content.process import process
+from menos_content.process import Failed, process_one_of_many
 from menos_content.room import Room
-from menos_vault import Vault, VaultError
-
-_SLICE: Final = 60.0
-"""Seconds after which the work is put back and taken up again: other calls get their turn, and no
-time limit is met."""
-
-_SIDE_BY_SIDE: Final = 8
-"""Contents that are worked on at a time, so that short ones fill the batches of the model, too."""
-
-_CHARACTERS: Final = 100_000
-"""Of texts that are worked on at a time, if it is more than one: they fill the batches, and of long
-ones each is done before the next one begins, so that a slice is not over before any of them is."""
+from menos_content.side_by_side import side_by_side
+from menos_vault import ContentNotFound, Vault
 
 _MOST_NAMED: Final = 100
 """Failures that a result names; all are counted."""
 
 _STAGE: Final = "reindexing"
-
-
-class Failed(TypedDict):
-    """A content that could not be embedded."""
-
-    content_id: str
-    code: str
-    message: str
 
 
 class Reindexed(TypedDict):
@@ -69,30 +47,17 @@ def reindex(vault: Vault, *, missing: bool) -> Reindexed:
         Deferred: there is more to do, and it is put back for a moment.
         VaultError: the model or the vault could not do it, and another try may help.
     """
-    began = time.monotonic()
     records, embeddings = vault.records, vault.embeddings
     embeddings.prepare(partial(progress, "fetching the embedding model"))
     if records.model() not in (None, (embeddings.model, embeddings.dimension)):
         records.change_model(embeddings.model, embeddings.dimension)
     wanted = _wanted(vault, missing=missing)
-    old = _old(vault, wanted)
-    done = len(wanted) - len(old)
+    cut = cut_now(embeddings)
+    old = _old(vault, wanted, cut)
     failed: list[Failed] = []
-    progress(_STAGE, done, len(wanted))
-    for identity, error in _embedded(vault, old):
-        if error is not None and error.retryable:
-            raise error
-        if error is not None and error.code != "content_not_found":  # deleted meanwhile
-            failed.append({"content_id": identity, "code": error.code, "message": str(error)})
-        done += 1
-        progress(_STAGE, done, len(wanted))
-        if time.monotonic() - began > _SLICE and done < len(wanted):
-            raise Deferred(
-                f"{done} of {len(wanted)} contents are embedded as they are now",
-                "reindexing",
-                after=1,
-                progress=(_STAGE, done, len(wanted)),
-            )
+    work = partial(_embed, vault, _EmbedAnew(cut))
+    for failures in side_by_side(work, old, stage=_STAGE, done=len(wanted) - len(old)):
+        failed += failures
     return {
         "status": "success",
         "contents": len(wanted) - len(failed),
@@ -101,48 +66,24 @@ def reindex(vault: Vault, *, missing: bool) -> Reindexed:
     }
 
 
-def _embedded(
-    vault: Vault, identities: Sequence[str]
-) -> Iterator[tuple[str, TaskError | VaultError | None]]:
-    """Embed contents; of each, in their order, whether it failed.
-
-    Who stops here waits for those that are worked on, and begins no more.
-    """
-    embed = _EmbedInTurn(Room(_CHARACTERS), cut_now(vault.embeddings))
-    waiting = deque(identities)
-    begun: deque[tuple[str, Future[TaskError | VaultError | None]]] = deque()
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        try:
-            while waiting or begun:
-                while waiting and len(begun) < _SIDE_BY_SIDE:
-                    identity = waiting.popleft()
-                    begun.append((identity, pool.submit(_embed, vault, identity, embed)))
-                identity, future = begun.popleft()
-                yield identity, future.result()
-        finally:
-            embed.room.close()
-
-
-class _EmbedInTurn:
-    """The operation of texts that are known to be old, once there is room for them."""
+class _EmbedAnew:
+    """The operation for texts whose passages are known to be old."""
 
     name = "embed"
 
-    def __init__(self, room: Room, cut: Cut) -> None:
-        self.room = room
+    def __init__(self, cut: Cut) -> None:
         self._cut = cut
 
     def run(self, vault: Vault, document: Document) -> None:
-        with self.room.taken(len(document.text)):
-            embed(vault, document, self._cut)
+        embed(vault, document, self._cut)
 
 
-def _embed(vault: Vault, identity: str, embed: Operation) -> TaskError | VaultError | None:
+def _embed(vault: Vault, operation: Operation, identity: str, room: Room) -> list[Failed]:
     try:
-        process(vault, identity, [embed])
-    except (TaskError, VaultError) as error:
-        return error
-    return None
+        content = vault.records.get_content(identity)
+    except ContentNotFound:
+        return []
+    return process_one_of_many(vault, content, [operation], room)
 
 
 def _wanted(vault: Vault, *, missing: bool) -> list[str]:
@@ -157,8 +98,8 @@ def _wanted(vault: Vault, *, missing: bool) -> list[str]:
     return sorted(found)
 
 
-def _old(vault: Vault, wanted: list[str]) -> list[str]:
-    as_now = (vault.embeddings.model, cut_now(vault.embeddings).chunker)
+def _old(vault: Vault, wanted: list[str], cut: Cut) -> list[str]:
+    as_now = (vault.embeddings.model, cut.chunker)
     current = {
         identity
         for identity, known in vault.records.chunk_sets().items()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
-from menos_bus import extensions
 from menos_content import fields
-from menos_content.operations import BUILT_IN, POINT
-from menos_content.process import Outcomes, process
+from menos_content.document import read_document
+from menos_content.operations import operations_named
+from menos_content.process import Outcomes
+from menos_content.process import process as run
 from menos_content.store import default_key, store
 from menos_vault import open_vault
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 
 class Stored(TypedDict):
-    """The result of :func:`store_content`."""
+    """The result of :func:`store_content`; ``processed`` only with ``process``."""
 
     status: Literal["success"]
     content_id: str
     title: str
+    processed: NotRequired[Outcomes]
 
 
 def store_content(
@@ -35,17 +37,23 @@ def store_content(
     language: fields.Language = None,
     tags: fields.Tags = None,
     metadata: fields.Metadata = None,
+    process: fields.Process = [],  # noqa: B006 - each call gets a checked copy
 ) -> Stored:
-    """Store a text, so that it can be processed and found.
+    """Store a text, so that it can be processed and found; with ``process`` do that as well.
 
     The text is archived, then the content's record is written. The same ``resource_key`` is the
     same content: what is given replaces what is stored (``metadata`` key by key), what is left out
     stays. A changed text takes the summary away and sets the status back to ``stored``; until it
     is processed again, searches find the passages of the text before.
 
+    Returns:
+        Id and title; with ``process`` also how each operation ended, as ``process_content`` says
+        it. Where that fails, this call does, and what was stored stays.
+
     Raises:
         Permanent: another plugin stored a content under this key (``resource_key_taken``).
-        VaultError: the vault could not store it; its code says why.
+        TaskError, VaultError: the vault could not store it, or an operation failed as it does in
+            ``process_content``; its code says why.
     """
     optional = {
         "author": author,
@@ -55,15 +63,20 @@ def store_content(
         "metadata": metadata,
     }
     given = {name: value for name, value in optional.items() if value is not None}
+    vault = open_vault()
     content = store(
-        open_vault(),
+        vault,
         text,
         title,
         resource_key or default_key(title, text),
         content_type,
         cast("ContentFields", given),
     )
-    return {"status": "success", "content_id": content.id, "title": content.title}
+    result: Stored = {"status": "success", "content_id": content.id, "title": content.title}
+    if process:
+        document = read_document(vault, content)
+        result["processed"] = run(vault, document, operations_named(process))
+    return result
 
 
 def process_content(
@@ -86,5 +99,6 @@ def process_content(
         TaskError, VaultError: an operation failed, and another try may help or none succeeded; its
             code says why.
     """
-    known = {**BUILT_IN, **extensions(POINT)}
-    return process(open_vault(), content_id, [known[name] for name in operations])
+    vault = open_vault()
+    document = read_document(vault, vault.records.get_content(content_id))
+    return run(vault, document, operations_named(operations))

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from menos_content import fields
-from menos_content.store import STORED
+from menos_content.operations import Operation
+from menos_content.process import PROCESSED, Failed, process_one_of_many
+from menos_content.room import Room
+from menos_content.side_by_side import side_by_side
+from menos_content.store import STORED, store
 from menos_vault import Content, InvalidKey, ObjectNotFound, Vault, content_id
 from menos_vault.objects.keys import check_key
 from menos_vault.records import ContentFields
@@ -70,12 +75,12 @@ class ObjectLine(BaseModel):
 
 
 class ContentLine(BaseModel):
-    """A content with its objects."""
+    """A content with its objects, or, in place of them, just its text."""
 
     model_config = ConfigDict(extra="forbid")
 
     resource_key: Annotated[str, Field(min_length=1, max_length=500)]
-    content_type: fields.ContentType
+    content_type: fields.ContentType = "text"
     title: Annotated[str, Field(min_length=1, max_length=500)]
     author: str | None = None
     url: str | None = None
@@ -88,6 +93,15 @@ class ContentLine(BaseModel):
     error: str | None = None
     published_at: datetime | None = None
     objects: dict[str, ObjectLine] = Field(default_factory=dict)
+    text: fields.Text | None = None
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Self:
+        if self.text is not None and self.objects:
+            raise PydanticCustomError(
+                "two_texts", "it has a text and objects: leave one of them out"
+            )
+        return self
 
 
 class Exported(TypedDict):
@@ -98,10 +112,11 @@ class Exported(TypedDict):
 
 
 class Imported(TypedDict):
-    """What was stored."""
+    """What was stored, and which of it could not be processed."""
 
     status: str
     content_ids: list[str]
+    failed: list[Failed]
 
 
 def export_page(vault: Vault, *, limit: int, offset: int) -> Exported:
@@ -118,30 +133,51 @@ def export_page(vault: Vault, *, limit: int, offset: int) -> Exported:
     return {"lines": lines, "next": offset + len(lines) if more else None}
 
 
-def import_line(vault: Vault, line: ContentLine) -> str:
-    """Store a content; repeatable at any point, since its objects go first. Returns its id.
+def import_lines(
+    vault: Vault, lines: Sequence[ContentLine], operations: Sequence[Operation]
+) -> Imported:
+    """Store contents, several at a time, and run operations on those that have a text.
 
-    It is to be embedded again: its status says ``stored`` if it was processed.
+    It is repeatable at any point, since the objects of a content go first.
 
     Raises:
+        Deferred: there is more to do, and it is put back for a moment.
         InvalidKey: the key of an object is the folder of another one.
-        VaultError: the vault could not store it.
+        VaultError: the vault could not store it, or another try at an operation may help.
     """
+
+    def work(line: ContentLine, room: Room) -> tuple[str, list[Failed]]:
+        content = _import(vault, line)
+        if not operations or "text" not in content.objects:
+            return content.id, []
+        return content.id, process_one_of_many(vault, content, operations, room)
+
+    done = list(side_by_side(work, lines, stage="importing"))
+    return {
+        "status": "success",
+        "content_ids": [identity for identity, _ in done],
+        "failed": [failure for _, failures in done for failure in failures],
+    }
+
+
+def _import(vault: Vault, line: ContentLine) -> Content:
+    given = {name: value for name in _FIELDS if (value := getattr(line, name)) is not None}
+    if line.text is not None:
+        known = cast("ContentFields", given)
+        return store(vault, line.text, line.title, line.resource_key, line.content_type, known)
     for item in line.objects.values():
         data = base64.b64decode(item.base64) if item.base64 is not None else item.text or ""
         vault.objects.put(item.key, data if isinstance(data, bytes) else data.encode())
-    given = {name: getattr(line, name) for name in _FIELDS}
     given["objects"] = {role: item.key for role, item in line.objects.items()}
-    known = vault.records.chunk_set(content_id(line.resource_key))
-    if known is None and line.status == "processed":
+    # Its passages are not among what was exported.
+    if line.status == PROCESSED and vault.records.chunk_set(content_id(line.resource_key)) is None:
         given["status"] = STORED
-    stored = vault.records.put_content(
+    return vault.records.put_content(
         line.resource_key,
         content_type=line.content_type,
         title=line.title,
-        **cast("ContentFields", {name: v for name, v in given.items() if v is not None}),
+        **cast("ContentFields", given),
     )
-    return stored.id
 
 
 def _line(vault: Vault, content: Content) -> dict[str, Any]:

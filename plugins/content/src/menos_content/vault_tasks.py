@@ -9,8 +9,9 @@ from typing_extensions import TypedDict
 
 from menos_content import fields
 from menos_content.listing import Listing, Shown, listed, shown
+from menos_content.operations import operations_named
 from menos_content.reindex import Reindexed, reindex
-from menos_content.transfer import ContentLine, Exported, Imported, export_page, import_line
+from menos_content.transfer import ContentLine, Exported, Imported, export_page, import_lines
 from menos_vault import Filters, open_vault
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Contents to return at most.")]
@@ -110,19 +111,28 @@ def export_content(
 def import_content(
     lines: Annotated[
         list[ContentLine],
-        Field(min_length=1, max_length=100, description="What `export_content` returned."),
+        Field(
+            min_length=1,
+            max_length=100,
+            description="What `export_content` returned, or objects with `resource_key`, `title` "
+            "and `text`.",
+        ),
     ],
+    process: fields.Process = [],  # noqa: B006 - each call gets a checked copy
 ) -> Imported:
-    """Store contents that another vault exported. The same ``resource_key`` is the same content.
+    """Store many contents; with ``process`` run operations on each, such as ``embed``.
 
-    They are searchable after ``process_content``, or ``reindex_content`` with ``missing``.
+    They are new texts, or what another vault exported. The same ``resource_key`` is the same
+    content. Without ``embed`` they are searchable after ``process_content``, or
+    ``reindex_content`` with ``missing``.
 
     Raises:
+        Deferred: there is more to do; callers see ``PROGRESS``.
         InvalidKey: the key of an object is the folder of another one (``invalid_key``).
-        VaultError: the vault could not do it; its code says why.
+        TaskError, VaultError: the vault could not do it, or another try at an operation may help;
+            its code says why.
     """
-    vault = open_vault()
-    return {"status": "success", "content_ids": [import_line(vault, line) for line in lines]}
+    return import_lines(open_vault(), lines, operations_named(process))
 
 
 def reindex_content(
