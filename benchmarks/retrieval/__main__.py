@@ -3,7 +3,9 @@
     make bench-retrieval DATA=<folder>
 
 The folder is BEIR-style. Everything goes through a real bus on an empty data folder: store →
-process → search, call by call at its door. The last line is one JSON object.
+process → search, by calls at its door. Documents are stored and embedded a hundred a call, as one
+does who has many; what a call for each costs is measured beside it, on some of them, by another
+bus. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -26,8 +28,14 @@ from retrieval.bus import BenchBus, Failed, milliseconds, running_bus
 from retrieval.dataset import Dataset, read_dataset
 from retrieval.measures import measure
 
-CLIENTS = 16
-"""Calls that wait side by side during ingest: enough to keep the bus's workers busy."""
+LINES = 100
+"""Documents of a call; it is the most that one takes."""
+CLIENTS = 2
+"""Such calls that wait side by side, so that the bus has something to do between two of them."""
+SINGLE_CLIENTS = 16
+"""The same for calls of one document."""
+SINGLE = 400
+"""Documents that are stored and embedded by a call each."""
 SAMPLE = 100
 """Passages that the naive task embeds, and queries that others than the bus get."""
 SEARCH = "tasks.semantic_search"
@@ -44,8 +52,10 @@ def main(folder: Path) -> None:
     say(f"{dataset.name}: {len(dataset.documents)} documents, {len(dataset.queries)} queries")
     with tempfile.TemporaryDirectory() as folder_of_run:
         home = Path(folder_of_run)
+        with running_bus(home / "single") as bus:
+            single = one_by_one(bus, dataset)
         with running_bus(home) as bus:
-            figures = through_the_bus(bus, dataset)
+            figures = single | through_the_bus(bus, dataset)
         with Vault(VaultSettings(home=home)) as vault:
             figures |= beside_it(vault, home, dataset, figures.pop("passages"))
     figures["bm25"] = measure(dataset, baselines.bm25(dataset))
@@ -57,15 +67,16 @@ def through_the_bus(bus: BenchBus, dataset: Dataset) -> dict[str, Any]:
     trips = [milliseconds(bus.call, SEARCH, "nothing")[0] for _ in range(50)]
     say(f"bus round trip (a search in the empty vault): {median(trips):.1f} ms")
     before, processor = bus.memory(), bus.processor_seconds()
-    ids = {}
+    ids: dict[str, str] = {}
     seconds = []
     documents = list(dataset.documents)
     half = len(documents) // 2
     for part in (documents[:half], documents[half:]):
+        batches = [part[place : place + LINES] for place in range(0, len(part), LINES)]
         started = time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as clients:
-            stored = clients.map(lambda key: ingest(bus, key, *dataset.documents[key]), part)
-            ids.update(zip(stored, part, strict=True))
+            for found in clients.map(lambda keys: ingest(bus, dataset, keys), batches):
+                ids |= found
         seconds.append(time.perf_counter() - started)
         say(f"ingested {len(ids)} of {len(documents)}, the bus holds {bus.memory():.0f} MiB")
     figures: dict[str, Any] = {
@@ -90,18 +101,35 @@ def through_the_bus(bus: BenchBus, dataset: Dataset) -> dict[str, Any]:
     return figures
 
 
-def ingest(bus: BenchBus, key: str, title: str, text: str) -> str:
-    """Store a document and have it embedded; returns its content id."""
-    stored = bus.call(
-        "tasks.store_content",
-        text=text or title,
-        # A title is required; a document without one gets its first words.
-        title=title or text[:80],
-        resource_key=f"bench:{key}",
-    )
-    content_id = str(stored["content_id"])
-    bus.call("tasks.process_content", content_id, ["embed"])
-    return content_id
+def ingest(bus: BenchBus, dataset: Dataset, keys: list[str]) -> dict[str, str]:
+    """Store and embed documents by one call; returns content id → key."""
+    lines = [document(dataset, key) for key in keys]
+    imported = bus.call("tasks.import_content", lines, process=["embed"])
+    if imported["failed"]:
+        raise Failed(f"tasks.import_content: {imported['failed'][0]}")
+    return dict(zip(imported["content_ids"], keys, strict=True))
+
+
+def one_by_one(bus: BenchBus, dataset: Dataset) -> dict[str, Any]:
+    """Store and embed some documents by a call each, and what that took."""
+    documents = [document(dataset, key) for key in list(dataset.documents)[:SINGLE]]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(SINGLE_CLIENTS) as clients:
+        calls = clients.map(
+            lambda given: bus.call("tasks.store_content", process=["embed"], **given), documents
+        )
+        count = sum(1 for _ in calls)
+    return {"single_docs_per_s": count / (time.perf_counter() - started)}
+
+
+def document(dataset: Dataset, key: str) -> dict[str, str]:
+    """A document as the tasks take it; one without a title gets its first words as such."""
+    title, text = dataset.documents[key]
+    return {
+        "resource_key": f"bench:{key}",
+        "title": title or text[:80],
+        "text": text or title,
+    }
 
 
 def beside_it(vault: Any, home: Path, dataset: Dataset, passages: dict[str, Any]) -> dict[str, Any]:
@@ -167,6 +195,7 @@ def settings(vault: Any) -> dict[str, Any]:
         "chunk_tokens": content.chunk_tokens,
         "chunk_overlap": content.chunk_overlap,
         "model_threads": vault.settings.threads,
+        "documents_per_call": LINES,
         "clients": CLIENTS,
         "processors": os.cpu_count(),
         "python": platform.python_version(),
@@ -193,6 +222,11 @@ def report(dataset: Dataset, figures: dict[str, Any]) -> None:
         f"(× {ingest_s / alone:.2f}); naive "
         f"{figures['naive_ingest_s']:.1f} s (× {figures['naive_ingest_s'] / ingest_s:.2f})"
     )
+    documents_per_s, single = len(dataset.documents) / ingest_s, figures["single_docs_per_s"]
+    say(
+        f"documents/s: {documents_per_s:.1f}; by a call each {single:.1f}, the model alone "
+        f"{len(dataset.documents) / alone:.1f}"
+    )
     busy, model_busy = figures["ingest_processor_s"], figures["model_alone_processor_s"]
     say(
         f"processor time of it, which others on the machine change less: {busy:.1f} s, the model "
@@ -211,7 +245,8 @@ def report(dataset: Dataset, figures: dict[str, Any]) -> None:
         "dataset": dataset.name,
         **{kind: rounded(figures[kind]) for kind in (*MODES, "bm25", "exact") if kind in figures},
         "knn_recall@10": round(figures["knn_recall@10"], 4),
-        "ingest_docs_per_s": round(len(dataset.documents) / ingest_s, 2),
+        "ingest_docs_per_s": round(documents_per_s, 2),
+        "single_docs_per_s": round(single, 2),
         "search_p50_ms": round(p50, 2),
         "search_p99_ms": round(p99, 2),
     }

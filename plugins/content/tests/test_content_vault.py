@@ -243,7 +243,7 @@ def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model
     for _ in range(2):
         with pytest.raises(TaskFailed) as put_back:
             bus.call("tasks.reindex_content")
-        assert put_back.value.code == "reindexing"
+        assert put_back.value.code == "more_to_do"
 
     assert bus.call("tasks.reindex_content")["contents"] == 3
     assert {known.model for known in open_vault().records.chunk_sets().values()} == {model.model}

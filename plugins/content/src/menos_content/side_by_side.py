@@ -38,11 +38,11 @@ def side_by_side(
         work: what is done with an item, by several threads at a time, and the room for texts that
             they share.
         items: what there is to do.
-        stage: what this is, for those who see the progress and for the code of ``Deferred``.
+        stage: what this is, for those who see the progress.
         done: how many more items there were, which were done before.
 
     Raises:
-        Deferred: time is up. The call has to skip what is done when it runs again.
+        Deferred: time is up (``more_to_do``). The call has to skip what is done when it runs again.
     """
     began = time.monotonic()
     total = done + len(items)
@@ -61,7 +61,7 @@ def side_by_side(
                 if time.monotonic() - began > _SLICE and done < total:
                     raise Deferred(
                         f"{done} of {total} contents are done",
-                        stage,
+                        "more_to_do",
                         after=1,
                         progress=(stage, done, total),
                     )
