@@ -38,6 +38,7 @@ PUBLIC = [
     "hookimpl",
     "progress",
     "send",
+    "task_threads",
 ]
 
 CODES = {

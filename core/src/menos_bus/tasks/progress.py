@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, Final
 
@@ -13,11 +14,20 @@ _INTERVAL: Final = 0.25
 """Seconds between two writes of one stage: a person sees no more, and each one costs."""
 
 
+_here = threading.local()
+
+
+def mute() -> None:
+    """Have `progress` do nothing in this thread from now on."""
+    _here.mute = True
+
+
 def progress(stage: str, done: int = 0, total: int | None = None) -> None:
     """Say how far the running task is.
 
     A new stage and its end are always written, what lies between at most four times a second.
-    Outside a worker this does nothing, so a task function can be called as plain Python.
+    Outside a worker this does nothing, so a task function can be called as plain Python; nor does
+    it in the threads of ``task_threads``, whose steps would get mixed up.
 
     Args:
         stage: what is going on, in a word or two: ``"embedding"``.
@@ -27,7 +37,12 @@ def progress(stage: str, done: int = 0, total: int | None = None) -> None:
     from celery import current_task
 
     task = current_task._get_current_object() if current_task else None
-    if task is None or task.request.called_directly or task.request.is_eager:
+    if (
+        task is None
+        or getattr(_here, "mute", False)
+        or task.request.called_directly
+        or task.request.is_eager
+    ):
         return
     last: dict[str, Any] = task.request.__dict__.setdefault("_menos_progress", {})
     now = time.monotonic()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Final, TypeVar
 
-from menos_bus import Deferred, progress
+from menos_bus import Deferred, progress, task_threads
 from menos_content.room import Room
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def side_by_side(
     waiting = deque(items)
     begun: deque[Future[R]] = deque()
     room = Room(_CHARACTERS)
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+    with task_threads(_AT_A_TIME) as pool:
         try:
             while waiting or begun:
                 while waiting and len(begun) < _AT_A_TIME:
