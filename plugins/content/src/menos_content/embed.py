@@ -10,6 +10,7 @@ from menos_content.chunking import chunk_document
 from menos_content.context import with_context
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
+from menos_content.token_counter import TokenCounter
 from menos_vault import Chunk, Vault
 from menos_vault.embeddings import Embeddings
 
@@ -74,8 +75,9 @@ def embed(vault: Vault, document: Document, cut: Cut) -> None:
     embeddings = vault.embeddings
     starts = embeddings.token_starts(document.text)
     chunks = chunk_document(document, starts, tokens=cut.tokens, overlap=cut.overlap)
+    count = TokenCounter(document.text, starts)
     vectors = embeddings.embed_documents(
-        [_words(embeddings, chunk, document.content.title) for chunk in chunks],
+        [_words(embeddings, chunk, document.content.title, count) for chunk in chunks],
         partial(progress, "embedding") if len(chunks) >= _MANY else None,
     )
     vault.records.replace_chunks(
@@ -88,7 +90,10 @@ def embed(vault: Vault, document: Document, cut: Cut) -> None:
     )
 
 
-def _words(embeddings: Embeddings, chunk: Chunk, title: str) -> str:
+def _words(embeddings: Embeddings, chunk: Chunk, title: str, count: TokenCounter) -> str:
     """What is embedded of a passage: with its context if the model reads that much."""
     whole = with_context(chunk, title)
-    return whole if embeddings.count_tokens(whole) <= embeddings.max_tokens else chunk.text
+    context = whole.removesuffix(chunk.text)
+    # A line of its own, so no token is of both; the passage need not be read again.
+    tokens = embeddings.count_tokens(context) + count(chunk.text)
+    return whole if tokens <= embeddings.max_tokens else chunk.text

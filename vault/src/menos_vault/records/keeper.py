@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STRIPES = 64
+_FLOAT32 = "<f4"  # of vectors in the database, on whatever machine
 
 
 class Keeper:
@@ -64,6 +65,10 @@ class Keeper:
         """Close both."""
         self.connection.close()
         self._index.close()
+
+    def stored(self, vectors: "NDArray[np.float32]") -> Sequence[Any]:
+        """As bytes: the database only keeps them, and takes them in a fifth of the time."""
+        return [vector.tobytes() for vector in vectors.astype(_FLOAT32)]
 
     @contextlib.contextmanager
     def writing(self, content_id: str) -> Iterator["_Writing"]:
@@ -188,7 +193,14 @@ def _vectors(rows: list[dict[str, Any]]) -> "NDArray[np.float32] | None":
     # One transaction writes all of a content's vectors, and one takes all of them away.
     if not rows or any(row.get("embedding") is None for row in rows):
         return None
-    return np.array([row["embedding"] for row in rows], dtype=np.float32)
+    return np.array([_vector(row["embedding"]) for row in rows], dtype=np.float32)
+
+
+def _vector(embedding: bytes | list[float]) -> "NDArray[np.float32] | list[float]":
+    """Read a vector; before version 3 of the tables they were numbers here, too."""
+    import numpy as np
+
+    return np.frombuffer(embedding, _FLOAT32) if isinstance(embedding, bytes) else embedding
 
 
 def _model(name: str, dimension: int) -> str:

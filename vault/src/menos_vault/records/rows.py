@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from menos_vault.models import Chunk, ChunkSet, Content
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 def content_from_row(row: dict[str, Any]) -> Content:
@@ -35,9 +31,9 @@ def chunk_key(content_hash: str, index: int) -> str:
 
 
 def chunk_rows(
-    content_hash: str, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", model: str
+    content_hash: str, chunks: Sequence[Chunk], embeddings: Sequence[Any], model: str
 ) -> list[dict[str, Any]]:
-    """Make rows of table `chunk`. Numbers become Python floats, the only ones the client takes."""
+    """Make rows of table `chunk`, with vectors as the database is to hold them."""
     from surrealdb import RecordID
 
     content = RecordID("content", content_hash)
@@ -50,9 +46,9 @@ def chunk_rows(
             "start": chunk.start,
             "heading": chunk.heading,
             "model": model,
-            "embedding": vector,
+            "embedding": embedding,
         }
-        for chunk, vector in zip(chunks, vectors.tolist(), strict=True)
+        for chunk, embedding in zip(chunks, embeddings, strict=True)
     ]
 
 

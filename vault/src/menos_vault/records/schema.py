@@ -56,7 +56,12 @@ DEFINE FIELD IF NOT EXISTS chunker ON chunk_set TYPE string;
 DEFINE FIELD IF NOT EXISTS fingerprint ON chunk_set TYPE string;
 """
 
-VERSION = 2
+# Numbers at a server, which compares them; in an embedded vault, which only keeps them, bytes.
+VERSION_3 = """
+DEFINE FIELD OVERWRITE embedding ON chunk TYPE option<bytes | array<float>>;
+"""
+
+VERSION = 3
 SCHEMA_VERSION = "SELECT VALUE version FROM vault:schema"
 SET_SCHEMA_VERSION = "UPSERT vault:schema SET version = $version RETURN NONE"
 

@@ -140,7 +140,7 @@ class SurrealRecords:
         connection = self._open()
         if chunks:
             self._claim(connection, (model, dimension))
-        rows = chunk_rows(content_id, chunks, vectors, model)
+        rows = chunk_rows(content_id, chunks, self._upkeep.stored(vectors), model)
         batches = {
             f"rows{number}": rows[start : start + _BATCH]
             for number, start in enumerate(range(0, len(rows), _BATCH))

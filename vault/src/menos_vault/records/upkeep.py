@@ -97,6 +97,10 @@ class Upkeep(Protocol):
         """Return name and dimension of the model of all vectors; None before the first ones."""
         ...
 
+    def stored(self, vectors: "NDArray[np.float32]") -> Sequence[Any]:
+        """Return vectors as the database is to hold them, one by one."""
+        ...
+
     def writing(self, content_id: str) -> AbstractContextManager[Writing]:
         """Begin the write of a content."""
         ...

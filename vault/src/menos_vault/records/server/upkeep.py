@@ -43,6 +43,10 @@ class ServerUpkeep:
         """Ask the database: other processes may have changed it."""
         return schema.model_of(self.connection.ask(schema.EMBEDDING))
 
+    def stored(self, vectors: "NDArray[np.float32]") -> Sequence[Any]:
+        """As Python's floats, the only numbers that the client takes, for its vector index."""
+        return vectors.tolist()  # type: ignore[no-any-return]
+
     @contextlib.contextmanager
     def writing(self, content_id: str) -> Iterator["_Writing"]:
         """Write at any time; the database has all writers take turns."""
