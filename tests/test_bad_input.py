@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_is_refused_by_the_command(bus, folder, file, said
     assert kept(bus) == before
 
 
-def test_a_content_that_is_not_there_is_named_and_the_call_is_a_dead_letter(bus):
+def test_a_content_that_is_not_there_is_named_and_what_was_to_change_it_a_dead_letter(bus):
     before = kept(bus)
     calls = {
         task: bus.submit(task, NOBODY)
@@ -219,8 +219,10 @@ def test_a_content_that_is_not_there_is_named_and_the_call_is_a_dead_letter(bus)
         assert (error["code"], error["tries"]) == ("content_not_found", 1)
         assert NOBODY in error["message"]
     dead = {letter["id"]: letter for letter in json.loads(bus.cli("dead", "list", "--json").stdout)}
-    for task, task_id in calls.items():
-        assert dead[task_id]["reason"] == errors[task]["message"]
+    for task in ("tasks.process_content", "tasks.delete_content"):
+        assert dead[calls[task]]["reason"] == errors[task]["message"]
+    for task in ("tasks.show_content", "tasks.similar_content"):
+        assert calls[task] not in dead
     deleted = bus.cli("vault", "delete", NOBODY, "--yes")
     assert deleted.returncode == 1
     assert "content_not_found" in deleted.stderr

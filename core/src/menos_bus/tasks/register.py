@@ -36,6 +36,7 @@ class TaskSpec:
         function: the Python function.
         options: what goes to Celery unchanged (``max_retries``, ``time_limit``, …).
         signature: its typed parameters and result.
+        dead_letter: whether a call that fails is kept, to be taken up again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TaskSpec:
     function: Callable[..., Any]
     options: Mapping[str, Any]
     signature: Signature = field(repr=False)
+    dead_letter: bool = True
 
     @property
     def queue(self) -> str:
@@ -83,6 +85,8 @@ class Registrar:
         function: Callable[..., Any],
         name: str | None = None,
         positional: Sequence[str] | None = None,
+        *,
+        dead_letter: bool = True,
         **options: Any,
     ) -> None:
         """Register a function as a task.
@@ -92,6 +96,8 @@ class Registrar:
             name: the task's name; ``<plugin>.<function>`` by default.
             positional: the names that positional arguments stand for, if not all parameters in
                 their order. A reserved one among them, such as ``callback_url``, must be given.
+            dead_letter: whether a call that fails is a dead letter. ``False`` suits a task that
+                only reads: its caller is told, and there is nothing to repair later.
             options: Celery task options such as ``max_retries``, ``retry_backoff``,
                 ``autoretry_for``, ``dont_autoretry_for``, ``time_limit``, ``bind``.
 
@@ -114,7 +120,7 @@ class Registrar:
         RetryPolicy.pop_from(dict(options))
         bound = bool(options.get("bind"))
         signature = Signature(function, bound=bound, positional=positional)
-        self.tasks.append(TaskSpec(name, self.plugin, function, options, signature))
+        self.tasks.append(TaskSpec(name, self.plugin, function, options, signature, dead_letter))
 
 
 class Registry(Mapping[str, TaskSpec]):
@@ -157,6 +163,11 @@ class Registry(Mapping[str, TaskSpec]):
     def plugins(self) -> set[str]:
         """The plugins that have registered a task."""
         return {task.plugin for task in self._tasks.values()}
+
+    def leaves_dead_letter(self, name: str) -> bool:
+        """Whether a call of that task is a dead letter when it fails; so are those unknown here."""
+        task = self._tasks.get(name)
+        return task is None or task.dead_letter
 
     def __getitem__(self, name: str) -> TaskSpec:
         """The task of that name.
