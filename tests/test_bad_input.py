@@ -250,7 +250,8 @@ def fill(ballast: Path) -> None:
 
 def test_a_full_disk_is_told_and_the_call_is_done_when_there_is_space(model, disk, tmp_path):
     env = clean_environment(tmp_path / "home")
-    bus = start_bus({**env, "MENOS_VAULT_OBJECTS": str(disk / "objects")})
+    objects = {"MENOS_VAULT_OBJECTS": str(disk / "objects")}
+    bus = start_bus({**env, **objects, "MENOS_MAX_RETRIES": "1"})
     try:
         old = bus.result("tasks.store_content", "Bees dance.", "Bees", resource_key="doc:bees")
         bus.result("tasks.process_content", old["content_id"], ["embed"])
@@ -264,7 +265,7 @@ def test_a_full_disk_is_told_and_the_call_is_done_when_there_is_space(model, dis
         errors = [bus.outcome(task_id, timeout=60)["error"] for task_id in (new, changed)]
 
         assert [(error["code"], error["tries"]) for error in errors] == [
-            ("objects_unavailable", 4)
+            ("objects_unavailable", 2)
         ] * 2
         assert all("No space left on device; check the disk" in e["message"] for e in errors)
         assert bus.result("tasks.vault_stats")["contents"] == 1

@@ -63,6 +63,7 @@ def models(model, tmp_path_factory):
 def env(s3, models, tmp_path_factory):
     return {
         **clean_environment(tmp_path_factory.mktemp("bus")),
+        "MENOS_MAX_RETRIES": "3",
         "MENOS_VAULT_OBJECTS": "s3://menos/vault",
         "MENOS_VAULT_S3_ENDPOINT": s3.url,
         "MENOS_VAULT_S3_ACCESS_KEY": ACCESS_KEY,
