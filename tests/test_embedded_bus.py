@@ -111,13 +111,18 @@ def test_a_second_bus_on_the_same_folder_says_so_and_exits_2(bus):
     assert bus.url in second.stderr
 
 
-def test_a_port_in_use_is_named_with_its_setting(bus, tmp_path):
-    port = bus.url.rpartition(":")[2]
-    other = {**bus.env, "MENOS_HOME": str(tmp_path / "other"), "MENOS_FLOWER_PORT": port}
-    second = run_cli("up", env=other)
+def test_ports_in_use_are_named_all_at_once_with_their_settings(bus, tmp_path):
+    urls = {
+        "MENOS_FLOWER_PORT": bus.url,
+        "MENOS_API_PORT": json.loads((bus.home / "bus.json").read_text())["api_url"],
+    }
+    taken = {setting: url.rpartition(":")[2] for setting, url in urls.items()}
+
+    second = run_cli("up", env={**bus.env, "MENOS_HOME": str(tmp_path / "other"), **taken})
 
     assert second.returncode == 2
-    assert "MENOS_FLOWER_PORT" in second.stderr
+    for setting, port in taken.items():
+        assert f":{port} (Address already in use): set {setting} to another port" in second.stderr
     assert "Traceback" not in second.stderr
 
 
