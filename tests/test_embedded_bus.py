@@ -126,6 +126,22 @@ def test_ports_in_use_are_named_all_at_once_with_their_settings(bus, tmp_path):
     assert "Traceback" not in second.stderr
 
 
+def test_what_is_asked_of_a_running_bus_goes_by_its_settings(start, clean_env):
+    start(MENOS_YOUTUBE_QUOTA_LIMIT="77")
+    shell = {**clean_env, "MENOS_PLUGINS": "youtube"}
+
+    quota = run_cli("quota", "youtube", "--json", env=shell)
+    unknown = run_cli("quota", "nothing", "--json", env=shell)
+    queues = run_cli("queues", "--json", env=shell)
+    checked = run_cli("doctor", env=shell)
+
+    assert json.loads(quota.stdout)["limit"] == 77
+    assert quota.stderr == queues.stderr == ""
+    assert json.loads(unknown.stdout)["error"]["code"] == "unknown_quota"
+    assert "probe" in {queue["name"] for queue in json.loads(queues.stdout)}
+    assert "quota youtube: 0 of 77 units" in checked.stdout
+
+
 def test_ctrl_c_lets_a_running_task_finish(start, tmp_path):
     bus = start()
     marker, until = tmp_path / "marker", tmp_path / "until"

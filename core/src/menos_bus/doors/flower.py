@@ -252,6 +252,17 @@ class QueueLengths(_Handler):
         self.write({"active_queues": depths})
 
 
+class Quotas(_Handler):
+    """``GET /api/v1/quota`` and ``GET /api/v1/quota/<name>``: as at the HTTP API."""
+
+    async def get(self, name: str | None) -> None:
+        if name is not None:
+            self.write((await to_thread(self.bus.quota, name)).as_json())
+            return
+        found = await to_thread(lambda: [self.bus.quota(each) for each in self.bus.quotas])
+        self.write({"quotas": [status.as_json() for status in found]})
+
+
 class Health(_Handler):
     """``GET /api/health``: what the plugins say of themselves, in the process that serves them."""
 
@@ -275,6 +286,7 @@ _HANDLERS: Final = [
     (r"/api/task/result/(.+)", Result),
     (r"/api/task/types", TaskTypes),
     (r"/api/queues/length", QueueLengths),
+    (r"/api/v1/quota(?:/(.+))?", Quotas),
     (r"/api/health", Health),
     (r"/healthcheck", _OpenHealthcheck),
 ]
