@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -140,6 +141,25 @@ def test_what_is_asked_of_a_running_bus_goes_by_its_settings(start, clean_env):
     assert json.loads(unknown.stdout)["error"]["code"] == "unknown_quota"
     assert "probe" in {queue["name"] for queue in json.loads(queues.stdout)}
     assert "quota youtube: 0 of 77 units" in checked.stdout
+
+
+def test_a_plugin_installed_while_the_bus_runs_is_told_to_need_a_restart(start, install, clean_env):
+    where_it_looks = Path(clean_env["PYTHONPATH"].partition(os.pathsep)[0])
+    bus = start()
+    later = "from menos_bus import hookimpl\n@hookimpl\ndef register_tasks(register):\n"
+    site = install("later", f"{later}    register(greet)\ndef greet(who: str) -> str: return who\n")
+    shutil.copytree(site, where_it_looks, dirs_exist_ok=True)
+
+    called = run_cli("call", "later.greet", "Ada", env=clean_env)
+    checked = run_cli("doctor", env=clean_env)
+
+    said = "the plugin 'later' was installed after the bus had started: restart the bus"
+    assert (called.returncode, checked.returncode) == (2, 1)
+    assert f"Error: unknown task 'later.greet': {said}" in called.stderr
+    assert f"✗ bus: {said}" in checked.stdout
+    assert bus.stop() == 0
+    start()
+    assert run_cli("call", "later.greet", "Ada", env=clean_env).stdout == '"Ada"\n'
 
 
 def test_ctrl_c_lets_a_running_task_finish(start, tmp_path):

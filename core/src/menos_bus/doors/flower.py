@@ -42,7 +42,9 @@ from menos_bus.doors.waiting import LONGEST_WAIT, seconds_of, wait
 from menos_bus.errors import BusError, FieldProblem, InvalidCall
 from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
+from menos_bus.plugins.hookspecs import Check
 from menos_bus.tasks.envelope import Envelope
+from menos_bus.tasks.register import restart_for
 
 logger = logging.getLogger(__name__)
 
@@ -267,8 +269,14 @@ class Health(_Handler):
     """``GET /api/health``: what the plugins say of themselves, in the process that serves them."""
 
     async def get(self) -> None:
-        checks = await to_thread(lambda: [asdict(c) for c in self.bus.hooks.check_health()])
-        self.write({"checks": checks})
+        self.write({"checks": await to_thread(self._checks)})
+
+    def _checks(self) -> list[dict[str, Any]]:
+        unloaded = [
+            Check("bus", False, restart_for(plugin), "Ctrl-C, then `menos-bus up`")
+            for plugin in sorted(self.bus.newer)
+        ]
+        return [asdict(check) for check in (*unloaded, *self.bus.hooks.check_health())]
 
 
 class _OpenHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -123,16 +123,27 @@ class Registrar:
         self.tasks.append(TaskSpec(name, self.plugin, function, options, signature, dead_letter))
 
 
+def restart_for(plugin: str | None) -> str:
+    """What to do about a plugin that the running process has not loaded yet."""
+    return f"the plugin {plugin!r} was installed after the bus had started: restart the bus"
+
+
 class Registry(Mapping[str, TaskSpec]):
     """All tasks of the loaded plugins, by name.
 
     Args:
         extensions: what the plugins have registered at a point, for checks of arguments.
+        newer: the plugins that were installed after these were loaded.
     """
 
-    def __init__(self, extensions: Callable[[str], Mapping[str, Any]] = lambda point: {}) -> None:
+    def __init__(
+        self,
+        extensions: Callable[[str], Mapping[str, Any]] = lambda point: {},
+        newer: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._tasks: dict[str, TaskSpec] = {}
         self._extensions = extensions
+        self._newer = newer
 
     def add(self, tasks: list[TaskSpec]) -> None:
         """Take all tasks of one plugin, or none.
@@ -173,11 +184,13 @@ class Registry(Mapping[str, TaskSpec]):
         """The task of that name.
 
         Raises:
-            UnknownTask: lists what there is.
+            UnknownTask: lists what there is, or says that a restart brings it.
         """
         try:
             return self._tasks[name]
         except KeyError:
+            if (plugin := owner_of(name)) in self._newer():
+                raise UnknownTask(f"unknown task {name!r}: {restart_for(plugin)}") from None
             known = ", ".join(sorted(self._tasks)) or "none: no plugin is loaded"
             raise UnknownTask(f"unknown task {name!r} (known: {known})") from None
 
