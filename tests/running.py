@@ -162,6 +162,7 @@ from menos_bus import Permanent, Retryable, fan_out, hookimpl, progress
 def register_tasks(register):
     for function in (echo, work, steps, note, refuse, die, panic, total, chorus, gather, stubborn):
         register(function)
+    register(look_up, dead_letter=False)
     register(flaky, max_retries=2)
     register(broken, max_retries=1)
 
@@ -191,6 +192,10 @@ def note(file: str, word: str) -> None:
 
 def refuse() -> None:
     raise Permanent("that will never do", code="never")
+
+def look_up(word: str) -> str:
+    """Only reads."""
+    raise Permanent(f"there is no {word}", code="no_word")
 
 def broken() -> None:
     raise KeyError("oops")

@@ -259,6 +259,22 @@ def test_dead_letters_are_listed_shown_taken_up_again_and_discarded(
     assert bus.outcome(task_id).state == "FAILURE"
 
 
+def test_a_task_without_dead_letters_tells_its_failure_and_leaves_none(start_worker, channel, bus):
+    start_worker()
+    read, unread, other = (str(uuid4()) for _ in range(3))
+
+    send(channel, {"id": read, "task": "probe.look_up", "args": ["gryphon"]})
+    assert ended(bus, read).error == {
+        "code": "no_word", "message": "there is no gryphon", "tries": 1
+    }  # fmt: skip
+    # Neither of these is a failure of that task: the one is no call of it.
+    send(channel, {"id": unread, "task": "probe.look_up", "kwargs": {"wort": "gryphon"}})
+    send(channel, {"id": other, "task": "probe.refuse"})
+
+    poll(lambda: {letter.id for letter in letters(bus)} >= {unread, other})
+    assert {letter.id for letter in letters(bus)} == {unread, other}
+
+
 def test_a_call_that_was_mended_succeeds_under_its_old_id(start_worker, bus, tmp_path, fleet_env):
     start_worker()
     file = tmp_path / "later" / "note"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -111,14 +112,54 @@ def test_a_second_bus_on_the_same_folder_says_so_and_exits_2(bus):
     assert bus.url in second.stderr
 
 
-def test_a_port_in_use_is_named_with_its_setting(bus, tmp_path):
-    port = bus.url.rpartition(":")[2]
-    other = {**bus.env, "MENOS_HOME": str(tmp_path / "other"), "MENOS_FLOWER_PORT": port}
-    second = run_cli("up", env=other)
+def test_ports_in_use_are_named_all_at_once_with_their_settings(bus, tmp_path):
+    urls = {
+        "MENOS_FLOWER_PORT": bus.url,
+        "MENOS_API_PORT": json.loads((bus.home / "bus.json").read_text())["api_url"],
+    }
+    taken = {setting: url.rpartition(":")[2] for setting, url in urls.items()}
+
+    second = run_cli("up", env={**bus.env, "MENOS_HOME": str(tmp_path / "other"), **taken})
 
     assert second.returncode == 2
-    assert "MENOS_FLOWER_PORT" in second.stderr
+    for setting, port in taken.items():
+        assert f":{port} (Address already in use): set {setting} to another port" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_what_is_asked_of_a_running_bus_goes_by_its_settings(start, clean_env):
+    start(MENOS_YOUTUBE_QUOTA_LIMIT="77")
+    shell = {**clean_env, "MENOS_PLUGINS": "youtube"}
+
+    quota = run_cli("quota", "youtube", "--json", env=shell)
+    unknown = run_cli("quota", "nothing", "--json", env=shell)
+    queues = run_cli("queues", "--json", env=shell)
+    checked = run_cli("doctor", env=shell)
+
+    assert json.loads(quota.stdout)["limit"] == 77
+    assert quota.stderr == queues.stderr == ""
+    assert json.loads(unknown.stdout)["error"]["code"] == "unknown_quota"
+    assert "probe" in {queue["name"] for queue in json.loads(queues.stdout)}
+    assert "quota youtube: 0 of 77 units" in checked.stdout
+
+
+def test_a_plugin_installed_while_the_bus_runs_is_told_to_need_a_restart(start, install, clean_env):
+    where_it_looks = Path(clean_env["PYTHONPATH"].partition(os.pathsep)[0])
+    bus = start()
+    later = "from menos_bus import hookimpl\n@hookimpl\ndef register_tasks(register):\n"
+    site = install("later", f"{later}    register(greet)\ndef greet(who: str) -> str: return who\n")
+    shutil.copytree(site, where_it_looks, dirs_exist_ok=True)
+
+    called = run_cli("call", "later.greet", "Ada", env=clean_env)
+    checked = run_cli("doctor", env=clean_env)
+
+    said = "the plugin 'later' was installed after the bus had started: restart the bus"
+    assert (called.returncode, checked.returncode) == (2, 1)
+    assert f"Error: unknown task 'later.greet': {said}" in called.stderr
+    assert f"✗ bus: {said}" in checked.stdout
+    assert bus.stop() == 0
+    start()
+    assert run_cli("call", "later.greet", "Ada", env=clean_env).stdout == '"Ada"\n'
 
 
 def test_ctrl_c_lets_a_running_task_finish(start, tmp_path):

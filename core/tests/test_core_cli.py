@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from menos_bus import Bus
 from menos_bus.cli.main import main
 from menos_bus.version import VERSION
 
@@ -136,10 +137,18 @@ def test_a_data_folder_that_is_a_file_is_named_without_a_traceback(
     assert "a-file" in shown.stderr
 
 
-def test_queues_are_shown_with_what_waits(run):
-    depths = json.loads(run("queues", "--json").stdout)
+def test_queues_without_a_running_bus_are_those_that_wait_for_its_next_start(run):
+    nothing = run("queues")
+    Bus().submit("hello.greet", ["Ada"])
 
-    assert {"name": "hello", "messages": 0, "running": 0} in depths
+    shown = run("queues", "--json")
+
+    assert nothing.exit_code == 2
+    assert "no bus is running on the data folder" in nothing.stderr
+    assert not nothing.stdout
+    assert shown.exit_code == 0
+    assert "No bus is running" in shown.stderr
+    assert {"name": "hello", "messages": 1, "running": 0} in json.loads(shown.stdout)
     assert "hello.priority" in run("queues").stdout
 
 
@@ -173,7 +182,7 @@ def test_an_id_is_unknown_where_nothing_ever_ran(run):
 
 
 def test_an_unknown_id_is_an_error_for_people_and_programs(run):
-    run("queues")  # makes the data folder
+    Bus().submit("hello.greet", ["Ada"])
 
     shown = run("result", "abc", "--json")
 

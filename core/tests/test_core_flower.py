@@ -80,7 +80,7 @@ FOR_CALLERS = {
 }
 
 
-@pytest.mark.parametrize("path", [*of_flower(), "/api/later", "/no/such/page"])
+@pytest.mark.parametrize("path", [*of_flower(), "/api/later"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_caller_gets_nothing_of_flower_but_calls_and_results(ask, method, path):
     answer = ask(method, path, auth=CALLER)
@@ -126,13 +126,43 @@ def test_a_caller_may_use_a_bearer_token(ask, path):
 
 
 @pytest.mark.parametrize("login", [OPERATOR, CALLER])
-@pytest.mark.parametrize("path", ["/api/nothing", "/api/task/async-apply/", "/api/"])
-def test_an_endpoint_that_does_not_exist_is_404_in_json(ask, login, path):
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/task/async-apply/", "/api/", "/tasks/x"])
+def test_a_path_that_does_not_exist_is_404_in_json_and_says_how_a_call_is_submitted(
+    ask, login, path
+):
     answer = ask("GET", path, auth=login)
 
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
-    assert path in answer.json()["error"]["message"]
+    for named in (path, "POST /api/task/async-apply/TASK", "docs/doors.md"):
+        assert named in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/api/task/async-apply/x", "POST"),
+        ("GET", "/api/task/apply/x", "POST"),
+        ("PUT", "/api/task/send-task/x", "POST"),
+        ("POST", "/api/task/result/x", "GET"),
+        ("DELETE", "/api/task/types", "GET"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_one_and_where_it_is_described(ask, method, path, allow):
+    answer = ask(method, path, auth=CALLER)
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allow)
+    assert answer.json()["error"] == {
+        "code": "bad_request",
+        "message": f"{path} takes {allow}, not {method}: see docs/doors.md",
+    }
+
+
+def test_parameters_that_are_not_in_kwargs_get_a_hint(ask):
+    answer = ask("POST", "/api/task/async-apply/x", auth=CALLER, json={"query": "bees"})
+
+    assert answer.status_code == 422
+    assert 'did you mean {"kwargs": {"query": ...}}?' in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 120_000_000])

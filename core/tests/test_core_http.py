@@ -240,11 +240,13 @@ def test_two_different_keys_are_refused(ask):
 def test_unknown_tasks_ids_paths_and_methods_are_problems(ask):
     assert "hello.greet" in is_problem(ask("POST", "/tasks/nope"), 404, "unknown_task")["detail"]
     is_problem(ask("GET", "/tasks/nope"), 404, "unknown_task_id")
-    is_problem(ask("GET", "/nope"), 404, "not_found")
+    assert "POST /tasks/TASK" in is_problem(ask("GET", "/nope"), 404, "not_found")["detail"]
     is_problem(ask("GET", "/tasks/"), 404, "not_found")
-    wrong = ask("DELETE", "/tasks/hello.greet")
-    is_problem(wrong, 405, "bad_request")
-    assert wrong.headers["Allow"] == "POST"
+    for method in ("GET", "DELETE"):
+        wrong = ask(method, "/tasks/hello.greet")
+        told = is_problem(wrong, 405, "bad_request")["detail"]
+        assert told.startswith(f"/tasks/hello.greet takes POST, not {method}: see /docs")
+        assert wrong.headers["Allow"] == "POST"
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "soon", ""])

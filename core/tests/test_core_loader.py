@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from menos_bus import UnknownTask
 from menos_bus.plugins import loader
 from menos_bus.plugins.loader import Declared, State, load_plugins
 
@@ -115,6 +116,21 @@ def test_a_plugin_that_is_asked_for_and_not_installed_is_missing(load):
 
     assert plugin.state is State.MISSING
     assert "pip install menos-nowhere" in plugin.reason
+
+
+def test_a_plugin_that_is_installed_later_needs_a_restart(site, load, greeter):
+    load("hello", "other")
+    with pytest.raises(UnknownTask, match="known: none"):
+        load.registry["hello.greet"]
+
+    site.install("hello", greeter)
+    site.install("nobody-asked", greeter)
+
+    assert load.declared.newer() == {"hello"}
+    with pytest.raises(UnknownTask, match="'hello' was installed after the bus had started"):
+        load.registry["hello.greet"]
+    with pytest.raises(UnknownTask, match="known: none"):
+        load.registry["other.greet"]
 
 
 def test_two_distributions_of_one_name_are_a_conflict_that_names_both(site, load, greeter):

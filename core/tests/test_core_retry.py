@@ -69,16 +69,36 @@ def test_a_backoff_of_nothing_is_one_second():
     assert policy.wait(3, PASSING) == 1
 
 
-def test_there_are_three_retries_by_default():
-    policy = RetryPolicy()
+def retries(policy, failure):
+    """How often a call is tried again that always fails so, at most ten times."""
+    return next((n for n in range(10) if policy.wait(n, failure) is None), 10)
 
-    assert [policy.wait(retries, PASSING) is None for retries in range(5)] == [
-        False,
-        False,
-        False,
-        True,
-        True,
-    ]
+
+@pytest.mark.parametrize(
+    ("options", "setting", "passing", "unexpected"),
+    [
+        ({}, 7, 7, 3),
+        ({}, 9, 9, 3),
+        ({}, 1, 1, 1),
+        ({"max_retries": 0}, 7, 0, 0),
+        ({"max_retries": 5}, 7, 5, 5),
+        ({"max_retries": None}, 7, 10, 10),
+    ],
+)
+def test_what_may_pass_has_the_retries_of_the_setting_and_a_defect_few_unless_the_task_says(
+    options, setting, passing, unexpected
+):
+    policy = RetryPolicy.pop_from(options, setting)
+
+    assert retries(policy, PASSING) == passing
+    assert retries(policy, policy.classify(KeyError("title"))) == unexpected
+
+
+def test_a_server_may_be_away_for_a_minute():
+    policy = RetryPolicy()
+    waits = [policy.wait(n, PASSING) for n in range(7)]
+
+    assert sum(waits) >= 60
 
 
 def test_no_retries_means_none():
@@ -160,7 +180,7 @@ def test_retry_options_are_taken_out_of_the_options_for_celery():
     policy = RetryPolicy.pop_from(options)
 
     assert options == {"time_limit": 9}
-    assert policy == RetryPolicy(None, 5, autoretry_for=(OSError,))
+    assert policy == RetryPolicy(None, 5, autoretry_for=(OSError,), unexpected_retries=None)
 
 
 def test_celerys_spelling_of_a_backoff_of_one_second_is_understood():

@@ -3,6 +3,7 @@
 import pytest
 
 from menos_bus import Permanent, Proceed, Retryable, Wait, progress
+from menos_bus.messages.dead_letters import Which, dead_letters
 
 
 def urgent(priority: bool = False) -> bool:
@@ -32,6 +33,21 @@ def test_a_permanent_failure_ends_the_call(make_plugin, make_bus, run_as_worker)
 
     assert outcome.state == "FAILURE"
     assert outcome.error == {"code": "not_found", "message": "no such video", "tries": 1}
+
+
+@pytest.mark.parametrize(("options", "letters"), [({}, 1), ({"dead_letter": False}, 0)])
+def test_a_failure_is_a_dead_letter_unless_its_task_has_none(
+    make_plugin, make_bus, run_as_worker, options, letters
+):
+    def gone():
+        raise Permanent("no such video", code="not_found")
+
+    bus = make_bus(make_plugin("p", gone, **options))
+
+    outcome = run_as_worker(bus, bus.submit("p.gone"))
+
+    assert outcome.error["code"] == "not_found"
+    assert len(dead_letters(bus.app).find(Which())) == letters
 
 
 def test_a_retry_keeps_the_id_and_the_arguments_and_says_why(make_plugin, make_bus, run_as_worker):

@@ -136,7 +136,7 @@ def test_an_exception_of_any_library_with_a_wait_that_is_no_number_is_still_told
 
     failure = failure_of(TestBus(make_plugin("p", failing(*[Odd("x")] * 9))), "p.flaky")
 
-    assert (failure.code, failure.tries) == ("odd", 4)
+    assert (failure.code, failure.tries) == ("odd", 8)
 
 
 def test_a_bound_task_gets_its_celery_task(make_plugin):

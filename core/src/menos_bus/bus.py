@@ -65,6 +65,11 @@ class Bus:
         return [plugin for plugin in self.plugins if plugin.state is State.LOADED]
 
     @property
+    def newer(self) -> set[str]:
+        """The plugins that were installed after these, or in another version."""
+        return self._declared.newer()
+
+    @property
     def extensions(self) -> Extensions:
         """What they offer to each other, and to the bus."""
         return self._declared.extensions

@@ -152,7 +152,7 @@ def _quota_store(settings: BusSettings) -> QuotaStore:
 
 def _add_task(app: BusApp, spec: TaskSpec, hooks: Hooks) -> None:
     options = {name: value for name, value in spec.options.items() if name != "bind"}
-    policy = RetryPolicy.pop_from(options)
+    policy = RetryPolicy.pop_from(options, app.settings.max_retries)
     attributes = {
         **options,
         "name": spec.name,

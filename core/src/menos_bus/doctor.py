@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from menos_bus.bus import Bus
 from menos_bus.errors import BusError, SettingsError
 from menos_bus.plugins.hookspecs import Check
 from menos_bus.plugins.loader import Plugin, State
 from menos_bus.settings import BusSettings
+from menos_bus.tasks.contract import CORE_QUEUES, owner_of
+
+if TYPE_CHECKING:
+    from menos_bus.doors.running import Address
 
 _LITTLE_SPACE: Final = 500 * 1024**2
 _FIXES: Final = {
@@ -38,7 +42,6 @@ def diagnose() -> Iterator[Check]:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
     _ = bus.app  # lets the plugins configure it, which one may fail at
     yield from map(_plugin, bus.plugins)
-    yield from _quotas(bus)
     yield from _embedded(bus) if settings.embedded else _fleet(bus)
 
 
@@ -108,13 +111,15 @@ def _plugin(plugin: Plugin) -> Check:
     return Check(name, False, f"{plugin.state}: {plugin.reason}", fix)
 
 
-def _quotas(bus: Bus) -> Iterator[Check]:
-    for name in bus.quotas:
-        try:
-            status = bus.quota(name)
-        except BusError as error:
-            yield Check("quotas", False, error.message, "see the message; metered calls wait")
-            return
+def _quotas(bus: Bus, address: Address | None) -> Iterator[Check]:
+    from menos_bus.doors.client import quotas
+
+    try:
+        found = quotas(bus, address)
+    except BusError as error:
+        yield Check("quotas", False, error.message, "see the message; metered calls wait")
+        return
+    for status in found:
         if status.quota.limit is None:
             continue
         said = f"{status.used:,} of {status.quota.limit:,} units are used today"
@@ -123,7 +128,9 @@ def _quotas(bus: Bus) -> Iterator[Check]:
         if not status.remaining_without_priority:
             said += "; nothing is left for calls without priority"
         # No problem of the host's: its health must not go with the quota's.
-        yield Check(f"quota {name}", True, f"{said}; resets {status.day.resets_at:%H:%M} UTC")
+        yield Check(
+            f"quota {status.quota.name}", True, f"{said}; resets {status.day.resets_at:%H:%M} UTC"
+        )
 
 
 def _embedded(bus: Bus) -> Iterator[Check]:
@@ -132,7 +139,6 @@ def _embedded(bus: Bus) -> Iterator[Check]:
     except ImportError:
         yield Check("flower", False, "not installed", "pip install 'menos-bus[flower]'")
         return
-    yield from _stranded(bus)
     from menos_bus.doors.client import request
     from menos_bus.doors.running import find_running
 
@@ -140,37 +146,40 @@ def _embedded(bus: Bus) -> Iterator[Check]:
         address = find_running(bus.settings.home)
         if address is None:
             yield Check("bus", True, "not running; `menos-bus up` starts it")
-            yield from bus.hooks.check_health()
-            return
-        checks = request(address, "GET", "/api/health")["checks"]
+            loaded = {plugin.name for plugin in bus.loaded}
+            checks = [*bus.hooks.check_health()]
+        else:
+            tasks = request(address, "GET", "/api/task/types")["task-types"]
+            loaded = {owner_of(task) or "" for task in tasks}
+            checks = [Check(**told) for told in request(address, "GET", "/api/health")["checks"]]
+            yield Check("bus", True, f"running at {address.url} (process {address.pid})")
     except BusError as error:
         yield Check(
             "bus", False, error.message, "stop the process with Ctrl-C and run `menos-bus up`"
         )
         return
-    yield Check("bus", True, f"running at {address.url} (process {address.pid})")
-    yield from (Check(**check) for check in checks)
+    yield from _quotas(bus, address)
+    yield from _stranded(bus, address, loaded)
+    yield from checks
 
 
-def _stranded(bus: Bus) -> Iterator[Check]:
-    """Calls that wait for a plugin that is not loaded here any more."""
-    from menos_bus.messages.depths import queue_depths
+def _stranded(bus: Bus, address: Address | None, loaded: set[str]) -> Iterator[Check]:
+    """Calls that wait for a plugin that is not loaded any more."""
+    from menos_bus.doors.client import queues
     from menos_bus.messages.topology import plugin_of
     from menos_bus.outcomes.sqlite import FILE as LEDGER
-    from menos_bus.tasks.contract import CORE_QUEUES
 
     if not (bus.settings.home / LEDGER).exists():
         return
-    loaded = {plugin.name for plugin in bus.loaded} | {*CORE_QUEUES}
     try:
-        depths = queue_depths(bus.app)
+        depths = queues(bus, address)
     except BusError as error:
         yield Check("ledger", False, error.message, "see the message")
         return
     waiting: dict[str, int] = {}
     for queue in depths:
         plugin = plugin_of(queue["name"])
-        if plugin not in loaded:
+        if plugin not in loaded | {*CORE_QUEUES}:
             waiting[plugin] = waiting.get(plugin, 0) + queue["messages"] + queue.get("running", 0)
     for plugin, count in sorted(waiting.items()):
         if count:
@@ -207,6 +216,7 @@ def _fleet(bus: Bus) -> Iterator[Check]:
             f"the result store does not answer: {error}",
             "start it, or correct MENOS_RESULT_BACKEND",
         )
+    yield from _quotas(bus, None)
     yield from bus.hooks.check_health()
 
 

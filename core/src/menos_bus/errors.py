@@ -151,7 +151,7 @@ class QuotaExceeded(Permanent):
 
 
 class Retryable(TaskError):
-    """The task may pass later: it is retried, up to its ``max_retries``.
+    """The task may pass later: it is retried, up to its ``max_retries`` (``MENOS_MAX_RETRIES``).
 
     Args:
         message: what is wrong, for a person.

@@ -48,6 +48,14 @@ class BusSettings(BaseSettings):
     result_expires: float = Field(
         7 * 24 * 3600.0, ge=60, description="Seconds for which the outcome of a task is kept."
     )
+    max_retries: int = Field(
+        7,
+        ge=0,
+        le=1000,
+        description="How often a failure that may pass is tried again, such as a server that is "
+        "away, unless the task declares its own `max_retries`: 7 retries last one to two minutes. "
+        "An unexpected exception is tried again three times at most.",
+    )
     delivery_limit: int = Field(
         5,
         ge=1,

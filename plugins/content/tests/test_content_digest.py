@@ -185,7 +185,7 @@ def test_a_server_that_stops_in_the_middle_is_tried_again(bus, server):
     with pytest.raises(TaskFailed) as failed:
         bus.call("tasks.process_content", store(bus), ["summarize"])
 
-    assert (failed.value.code, failed.value.tries) == ("model_unavailable", 4)
+    assert (failed.value.code, failed.value.tries) == ("model_unavailable", 8)
     assert "runner process has terminated" in failed.value.message
 
 

@@ -90,7 +90,7 @@ def test_a_server_that_is_down_is_tried_again_and_then_told(bus, monkeypatch):
     with pytest.raises(TaskFailed) as failed:
         bus.call("tasks.process_content", identity, ["embed"])
 
-    assert (failed.value.code, failed.value.tries) == ("model_unavailable", 4)
+    assert (failed.value.code, failed.value.tries) == ("model_unavailable", 8)
     content = open_vault().records.get_content(identity)
     assert content.status == "failed"
     assert "MENOS_VAULT_OLLAMA_URL" in content.error

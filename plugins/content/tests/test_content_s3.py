@@ -71,7 +71,7 @@ def test_an_endpoint_that_dies_leaves_nothing_half_written_and_a_second_call_rep
     with pytest.raises(TaskFailed) as failed:
         store(bus, "Version 2.")
 
-    assert (failed.value.code, failed.value.tries) == ("objects_unavailable", 4)
+    assert (failed.value.code, failed.value.tries) == ("objects_unavailable", 8)
     assert "MENOS_VAULT_S3_ENDPOINT" in failed.value.message
     assert [chunk.text for chunk in open_vault().records.chunks(identity)] == ["Version 1."]
 

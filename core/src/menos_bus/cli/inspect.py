@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from menos_bus.bus import Bus
-from menos_bus.cli.output import json_option, print_json, print_table, says_errors
+from menos_bus.cli.output import ask_running, json_option, print_json, print_table, says_errors
 from menos_bus.version import VERSION
 
 
@@ -72,10 +72,18 @@ def tasks(name: str | None, as_json: bool) -> None:
 @json_option
 @says_errors
 def queues(as_json: bool) -> None:
-    """Show how many calls wait and run in each queue."""
-    from menos_bus.messages.depths import queue_depths
+    """Show how many calls wait and run in each queue.
 
-    depths = queue_depths(Bus().app)
+    Without a running bus: those that wait for its next start.
+    """
+    from menos_bus.doors.client import queues as ask
+    from menos_bus.doors.client import running
+    from menos_bus.outcomes.sqlite import FILE as LEDGER
+
+    bus = Bus()
+    if bus.settings.embedded and not (bus.settings.home / LEDGER).exists():
+        running(bus)  # never was there one: says so
+    depths = ask(bus, ask_running(bus, "these calls wait there for its next start"))
     if as_json:
         print_json(depths)
     else:

@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from menos_bus.errors import BusError
+
+if TYPE_CHECKING:
+    from menos_bus.bus import Bus
+    from menos_bus.doors.running import Address
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +50,26 @@ def fail(error: BusError, *, as_json: bool = False, code: int = 2) -> NoReturn:
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
     sys.exit(code)
+
+
+def ask_running(bus: Bus, otherwise: str) -> Address | None:
+    """The embedded bus that runs on the data folder, which knows best.
+
+    Without one it says so on standard error, and ``otherwise``, what is shown instead. In a fleet
+    there is none, and nothing to say.
+    """
+    from menos_bus.doors.running import find_running
+
+    if not bus.settings.embedded:
+        return None
+    address = find_running(bus.settings.home)
+    if address is None:
+        click.echo(
+            f"No bus is running on the data folder {bus.settings.home.resolve()} (`menos-bus up` "
+            f"starts one, MENOS_HOME names another folder): {otherwise}",
+            err=True,
+        )
+    return address
 
 
 def says_errors(command: Callable[P, R]) -> Callable[P, R]:

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from menos_bus.bus import Bus
-from menos_bus.cli.output import json_option, print_json, says_errors
+from menos_bus.cli.output import ask_running, json_option, print_json, says_errors
 from menos_bus.quota.status import Status
 
 _WIDTH: Final = 30
@@ -27,13 +27,18 @@ _WIDTH: Final = 30
 @json_option
 @says_errors
 def quota(name: str | None, reopen: bool, as_json: bool) -> None:
-    """Show how the quotas are, or the one with this NAME."""
+    """Show how the quotas are, or the one with this NAME.
+
+    A bus that runs is asked, since its limits count.
+    """
+    from menos_bus.doors.client import quotas
+
     bus = Bus()
     if reopen:
         if name is None:
             raise click.UsageError("--reopen needs the NAME of a quota")
         bus.reopen_quota(name)
-    found = [bus.quota(each) for each in ([name] if name else bus.quotas)]
+    found = quotas(bus, ask_running(bus, "these are the limits of the settings here"), name)
     if as_json:
         shown = [status.as_json() for status in found]
         print_json(shown[0] if name else shown)

@@ -104,15 +104,15 @@ def flower(port: int | None) -> None:
     _need_flower()
     from menos_bus.doors.credentials import logins
     from menos_bus.doors.flower import make_flower
+    from menos_bus.doors.serving import CannotListen
 
     known = logins(settings)
     app = make_flower(Bus(settings), known)
     try:
         bound = app.start_http_server()
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {settings.flower_host}:{settings.flower_port} ({error.strerror}): "
-            "set MENOS_FLOWER_PORT"
+        raise CannotListen(
+            settings.flower_host, settings.flower_port, "MENOS_FLOWER_PORT", error
         ) from error
     click.echo(
         f"Flower: http://{settings.flower_host}:{bound}   operator: {known.operator.user}   "

@@ -12,18 +12,22 @@ import httpx
 from menos_bus.bus import Bus
 from menos_bus.doors.running import Address, find_running
 from menos_bus.errors import (
+    BusError,
     BusUnavailable,
     CallConflict,
     CallError,
     FieldProblem,
     InvalidCall,
+    UnknownQuota,
     UnknownTask,
 )
+from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
+from menos_bus.quota.status import Status
 from menos_bus.tasks.envelope import validate_call
 
-_ERRORS: Final[dict[str, type[CallError]]] = {
-    error.code: error for error in (UnknownTask, CallConflict, BusUnavailable)
+_ERRORS: Final[dict[str, type[BusError]]] = {
+    error.code: error for error in (UnknownTask, CallConflict, BusUnavailable, UnknownQuota)
 }
 _POLL: Final = (0.05, 0.5)
 """Seconds between two looks at a result: the first wait, and the longest."""
@@ -67,11 +71,46 @@ def running(bus: Bus) -> Address:
     return address
 
 
+def queues(bus: Bus, address: Address | None) -> list[dict[str, Any]]:
+    """How full the queues are; see :func:`menos_bus.messages.depths.queue_depths`.
+
+    Args:
+        bus: leads to the broker or the ledger.
+        address: the embedded bus to ask instead, if one runs.
+
+    Raises:
+        BusUnavailable: whoever was asked does not answer.
+    """
+    if address is None:
+        return queue_depths(bus.app)
+    found: list[dict[str, Any]] = request(address, "GET", "/api/queues/length")["active_queues"]
+    return found
+
+
+def quotas(bus: Bus, address: Address | None, name: str | None = None) -> list[Status]:
+    """How the quotas are, or the one of that name.
+
+    Args:
+        bus: has the limits and leads to the store.
+        address: the embedded bus to ask instead, if one runs: it may have other limits.
+        name: one quota.
+
+    Raises:
+        UnknownQuota: no loaded plugin declares it.
+        BusUnavailable: whoever was asked does not answer.
+    """
+    if address is None:
+        return [bus.quota(each) for each in ([name] if name else bus.quotas)]
+    if name is not None:
+        return [Status.from_json(request(address, "GET", f"/api/v1/quota/{quote(name, safe='')}"))]
+    return [Status.from_json(told) for told in request(address, "GET", "/api/v1/quota")["quotas"]]
+
+
 def request(address: Address, method: str, path: str, body: Any = None) -> Any:
     """One request at the HTTP door of a running embedded bus.
 
     Raises:
-        CallError: what the door answered, or that it did not.
+        BusError: what the door answered, or that it did not.
     """
     try:
         response = httpx.request(

@@ -21,7 +21,7 @@ from celery.worker.control import control_command
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import logins
 from menos_bus.doors.running import Address, announce, lock, withdraw
-from menos_bus.doors.serving import ApiServer, installed
+from menos_bus.doors.serving import ApiServer, CannotListen, installed
 from menos_bus.errors import BusUnavailable, SettingsError
 from menos_bus.messages.dead import crash_loop, give_up
 from menos_bus.messages.topology import plugin_of
@@ -49,7 +49,7 @@ class EmbeddedBus:
 
     Raises:
         AlreadyRunning: another process serves the folder.
-        SettingsError: the port is taken, or the credentials cannot be read.
+        SettingsError: a port is taken, or the credentials cannot be read.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -62,8 +62,6 @@ class EmbeddedBus:
             from menos_bus.doors.flower import make_flower
 
             self._flower = make_flower(bus, self.logins)
-            if installed():
-                self._api = ApiServer(bus, self.logins)
             self.address = self._listen()
         except BaseException:
             if self._api is not None:
@@ -80,14 +78,21 @@ class EmbeddedBus:
 
     def _listen(self) -> Address:
         settings = self.bus.settings
+        taken: list[CannotListen] = []
         try:
             port = self._flower.start_http_server()
         except OSError as error:
-            raise SettingsError(
-                f"cannot listen on {settings.flower_host}:{settings.flower_port} "
-                f"({error.strerror or error}): set MENOS_FLOWER_PORT to another port, or to 0 for "
-                "a free one"
-            ) from error
+            taken.append(
+                CannotListen(settings.flower_host, settings.flower_port, "MENOS_FLOWER_PORT", error)
+            )
+        try:
+            if installed():
+                self._api = ApiServer(self.bus, self.logins)
+        except CannotListen as error:
+            taken.append(error)
+        if taken:
+            # All at once, so that nobody has to start it for each of them.
+            raise SettingsError("; ".join(error.message for error in taken))
         host = f"[{settings.flower_host}]" if ":" in settings.flower_host else settings.flower_host
         operator, caller = self.logins.operator, self.logins.caller
         return Address(

@@ -23,7 +23,7 @@ from flower.views.monitor import Healthcheck
 from pydantic_core import from_json
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import HTTPError, stream_request_body
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import FORBIDDEN, REALM, UNAUTHORIZED, Logins, Role
@@ -33,16 +33,23 @@ from menos_bus.doors.refusals import (
     RETRY_AFTER,
     TOO_LARGE,
     Refusal,
+    no_such_path,
     refusal_of,
+    wrong_method,
 )
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import LONGEST_WAIT, seconds_of, wait
 from menos_bus.errors import BusError, FieldProblem, InvalidCall
 from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
+from menos_bus.plugins.hookspecs import Check
 from menos_bus.tasks.envelope import Envelope
+from menos_bus.tasks.register import restart_for
 
 logger = logging.getLogger(__name__)
+
+_SUBMIT: Final = "POST /api/task/async-apply/TASK"
+_DOCS: Final = "docs/doors.md"
 
 
 class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
@@ -84,7 +91,7 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
     ) -> Any:
         """Tornado's dispatch; a request that is refused gets a handler that says so."""
         role = self.logins.role_of(request.headers.get("Authorization"))
-        if issubclass(target_class, NotFoundErrorHandler) and request.path.startswith("/api/"):
+        if issubclass(target_class, NotFoundErrorHandler):
             target_class = _NoSuchEndpoint
         if role is None:
             target_class, args, kwargs = _Unauthorized, (), {}
@@ -115,12 +122,20 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]
-        if isinstance(error, HTTPError):
+        if status_code == 405:
+            allow = ", ".join(method for method in ("GET", "POST") if self._takes(method))
+            refusal = wrong_method(self.request.method, self.request.path, allow, _DOCS)
+        elif isinstance(error, HTTPError):
             message = error.log_message or responses[status_code]
             refusal = Refusal(status_code, code="bad_request", message=message)
         else:
             refusal = refusal_of(error) or INTERNAL
         self.refuse(refusal)
+
+    @classmethod
+    def _takes(cls, method: str) -> bool:
+        own, tornados = (getattr(kind, method.lower()) for kind in (cls, RequestHandler))
+        return own is not tornados
 
     def refuse(self, refusal: Refusal) -> None:
         """End the request with this answer."""
@@ -129,6 +144,8 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
             body["fields"] = [problem._asdict() for problem in refusal.fields]
         if refusal.status == 503:
             self.set_header("Retry-After", str(RETRY_AFTER))
+        if refusal.allow:
+            self.set_header("Allow", refusal.allow)
         self.set_status(refusal.status)
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.finish(json.dumps({"error": body}))
@@ -185,7 +202,7 @@ class _TooLarge(_Handler):
 
 class _NoSuchEndpoint(_Handler):
     def prepare(self) -> None:
-        self.refuse(Refusal(404, code="not_found", message=f"there is no {self.request.path} here"))
+        self.refuse(no_such_path(self.request.path, _SUBMIT, _DOCS))
 
 
 class AsyncApply(_Handler):
@@ -237,12 +254,29 @@ class QueueLengths(_Handler):
         self.write({"active_queues": depths})
 
 
+class Quotas(_Handler):
+    """``GET /api/v1/quota`` and ``GET /api/v1/quota/<name>``: as at the HTTP API."""
+
+    async def get(self, name: str | None) -> None:
+        if name is not None:
+            self.write((await to_thread(self.bus.quota, name)).as_json())
+            return
+        found = await to_thread(lambda: [self.bus.quota(each) for each in self.bus.quotas])
+        self.write({"quotas": [status.as_json() for status in found]})
+
+
 class Health(_Handler):
     """``GET /api/health``: what the plugins say of themselves, in the process that serves them."""
 
     async def get(self) -> None:
-        checks = await to_thread(lambda: [asdict(c) for c in self.bus.hooks.check_health()])
-        self.write({"checks": checks})
+        self.write({"checks": await to_thread(self._checks)})
+
+    def _checks(self) -> list[dict[str, Any]]:
+        unloaded = [
+            Check("bus", False, restart_for(plugin), "Ctrl-C, then `menos-bus up`")
+            for plugin in sorted(self.bus.newer)
+        ]
+        return [asdict(check) for check in (*unloaded, *self.bus.hooks.check_health())]
 
 
 class _OpenHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types
@@ -260,6 +294,7 @@ _HANDLERS: Final = [
     (r"/api/task/result/(.+)", Result),
     (r"/api/task/types", TaskTypes),
     (r"/api/queues/length", QueueLengths),
+    (r"/api/v1/quota(?:/(.+))?", Quotas),
     (r"/api/health", Health),
     (r"/healthcheck", _OpenHealthcheck),
 ]

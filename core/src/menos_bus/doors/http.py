@@ -22,6 +22,7 @@ from menos_bus.doors.credentials import UNAUTHORIZED, Logins
 from menos_bus.doors.openapi import body_of, parameters_of_delivery
 from menos_bus.doors.page import HEADERS, page
 from menos_bus.doors.problems import (
+    DOCS,
     Json,
     ProblemRoute,
     Refused,
@@ -31,10 +32,11 @@ from menos_bus.doors.problems import (
     tell_problems,
 )
 from menos_bus.doors.ready import Readiness
-from menos_bus.doors.refusals import Refusal
+from menos_bus.doors.refusals import Refusal, wrong_method
 from menos_bus.doors.submission import arguments_of, options_of, read_body, take_key
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import seconds_of, wait
+from menos_bus.errors import UnknownTaskId
 from menos_bus.tasks.contract import PUBLIC_TASKS
 from menos_bus.version import VERSION
 
@@ -276,7 +278,13 @@ class _Door:
         timeout: Any = _TIMEOUT,
     ) -> Response:
         seconds = seconds_of(timeout)
-        outcome = await wait(self.bus, task_id, seconds, request.is_disconnected)
+        try:
+            outcome = await wait(self.bus, task_id, seconds, request.is_disconnected)
+        except UnknownTaskId:
+            if task_id not in self.names:
+                raise
+            # Who opens the path of a task means the task.
+            raise Refused(wrong_method("GET", request.url.path, "POST", DOCS)) from None
         shown = outcome.as_json()
         return Json({"task_id": shown.pop("task_id"), "status": shown.pop("state"), **shown})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from http.client import responses as phrases
 from typing import Any, Final
 
@@ -15,14 +15,21 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from menos_bus.doors.credentials import REALM
-from menos_bus.doors.refusals import INTERNAL, RETRY_AFTER, Refusal, refusal_of
+from menos_bus.doors.refusals import (
+    INTERNAL,
+    RETRY_AFTER,
+    Refusal,
+    no_such_path,
+    refusal_of,
+    wrong_method,
+)
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-_CODES: Final[dict[int, str]] = {404: "not_found"}
-"""Codes of answers that the router gives by itself; any other is ``bad_request``."""
+DOCS: Final = "/docs and docs/http-api.md"
+_SUBMIT: Final = "POST /tasks/TASK"
 
 _TEXT: Final = {"type": "string"}
 SCHEMA: Final[dict[str, Any]] = {
@@ -103,9 +110,7 @@ class ProblemRoute(APIRoute):
         return tell_problems
 
 
-def problem(
-    refusal: Refusal, request: Request, headers: Mapping[str, str] | None = None
-) -> Response:
+def problem(refusal: Refusal, request: Request) -> Response:
     """The answer to a request that is refused."""
     body: dict[str, Any] = {
         "type": f"urn:menos-bus:problem:{refusal.code}",
@@ -117,11 +122,13 @@ def problem(
     }
     if refusal.fields:
         body["errors"] = [wrong._asdict() for wrong in refusal.fields]
-    more = dict(headers or {})
+    more = {}
     if refusal.status == 401:
         more["WWW-Authenticate"] = f'Bearer realm="{REALM}", Basic realm="{REALM}"'
     if refusal.status == 503:
         more["Retry-After"] = str(RETRY_AFTER)
+    if refusal.allow:
+        more["Allow"] = refusal.allow
     return Json(body, refusal.status, more, media_type=MEDIA_TYPE)
 
 
@@ -130,9 +137,14 @@ def tell_problems(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        code = _CODES.get(error.status_code, "bad_request")
-        refusal = Refusal(error.status_code, code, error.detail)
-        return problem(refusal, request, error.headers)
+        if error.status_code == 404:
+            refusal = no_such_path(request.url.path, _SUBMIT, DOCS)
+        elif error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "")
+            refusal = wrong_method(request.method, request.url.path, allow, DOCS)
+        else:
+            refusal = Refusal(error.status_code, "bad_request", error.detail)
+        return problem(refusal, request)
 
     async def failed(request: Request, error: Exception) -> Response:
         return problem(INTERNAL, request)

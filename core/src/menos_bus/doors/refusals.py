@@ -21,12 +21,16 @@ _DOWN: Final = (redis.RedisError, OperationalError, sqlite3.OperationalError)
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer that is no success: HTTP status, stable code, text, and the wrong fields."""
+    """An answer that is no success: HTTP status, stable code, text, and the wrong fields.
+
+    ``allow`` is the header ``Allow`` of a 405: the methods that the path takes.
+    """
 
     status: int
     code: str
     message: str
     fields: Sequence[FieldProblem] = ()
+    allow: str = ""
 
 
 INTERNAL: Final = Refusal(
@@ -39,6 +43,31 @@ MAX_BODY: Final = 32 * 1024**2
 TOO_LARGE: Final = Refusal(
     413, code="too_large", message=f"the body has more than {MAX_BODY // 1024**2} MiB"
 )
+
+
+def no_such_path(path: str, submit: str, docs: str) -> Refusal:
+    """The answer at a path that the door does not have.
+
+    Args:
+        path: what was asked for.
+        submit: how a call is submitted at this door, which is what most look for.
+        docs: where all its paths are described.
+    """
+    said = f"there is no {path} here; a call is submitted with {submit}: see {docs}"
+    return Refusal(404, code="not_found", message=said)
+
+
+def wrong_method(method: str, path: str, allow: str, docs: str) -> Refusal:
+    """The answer to a method that the path does not take, such as GET where POST is meant.
+
+    Args:
+        method: what was tried.
+        path: where.
+        allow: the methods that it takes, separated by commas.
+        docs: where they are described.
+    """
+    said = f"{path} takes {allow}, not {method}: see {docs}"
+    return Refusal(405, code="bad_request", message=said, allow=allow)
 
 
 def refusal_of(error: BaseException | None) -> Refusal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -22,11 +23,25 @@ def installed() -> bool:
     return all(find_spec(name) is not None for name in ("fastapi", "uvicorn"))
 
 
+class CannotListen(SettingsError):
+    """An address that a door was to listen on cannot be had."""
+
+    def __init__(self, host: str, port: int, setting: str, error: OSError) -> None:
+        # `create_server` puts the address into its text once more; an unknown host has no number.
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror or error
+        super().__init__(
+            f"cannot listen on {host}:{port} ({why}): set {setting} to another port, or to 0 for a "
+            "free one"
+        )
+
+
 class ApiServer:
     """The HTTP API of a bus, listening at its address.
 
     Raises:
-        SettingsError: FastAPI is not installed, or the address cannot be had.
+        SettingsError: FastAPI is not installed.
+        CannotListen: the address cannot be had.
     """
 
     def __init__(self, bus: Bus, logins: Logins) -> None:
@@ -88,7 +103,4 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({error.strerror or error}): set MENOS_API_PORT to "
-            "another port, or to 0 for a free one"
-        ) from error
+        raise CannotListen(host, port, "MENOS_API_PORT", error) from error

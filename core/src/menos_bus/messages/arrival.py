@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.messages.publish import ACCEPTED_HEADER, CALLBACK_HEADER
-from menos_bus.tasks.envelope import Envelope, TaskId
+from menos_bus.tasks.envelope import Envelope, TaskId, hint_at_kwargs
 
 _ENVELOPE: Final = frozenset({"id", *Envelope.model_fields})
 _HEADERS: Final[tuple[str, ...]] = ("task", "id", "eta", "expires", "timelimit")
@@ -209,7 +209,10 @@ def _read_outside(fields: dict[str, Any]) -> Outside:
         reason = "must be a text of up to 128 letters, digits and _ . : -, as in a UUID"
         problems.append(FieldProblem("id", reason))
     known = {"task", "timelimit", *_CANVAS, *_ENVELOPE, *_PROTOCOL_1}
-    problems += [FieldProblem(name, "is no field of a call") for name in fields.keys() - known]
+    problems += [
+        FieldProblem(name, f"is no field of a call{hint_at_kwargs(name, fields)}")
+        for name in fields.keys() - known
+    ]
     if problems:
         raise InvalidCall(problems)
     # Celery's clients write null where they mean nothing.

@@ -114,7 +114,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         if entry is not None and entry.state in states.READY_STATES:
             # It ended, and its worker died before it could tell the broker.
             if entry.state == states.FAILURE and message.delivery_info.get("redelivered"):
-                message.reject()
+                self._end_failed(message, call)
             else:
                 message.ack()
             return
@@ -126,7 +126,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         limit = self.app.settings.delivery_limit
         if entry is not None and entry.starts >= limit and message.delivery_info.get("redelivered"):
             give_up(self.app, call.task, call.task_id, crash_loop(entry.starts))
-            message.reject()
+            self._end_failed(message, call)
             return
         try:
             run(message)
@@ -135,6 +135,13 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         except Exception as error:  # noqa: BLE001 - it would fail at every look, and block others
             reason = f"headers: Celery cannot read them: {type(error).__name__}: {error}"
             self._bury(message, Malformed(reason, task=call.task, task_id=call.task_id))
+
+    def _end_failed(self, message: Any, call: Own) -> None:
+        """Settle the message of a call whose failure is stored."""
+        if self.app.registry.leaves_dead_letter(call.task):
+            message.reject()
+        else:
+            message.ack()
 
     def _bury(self, message: Any, malformed: Malformed) -> None:
         """File a message that is no call, and tell its sender, if there is a way to."""

@@ -110,7 +110,10 @@ class LedgerDeadLetters:
 
     def find(self, which: Which) -> list[DeadLetter]:
         """Those that are meant, the latest first."""
-        failed = (self._letter(entry, at) for entry, at in self._ledger.failed())
+        leaves = self._app.registry.leaves_dead_letter
+        failed = (
+            self._letter(entry, at) for entry, at in self._ledger.failed() if leaves(entry.task)
+        )
         return _sorted(filter(which.fits, failed))
 
     def replay(self, which: Which) -> list[DeadLetter]:

@@ -9,7 +9,10 @@ from celery.worker.request import Request
 
 
 class BusRequest(Request):  # type: ignore[misc]  # Celery ships no types
-    """Celery's request; a task that its hard time limit ended becomes a dead letter, too."""
+    """Celery's request; which failures become dead letters is decided here.
+
+    One that its hard time limit ended does, too; one of a task without dead letters does not.
+    """
 
     outlived = False
     """Whether the connection that brought it was lost while it ran."""
@@ -31,5 +34,12 @@ class BusRequest(Request):  # type: ignore[misc]  # Celery ships no types
         """Acknowledge the message, unless it belongs to the dead letters."""
         if self._out_of_time:
             self.reject(requeue=False)
+        else:
+            super().acknowledge()
+
+    def reject(self, requeue: bool = False) -> None:
+        """Give the message back, or leave it to the dead letters, if its task has any."""
+        if requeue or self.app.registry.leaves_dead_letter(self.name):
+            super().reject(requeue)
         else:
             super().acknowledge()

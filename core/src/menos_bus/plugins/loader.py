@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -109,15 +109,17 @@ class Declared:
         tasks: their tasks.
         quotas: their quotas.
         extensions: what they offer to each other.
+        newer: the plugins that were installed since, or in another version: a restart loads them.
     """
 
     hooks: Hooks = field(default_factory=Hooks)
     tasks: Registry = field(init=False)
     quotas: Quotas = field(default_factory=Quotas)
     extensions: Extensions = field(default_factory=Extensions)
+    newer: Callable[[], set[str]] = set
 
     def __post_init__(self) -> None:
-        self.tasks = Registry(self.extensions.at)
+        self.tasks = Registry(self.extensions.at, lambda: self.newer())
 
     def remove(self, plugin: str) -> None:
         """Drop whatever a plugin has declared."""
@@ -156,6 +158,10 @@ def load_plugins(
             )
             for module in modules
         ]
+    before = _versions(allowed)
+    declared.newer = lambda: {
+        name for name, version in _versions(allowed).items() if before.get(name) != version
+    }
     installed: dict[str, list[EntryPoint]] = defaultdict(list)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         # One distribution can be listed twice, by an editable install and its build folder.
@@ -175,6 +181,15 @@ def load_plugins(
             _load(plugin, point, declared)
         plugins.append(plugin)
     return plugins
+
+
+def _versions(allowed: Sequence[str] | None) -> dict[str, str]:
+    """The plugins that are installed now and may be loaded, with their versions."""
+    return {
+        point.name: point.dist.version if point.dist else ""
+        for point in entry_points(group=ENTRY_POINT_GROUP)
+        if allowed is None or point.name in allowed
+    }
 
 
 def _choose(plugin: Plugin, points: list[EntryPoint], allowed: Sequence[str] | None) -> EntryPoint:

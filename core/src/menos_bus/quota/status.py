@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -35,6 +37,20 @@ class Status:
     def of(cls, quota: Quota, day: Day, usage: Usage, now: float) -> Status:
         """What a store knows, as a status."""
         return cls(quota, day, usage.used, usage.closed, now)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Status:
+        """What :meth:`as_json` told just now, in another process of this machine."""
+        quota = Quota(
+            told["name"],
+            limit=told["limit"],
+            reserve=told["priority_reserved"],
+            zone=told["zone"],
+            rate=told["rate"],
+            policy=told["policy"],
+        )
+        now = time.time()
+        return cls(quota, Day.at(now, quota.zone), told["units_used"], told["closed"], now)
 
     @property
     def remaining(self) -> int | None:

@@ -97,7 +97,11 @@ class Envelope(BaseModel):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            raise InvalidCall(problems_of(error, parameters=list(cls.model_fields))) from None
+            problems = problems_of(error, parameters=list(cls.model_fields))
+            for n, (field, reason) in enumerate(problems):
+                if field in fields.keys() - cls.model_fields.keys():
+                    problems[n] = FieldProblem(field, reason + hint_at_kwargs(field, fields))
+            raise InvalidCall(problems) from None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -119,6 +123,13 @@ class Envelope(BaseModel):
             for name, value in options.items()
             if value is not None
         }
+
+
+def hint_at_kwargs(unknown: str, fields: Mapping[str, Any]) -> str:
+    """What may be meant by an unknown field, where a task's parameters are given as such."""
+    if fields.keys() & {"args", "kwargs"}:
+        return ""
+    return f'; did you mean {{"kwargs": {{{json.dumps(unknown)}: ...}}}}?'
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ class TaskSpec:
         function: the Python function.
         options: what goes to Celery unchanged (``max_retries``, ``time_limit``, …).
         signature: its typed parameters and result.
+        dead_letter: whether a call that fails is kept, to be taken up again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TaskSpec:
     function: Callable[..., Any]
     options: Mapping[str, Any]
     signature: Signature = field(repr=False)
+    dead_letter: bool = True
 
     @property
     def queue(self) -> str:
@@ -83,6 +85,8 @@ class Registrar:
         function: Callable[..., Any],
         name: str | None = None,
         positional: Sequence[str] | None = None,
+        *,
+        dead_letter: bool = True,
         **options: Any,
     ) -> None:
         """Register a function as a task.
@@ -92,6 +96,8 @@ class Registrar:
             name: the task's name; ``<plugin>.<function>`` by default.
             positional: the names that positional arguments stand for, if not all parameters in
                 their order. A reserved one among them, such as ``callback_url``, must be given.
+            dead_letter: whether a call that fails is a dead letter. ``False`` suits a task that
+                only reads: its caller is told, and there is nothing to repair later.
             options: Celery task options such as ``max_retries``, ``retry_backoff``,
                 ``autoretry_for``, ``dont_autoretry_for``, ``time_limit``, ``bind``.
 
@@ -114,7 +120,12 @@ class Registrar:
         RetryPolicy.pop_from(dict(options))
         bound = bool(options.get("bind"))
         signature = Signature(function, bound=bound, positional=positional)
-        self.tasks.append(TaskSpec(name, self.plugin, function, options, signature))
+        self.tasks.append(TaskSpec(name, self.plugin, function, options, signature, dead_letter))
+
+
+def restart_for(plugin: str | None) -> str:
+    """What to do about a plugin that the running process has not loaded yet."""
+    return f"the plugin {plugin!r} was installed after the bus had started: restart the bus"
 
 
 class Registry(Mapping[str, TaskSpec]):
@@ -122,11 +133,17 @@ class Registry(Mapping[str, TaskSpec]):
 
     Args:
         extensions: what the plugins have registered at a point, for checks of arguments.
+        newer: the plugins that were installed after these were loaded.
     """
 
-    def __init__(self, extensions: Callable[[str], Mapping[str, Any]] = lambda point: {}) -> None:
+    def __init__(
+        self,
+        extensions: Callable[[str], Mapping[str, Any]] = lambda point: {},
+        newer: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._tasks: dict[str, TaskSpec] = {}
         self._extensions = extensions
+        self._newer = newer
 
     def add(self, tasks: list[TaskSpec]) -> None:
         """Take all tasks of one plugin, or none.
@@ -158,15 +175,22 @@ class Registry(Mapping[str, TaskSpec]):
         """The plugins that have registered a task."""
         return {task.plugin for task in self._tasks.values()}
 
+    def leaves_dead_letter(self, name: str) -> bool:
+        """Whether a call of that task is a dead letter when it fails; so are those unknown here."""
+        task = self._tasks.get(name)
+        return task is None or task.dead_letter
+
     def __getitem__(self, name: str) -> TaskSpec:
         """The task of that name.
 
         Raises:
-            UnknownTask: lists what there is.
+            UnknownTask: lists what there is, or says that a restart brings it.
         """
         try:
             return self._tasks[name]
         except KeyError:
+            if (plugin := owner_of(name)) in self._newer():
+                raise UnknownTask(f"unknown task {name!r}: {restart_for(plugin)}") from None
             known = ", ".join(sorted(self._tasks)) or "none: no plugin is loaded"
             raise UnknownTask(f"unknown task {name!r} (known: {known})") from None
 

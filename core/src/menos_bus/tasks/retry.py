@@ -12,6 +12,11 @@ from menos_bus.errors import BusError, BusUnavailable, CallError, PluginError
 LONGEST_WAIT: Final = 7 * 24 * 3600.0
 """Seconds that a task may ask to wait before its next try."""
 
+MAX_RETRIES: Final = 7
+"""Retries of what says that it may pass: with the usual waits a server may be away for a minute."""
+UNEXPECTED_RETRIES: Final = 3
+"""Retries of an exception that says nothing of itself: mostly a defect, to be seen in seconds."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -31,6 +36,7 @@ class RetryPolicy:
 
     Attributes:
         max_retries: tries after the first one; ``None`` for no end.
+        unexpected_retries: the same for an exception that nobody classified.
         retry_backoff: seconds before the first retry; each further wait doubles.
         retry_backoff_max: the longest wait in seconds.
         retry_jitter: whether a wait is drawn between half and the whole of it, so that many
@@ -39,21 +45,26 @@ class RetryPolicy:
         dont_autoretry_for: exception classes that are not, though ``autoretry_for`` has them.
     """
 
-    max_retries: int | None = 3
+    max_retries: int | None = MAX_RETRIES
     retry_backoff: float = 1.0
     retry_backoff_max: float = 600.0
     retry_jitter: bool = True
     autoretry_for: tuple[type[BaseException], ...] = (Exception,)
     dont_autoretry_for: tuple[type[BaseException], ...] = ()
+    unexpected_retries: int | None = UNEXPECTED_RETRIES
 
     @classmethod
-    def pop_from(cls, options: dict[str, Any]) -> RetryPolicy:
+    def pop_from(cls, options: dict[str, Any], max_retries: int = MAX_RETRIES) -> RetryPolicy:
         """Take the retry options out of a task's options.
+
+        Args:
+            options: the task's; ``max_retries`` among them counts for every failure.
+            max_retries: the setting, for a task without that option.
 
         Raises:
             PluginError: an option is not what Celery takes under its name.
         """
-        names = cls.__dataclass_fields__
+        names = cls.__dataclass_fields__.keys() - {"unexpected_retries"}
         given = {name: options.pop(name) for name in names if name in options}
         for name in ("autoretry_for", "dont_autoretry_for"):
             if name in given:
@@ -64,7 +75,8 @@ class RetryPolicy:
                 raise PluginError(f"{name}: must be a number, not {value!r}")
         if given.get("retry_backoff") is True:  # Celery's spelling of "1 second"
             given["retry_backoff"] = 1.0
-        return cls(**given)
+        few = given.get("max_retries", min(max_retries, UNEXPECTED_RETRIES))
+        return cls(**{"max_retries": max_retries, "unexpected_retries": few, **given})
 
     def classify(self, error: BaseException) -> Failure:
         """Say what an exception from a task's function means.
@@ -101,7 +113,8 @@ class RetryPolicy:
 
         Whole seconds from 1 up, since Celery's delayed delivery refuses a countdown below 1.
         """
-        if not failure.retryable or (self.max_retries is not None and retries >= self.max_retries):
+        most = self.max_retries if failure.expected else self.unexpected_retries
+        if not failure.retryable or (most is not None and retries >= most):
             return None
         if (after := _seconds(failure.after)) is not None:
             return max(1, round(min(after, LONGEST_WAIT)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from menos_bus import Check, hookimpl
 from menos_content.settings import ContentSettings
@@ -29,21 +29,15 @@ def register_settings(register: Callable[[type], None]) -> None:
     register(ContentSettings)
 
 
+WRITING: Final = (store_content, process_content, delete_content, import_content, reindex_content)
+READING: Final = (list_content, show_content, vault_stats, export_content)
+
+
 @hookimpl
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.store_content``, ``tasks.process_content`` and those for the vault."""
-    for function in (
-        store_content,
-        process_content,
-        list_content,
-        show_content,
-        delete_content,
-        vault_stats,
-        export_content,
-        import_content,
-        reindex_content,
-    ):
-        register(function, name=f"tasks.{function.__name__}")
+    for function in (*WRITING, *READING):
+        register(function, name=f"tasks.{function.__name__}", dead_letter=function not in READING)
 
 
 class VaultCommand:

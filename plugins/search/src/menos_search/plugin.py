@@ -14,5 +14,5 @@ from menos_search.tasks import semantic_search, similar_content
 @hookimpl
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.semantic_search`` and ``tasks.similar_content``."""
-    register(semantic_search, name="tasks.semantic_search")
-    register(similar_content, name="tasks.similar_content")
+    for function in (semantic_search, similar_content):
+        register(function, name=f"tasks.{function.__name__}", dead_letter=False)
