@@ -30,7 +30,10 @@ def test_what_one_vault_exports_another_one_finds(start, tmp_path):
     assert (shown["text"], shown["chunks"], shown["links"]) == (TEXTS["bees"], 1, {})
     file = tmp_path / "vault.jsonl"
     assert bus.cli("vault", "export", str(file)).returncode == 0
+    assert bus.cli("vault", "export", str(file)).returncode == 2
+    assert bus.cli("vault", "export", str(file), "--force").returncode == 0
     assert len(file.read_text().splitlines()) == 2
+    assert len(bus.cli("vault", "export").stdout.splitlines()) == 2
 
     refused = bus.cli("vault", "delete", ids["bees"], stdin="n\n")
     assert refused.returncode == 1

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from menos_bus import BusError, InvalidCall
 from menos_bus.cli.plugins import call_task, json_option, print_json, print_table, says_errors
+from menos_content.new_file import new_file
 
 _MOST_AT_A_TIME: Final = 100
 """Lines to import, or contents to delete, that one call takes."""
@@ -120,18 +121,23 @@ def stats(as_json: bool) -> None:
 
 
 @vault.command()
-@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True), default="-")
+@click.argument("file", type=click.Path(dir_okay=False), default="-")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @says_errors
-def export(file: IO[str]) -> None:
-    """Write all contents with their texts into a FILE, one JSON object a line."""
+def export(file: str, force: bool) -> None:
+    """Write all contents with their texts into a FILE, one JSON object a line.
+
+    The file is there when all is written; until then one that is to be replaced stays as it is.
+    """
     offset: int | None = 0
     count = 0
-    while offset is not None:
-        page = call_task("tasks.export_content", offset=offset)
-        for line in page["lines"]:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            count += 1
-        offset = page["next"]
+    with new_file(file, replace=force) as lines:
+        while offset is not None:
+            page = call_task("tasks.export_content", offset=offset)
+            for line in page["lines"]:
+                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+                count += 1
+            offset = page["next"]
     click.echo(f"{count} contents", err=True)
 
 
