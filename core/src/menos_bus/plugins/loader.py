@@ -111,12 +111,13 @@ class Declared:
         extensions: what they offer to each other.
     """
 
-    hooks: Hooks = field(default_factory=Hooks)
+    hooks: Hooks = field(init=False)
     tasks: Registry = field(init=False)
     quotas: Quotas = field(default_factory=Quotas)
     extensions: Extensions = field(default_factory=Extensions)
 
     def __post_init__(self) -> None:
+        self.hooks = Hooks(self.extensions.at)
         self.tasks = Registry(self.extensions.at)
 
     def remove(self, plugin: str) -> None:
