@@ -44,7 +44,7 @@ check: lint types test ## everything that CI checks
 build: $(HATCH) ## build a wheel of every package into dist/
 	@$(HATCH) run wheels dist
 
-clean: ## remove what make has installed (not the data in .menos)
+clean: ## remove what make has installed (not the data in .menos and .menos-demo)
 	rm -rf .hatch .venv dist
 
 $(HATCH):

@@ -1,7 +1,7 @@
 """The main job as a workflow tool would do it: over HTTP, with a URL and a password.
 
-Starts the bus (or uses the one that runs), stores documents, has them embedded and summarised,
-and asks questions. Every step is a call at Flower's door, and every result is polled.
+Starts a bus on the data folder .menos-demo, stores documents, has them embedded and summarised, and
+asks questions. Every step is a call at Flower's door, and every result is polled.
 
     python examples/demo.py                     # this repository's README and docs
     python examples/demo.py notes/ report.md    # your files and folders
@@ -28,6 +28,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).resolve().parents[1]
+HOME = Path(".menos-demo")
+"""The data folder: what is tried out here does not get into anybody's vault."""
 QUESTIONS = [
     "What happens to running tasks when the process is killed?",
     "How do I write a plugin of my own?",
@@ -83,6 +85,10 @@ def main(sources: list[str]) -> int:
     console.print(
         f"[green]Done[/]: {len(documents)} document(s) stored, embedded and searched "
         f"in {time.monotonic() - started:.1f} s."
+    )
+    console.print(
+        f"All of it is in the data folder {HOME}, and nothing in a vault of yours.\n"
+        f"Delete the folder, or go on with it: MENOS_HOME={HOME} make up"
     )
     return 0
 
@@ -189,9 +195,10 @@ def _plain(text: str) -> str:
 
 @contextmanager
 def _bus() -> Iterator[Bus]:
-    """The bus that runs on the data folder, else one of our own for as long as this runs."""
+    """The bus that runs on the demo's data folder, else one for as long as this runs."""
     command = [str(Path(sys.executable).with_name("menos-bus")), "up", "--json"]
     environment = {"MENOS_FLOWER_PORT": "0", "MENOS_API_PORT": "0", **os.environ}
+    environment["MENOS_HOME"] = str(HOME)
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             command,
@@ -207,8 +214,7 @@ def _bus() -> Iterator[Bus]:
         if "url" in told:
             console.print(f"The bus is up at {told['url']} (user {told['user']})")
         elif told.get("error", {}).get("code") == "already_running":
-            file = Path(os.environ.get("MENOS_HOME", ".menos")) / "bus.json"
-            told = json.loads(file.read_text())
+            told = json.loads((HOME / "bus.json").read_text())
             console.print(f"Using the bus that runs at {told['url']}")
         else:
             process.wait(30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -146,6 +147,7 @@ def test_the_demo_answers_questions_and_exits_0(clean_env, tmp_path):
     demo = subprocess.run(
         [sys.executable, ROOT / "examples" / "demo.py", notes],
         env={**clean_env, "QUESTIONS": "how do insects talk?; what makes dough rise?"},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=200,
@@ -155,6 +157,9 @@ def test_the_demo_answers_questions_and_exits_0(clean_env, tmp_path):
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "On bees" in demo.stdout
     assert "On bread" in demo.stdout
+    assert ".menos-demo" in demo.stdout
+    assert (tmp_path / ".menos-demo").is_dir()
+    assert not Path(clean_env["MENOS_HOME"]).exists()
 
 
 def test_the_demo_says_what_failed_and_exits_1(clean_env, tmp_path):

@@ -30,12 +30,17 @@ def test_what_one_vault_exports_another_one_finds(start, tmp_path):
     assert (shown["text"], shown["chunks"], shown["links"]) == (TEXTS["bees"], 1, {})
     file = tmp_path / "vault.jsonl"
     assert bus.cli("vault", "export", str(file)).returncode == 0
+    assert bus.cli("vault", "export", str(file)).returncode == 2
+    assert bus.cli("vault", "export", str(file), "--force").returncode == 0
     assert len(file.read_text().splitlines()) == 2
+    assert len(bus.cli("vault", "export").stdout.splitlines()) == 2
 
     refused = bus.cli("vault", "delete", ids["bees"], stdin="n\n")
     assert refused.returncode == 1
-    deleted = bus.cli("vault", "delete", *ids.values(), "--yes")
-    assert deleted.returncode == 0, deleted.stderr
+    first, second = ids.values()
+    deleted = bus.cli("vault", "delete", first, "0" * 32, second, "--yes")
+    assert (deleted.returncode, deleted.stdout.count("deleted ")) == (1, 2)
+    assert "0" * 32 in deleted.stderr
     stats = json.loads(bus.cli("vault", "stats", "--json").stdout)
     assert (stats["contents"], stats["chunks"]) == (0, 0)
     assert bus.result("tasks.semantic_search", "insects")["results"] == []

@@ -10,7 +10,7 @@ from menos_bus.plugins.hooks import UNDECIDED_WAIT, Hooks
 
 
 def hooks_of(**plugins):
-    hooks = Hooks()
+    hooks = Hooks({"disk.place": {"/": "root"}}.get)
     for name, functions in plugins.items():
         module = ModuleType(name)
         for hook, function in functions.items():
@@ -119,6 +119,15 @@ def test_a_plugin_that_was_removed_is_asked_no_more():
     hooks.task_finished(task="t", task_id="i", state="SUCCESS", result=None)
 
     assert asked == []
+
+
+def test_a_check_sees_what_plugins_have_registered():
+    def check_health(extensions):
+        return [Check(name, True, found) for name, found in extensions("disk.place").items()]
+
+    [check] = hooks_of(a={"check_health": check_health}).check_health()
+
+    assert (check.name, check.message) == ("/", "root")
 
 
 @pytest.mark.parametrize(

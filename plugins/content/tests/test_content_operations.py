@@ -90,7 +90,33 @@ def test_what_nobody_thought_of_keeps_no_other_operation_back(bus, identity):
     assert failed.value.tries > 1
     content = open_vault().records.get_content(identity)
     assert content.metadata == {"words": 13}
-    assert (content.status, content.error) == ("failed", "nobody thought of that")
+    assert (content.status, content.error) == (
+        "failed",
+        "break: nobody thought of that",
+    )
+
+
+def test_its_failure_leaves_a_content_processed_whose_passages_are_found(bus, identity, model):
+    bus.call("tasks.process_content", identity, ["embed"])
+
+    with pytest.raises(TaskFailed):
+        bus.call("tasks.process_content", identity, ["refuse"])
+
+    records = open_vault().records
+    content = records.get_content(identity)
+    refused = "refuse: it is too long to be read aloud"
+    assert (content.status, content.error) == ("processed", refused)
+
+    bus.call(
+        "tasks.store_content",
+        TEXT + " A mast carries them.",
+        "Ships",
+        resource_key=content.resource_key,
+    )
+    with pytest.raises(TaskFailed):
+        bus.call("tasks.process_content", identity, ["refuse"])
+
+    assert records.get_content(identity).status == "failed"  # those are of the old text
 
 
 def test_its_failure_alone_is_the_tasks_failure(bus, identity):

@@ -71,6 +71,16 @@ def test_deleting_takes_record_passages_and_objects(bus, stored, model):
         assert failed.value.code == "content_not_found"
 
 
+def test_unknown_ids_keep_no_other_deletion_back_and_are_named(bus, stored):
+    unknown = "0" * 32
+
+    result = bus.call("tasks.delete_content", [unknown, stored["tea"], "x", stored["tea"]])
+
+    assert [content["title"] for content in result["deleted"]] == ["Tea"]
+    assert result["missing"] == [unknown, "x"]
+    assert open_vault().records.counts().contents == 2
+
+
 def test_a_deletion_that_was_cut_short_is_done_by_the_next_one(bus, stored, monkeypatch):
     vault = open_vault()
 

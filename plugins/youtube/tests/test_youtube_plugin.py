@@ -69,20 +69,46 @@ def test_a_url_of_another_site_is_refused_at_the_door(bus: TestBus, youtube: Any
 def test_health_says_whether_there_is_a_key_and_asks_nobody(
     youtube: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [without] = plugin.check_health()
+    without, sources = plugin.check_health(lambda point: {})
     monkeypatch.setenv("MENOS_YOUTUBE_API_KEY", "s3cret")
-    [with_key] = plugin.check_health()
+    with_key, _ = plugin.check_health(lambda point: {})
 
-    assert (without.ok, with_key.ok) == (True, True)
+    assert (without.ok, with_key.ok, sources.ok) == (True, True, True)
     assert "no API key" in without.message
     assert "an API key is set" in with_key.message
     assert "s3cret" not in with_key.message
     assert youtube.asked == []
 
 
+def test_health_names_a_source_that_is_not_there(
+    bus: TestBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yt_dlp", None)
+    for names, said, fix in (
+        ("youtube-transcript-api,nots", "names 'nots'", "known are youtube-transcript-api, yt-dlp"),
+        ("yt-dlp", "not installed", "pip install 'menos-youtube[yt-dlp]'"),
+    ):
+        monkeypatch.setenv("MENOS_YOUTUBE_SOURCES", names)
+
+        _, found = bus.hooks.check_health()
+
+        assert (found.name, found.ok) == ("youtube.sources", False)
+        assert said in found.message
+        assert fix in found.fix
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SITE_URL", "www.youtube.com"), ("API_URL", "ftp://x"), ("TIMEOUT", "0"), ("TIMEOUT", "x")],
+    [
+        ("SITE_URL", "www.youtube.com"),
+        ("SITE_URL", "https://:80"),
+        ("API_URL", "ftp://x"),
+        ("API_URL", "http://x:99999"),
+        ("PROXY", "http://proxy:port"),
+        ("QUOTA_ZONE", "Mars"),
+        ("TIMEOUT", "0"),
+        ("TIMEOUT", "x"),
+    ],
 )
 def test_a_wrong_setting_fails_the_plugin_by_the_variable_s_name(
     youtube: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str

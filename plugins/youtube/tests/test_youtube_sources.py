@@ -187,7 +187,7 @@ def test_text_and_segments_must_fit_each_other() -> None:
 
 def test_ours_fulfil_the_protocol_and_our_names_are_known() -> None:
     names = ["yt-dlp", "youtube-transcript-api"]
-    sources: list[TranscriptSource] = choose(names)
+    sources: list[TranscriptSource] = choose(names, {})
 
     assert [source.name for source in sources] == names
 
@@ -248,7 +248,7 @@ def test_a_rate_limit_says_itself_how_long_it_lasts(
     player["videoDetails"]["videoId"] = VIDEO
     talking.answer("/youtubei/v1/player", player)
     talking.answer(path, "too many", status=429, Retry_After="7")
-    [source] = choose([name])
+    [source] = choose([name], {})
 
     with pytest.raises(Retryable) as caught:
         source.fetch(_wanted())

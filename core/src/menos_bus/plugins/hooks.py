@@ -21,9 +21,14 @@ UNDECIDED_WAIT: Final = 60.0
 
 
 class Hooks:
-    """The hooks of one bus's plugins."""
+    """The hooks of one bus's plugins.
 
-    def __init__(self) -> None:
+    Args:
+        extensions: what the plugins have registered at a point, by name.
+    """
+
+    def __init__(self, extensions: Callable[[str], dict[str, Any]]) -> None:
+        self._extensions = extensions
         self._manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
         self._manager.add_hookspecs(HookSpecs)
         self._names: list[str] = []
@@ -117,7 +122,7 @@ class Hooks:
         """Collect every plugin's checks; one that raises becomes a failed check."""
         for plugin in self._names:
             try:
-                yield from self._one(plugin, "check_health") or ()
+                yield from self._one(plugin, "check_health", extensions=self._extensions) or ()
             except (Exception, SystemExit) as error:  # noqa: BLE001 - reported below
                 yield Check(
                     plugin,

@@ -140,9 +140,10 @@ class HookSpecs:
         """
 
     @hookspec
-    def check_health(self) -> Iterable[Check]:
+    def check_health(self, extensions: Callable[[str], dict[str, Any]]) -> Iterable[Check]:
         """Report what ``menos-bus doctor`` should show of this plugin, as :class:`Check` items.
 
+        ``extensions(point)`` is what plugins have registered at a point of this one, by name.
         Fires when somebody asks, in the process that serves the tasks. It may take seconds and
         import what it needs. An implementation that raises is itself reported as a problem.
         """

@@ -112,13 +112,14 @@ class Declared:
         newer: the plugins that were installed since, or in another version: a restart loads them.
     """
 
-    hooks: Hooks = field(default_factory=Hooks)
+    hooks: Hooks = field(init=False)
     tasks: Registry = field(init=False)
     quotas: Quotas = field(default_factory=Quotas)
     extensions: Extensions = field(default_factory=Extensions)
     newer: Callable[[], set[str]] = set
 
     def __post_init__(self) -> None:
+        self.hooks = Hooks(self.extensions.at)
         self.tasks = Registry(self.extensions.at, lambda: self.newer())
 
     def remove(self, plugin: str) -> None:

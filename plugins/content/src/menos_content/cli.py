@@ -13,8 +13,11 @@ from pydantic_core import from_json
 
 from menos_bus import BusError, InvalidCall
 from menos_bus.cli.plugins import call_task, json_option, print_json, print_table, says_errors
+from menos_content.new_file import new_file
 
-_MOST_LINES: Final = 100
+_MOST_AT_A_TIME: Final = 100
+"""Lines to import, or contents to delete, that one call takes."""
+
 _MOST_BYTES: Final = 4_000_000
 _PLACE: Final = re.compile(r"^lines\.(\d+)(\.?)")
 """Where in a call a problem is: ``lines.0.title`` is the title of its first line."""
@@ -82,12 +85,23 @@ def show(**asked: Any) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @says_errors
 def delete(content_ids: tuple[str, ...], yes: bool) -> None:
-    """Delete contents with their passages and stored objects. It cannot be undone."""
+    """Delete contents with their passages and stored objects. It cannot be undone.
+
+    Ids that no content has are named, and keep no others back.
+    """
     if not yes:
         click.confirm(f"Delete {len(content_ids)} for good?", abort=True)
-    for content_id in content_ids:
-        deleted = call_task("tasks.delete_content", content_id=content_id)
-        click.echo(f"deleted {content_id}  {deleted['title']}")
+    missing = []
+    for start in range(0, len(content_ids), _MOST_AT_A_TIME):
+        batch = content_ids[start : start + _MOST_AT_A_TIME]
+        result = call_task("tasks.delete_content", content_id=batch)
+        for deleted in result["deleted"]:
+            click.echo(f"deleted {deleted['content_id']}  {deleted['title']}")
+        missing += result["missing"]
+    for content_id in missing:
+        click.echo(f"there is no content {content_id} (content_not_found)", err=True)
+    if missing:
+        sys.exit(1)
 
 
 @vault.command()
@@ -107,18 +121,23 @@ def stats(as_json: bool) -> None:
 
 
 @vault.command()
-@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True), default="-")
+@click.argument("file", type=click.Path(dir_okay=False), default="-")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @says_errors
-def export(file: IO[str]) -> None:
-    """Write all contents with their texts into a FILE, one JSON object a line."""
+def export(file: str, force: bool) -> None:
+    """Write all contents with their texts into a FILE, one JSON object a line.
+
+    The file is there when all is written; until then one that is to be replaced stays as it is.
+    """
     offset: int | None = 0
     count = 0
-    while offset is not None:
-        page = call_task("tasks.export_content", offset=offset)
-        for line in page["lines"]:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            count += 1
-        offset = page["next"]
+    with new_file(file, replace=force) as lines:
+        while offset is not None:
+            page = call_task("tasks.export_content", offset=offset)
+            for line in page["lines"]:
+                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+                count += 1
+            offset = page["next"]
     click.echo(f"{count} contents", err=True)
 
 
@@ -173,7 +192,7 @@ def _batches(file: IO[bytes]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
-        if batch and (len(batch) == _MOST_LINES or size + len(line) > _MOST_BYTES):
+        if batch and (len(batch) == _MOST_AT_A_TIME or size + len(line) > _MOST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append((number, _parsed(line, number)))

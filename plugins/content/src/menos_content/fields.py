@@ -77,6 +77,11 @@ ContentId = Annotated[
     str,
     Field(min_length=1, max_length=64, description="The `content_id` that storing it returned."),
 ]
+ContentIds = Annotated[
+    ContentId
+    | Annotated[list[ContentId], Field(min_length=1, max_length=100), AfterValidator(distinct)],
+    Field(description="The `content_id` that storing it returned, or up to 100 of them."),
+]
 
 # What may be left out. The description stands outside of the `| None`, where help texts look.
 ResourceKey = Annotated[

@@ -34,6 +34,8 @@ Outcomes = dict[str, Outcome | dict[str, OperationError]]
 def process(vault: Vault, document: Document, operations: Sequence[Operation]) -> Outcomes:
     """Run operations on a content: one that fails does not keep the others back.
 
+    The content's status says whether it can be found, and its error which operations failed.
+
     Raises:
         ContentNotFound: it was deleted meanwhile.
         Retryable: its text was changed meanwhile (``content_changed``).
@@ -56,7 +58,10 @@ def process(vault: Vault, document: Document, operations: Sequence[Operation]) -
     if errors:
         passing = [error for error in errors.values() if _may_pass(error)]
         first = next(iter(passing or errors.values()))
-        _conclude(vault, document, FAILED, str(first))
+        # One that failed takes nothing from what is there to be found.
+        status = PROCESSED if _has_passages(vault, document) else FAILED
+        said = "; ".join(f"{name}: {error}" for name, error in errors.items())
+        _conclude(vault, document, status, said)
         if passing or len(errors) == len(outcomes):
             raise first
         return {**outcomes, "errors": {name: _explained(e) for name, e in errors.items()}}
@@ -96,6 +101,12 @@ def process_one_of_many(
     errors = outcomes.get("errors", {})
     assert isinstance(errors, dict)
     return [{"content_id": content.id, **error} for error in errors.values()]
+
+
+def _has_passages(vault: Vault, document: Document) -> bool:
+    """Whether the passages of this very text are in the vault."""
+    known = vault.records.chunk_set(document.content.id)
+    return known is not None and known.fingerprint == document.fingerprint
 
 
 def _conclude(vault: Vault, document: Document, status: str, error: str | None) -> None:

@@ -12,7 +12,7 @@ from menos_content.listing import Listing, Shown, listed, shown
 from menos_content.operations import operations_named
 from menos_content.reindex import Reindexed, reindex
 from menos_content.transfer import ContentLine, Exported, Imported, export_page, import_lines
-from menos_vault import Filters, open_vault
+from menos_vault import ContentNotFound, Filters, Vault, open_vault
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Contents to return at most.")]
 Offset = Annotated[int, Field(ge=0, description="Contents to leave out before them.")]
@@ -33,6 +33,14 @@ class Deleted(TypedDict):
     status: str
     content_id: str
     title: str
+
+
+class DeletedOfMany(TypedDict):
+    """What was deleted of several, and the ids that no content has."""
+
+    status: str
+    deleted: list[Deleted]
+    missing: list[str]
 
 
 def list_content(
@@ -73,14 +81,31 @@ def show_content(
     return shown(open_vault(), content_id, text=text, link_seconds=link_seconds)
 
 
-def delete_content(content_id: fields.ContentId) -> Deleted:
+def delete_content(content_id: fields.ContentIds) -> Deleted | DeletedOfMany:
     """Delete a content: its record, its passages and its stored objects. It cannot be undone.
 
+    Of a list of ids all are deleted that there are; the result names those under ``missing`` that
+    there are not (any more).
+
     Raises:
-        ContentNotFound: there is no content with this id (``content_not_found``).
+        ContentNotFound: there is no content with this id, which is no list
+            (``content_not_found``).
         VaultError: the vault could not do it; its code says why. Try again then.
     """
-    content = open_vault().delete(content_id)
+    vault = open_vault()
+    if isinstance(content_id, str):
+        return _deleted(vault, content_id)
+    deleted, missing = [], []
+    for identity in content_id:
+        try:
+            deleted.append(_deleted(vault, identity))
+        except ContentNotFound:
+            missing.append(identity)
+    return {"status": "success", "deleted": deleted, "missing": missing}
+
+
+def _deleted(vault: Vault, identity: str) -> Deleted:
+    content = vault.delete(identity)
     return {"status": "success", "content_id": content.id, "title": content.title}
 
 

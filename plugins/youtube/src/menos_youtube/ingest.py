@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from menos_bus import Permanent, progress
+from menos_bus import Permanent, extensions, progress
 from menos_bus.errors import TaskError
 from menos_vault import Content, Vault
 from menos_youtube import archive
@@ -21,7 +21,7 @@ from menos_youtube.lookup import Lookup
 from menos_youtube.quotas import transcript_turn
 from menos_youtube.record import Record
 from menos_youtube.settings import YoutubeSettings
-from menos_youtube.sources import Transcript, TranscriptSource, Wanted
+from menos_youtube.sources import POINT, Transcript, TranscriptSource, Wanted
 from menos_youtube.sources.archived import read_archived
 from menos_youtube.sources.order import choose, fetch_first
 from menos_youtube.sources.supplied import Supplied
@@ -109,7 +109,7 @@ class Ingest:
         """Who is asked for a transcript; a caller's own one is the only source of its call."""
         if self._request.transcript is not None:
             return [Supplied(self._request.transcript)]
-        return choose(self._settings.sources)
+        return choose(self._settings.sources, extensions(POINT))
 
     def _find_transcript(self, sources: Sequence[TranscriptSource]) -> Transcript:
         stored = self._record.stored

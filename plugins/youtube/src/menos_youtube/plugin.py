@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
-from menos_bus import Check, Quota, hookimpl
+from menos_bus import Check, Permanent, Quota, hookimpl
 from menos_youtube.quotas import all_quotas
 from menos_youtube.settings import YoutubeSettings
 from menos_youtube.tasks import ingest_youtube, ingest_youtube_channel, ingest_youtube_playlist
@@ -60,10 +60,28 @@ def task_finished(task: str, task_id: str, state: str) -> None:
 
 
 @hookimpl
-def check_health() -> Iterable[Check]:
-    """Say where metadata comes from. Asks nobody over the network: a check must cost no quota."""
-    if YoutubeSettings().api_key is None:
+def check_health(extensions: Callable[[str], dict[str, Any]]) -> Iterable[Check]:
+    """Say where metadata and transcripts come from, and whether those who are asked are there.
+
+    Asks nobody over the network: a check must cost no quota.
+    """
+    settings = YoutubeSettings()
+    if settings.api_key is None:
         message = "no API key: title and author come from the watch page (MENOS_YOUTUBE_API_KEY)"
     else:
         message = "an API key is set: metadata comes from the YouTube Data API"
-    return [Check("youtube.metadata", ok=True, message=message)]
+    yield Check("youtube.metadata", ok=True, message=message)
+    yield _sources(settings, extensions)
+
+
+def _sources(settings: YoutubeSettings, extensions: Callable[[str], dict[str, Any]]) -> Check:
+    from menos_youtube.sources import POINT
+    from menos_youtube.sources.order import check, choose
+
+    try:
+        check(choose(settings.sources, extensions(POINT)))
+    except Permanent as error:
+        message, _, fix = error.message.partition(": ")
+        return Check("youtube.sources", False, message, fix)
+    message = f"transcripts come from {', '.join(settings.sources)}"
+    return Check("youtube.sources", ok=True, message=message)

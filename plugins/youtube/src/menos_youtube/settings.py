@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -116,6 +118,18 @@ class YoutubeSettings(BaseSettings):
                 raise ValueError(f"{tag!r} is no BCP 47 tag such as `en` or `pt-BR`")
         return tags
 
+    @field_validator("quota_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(
+                f"there is no time zone {zone!r}: give one like America/Los_Angeles (or is the "
+                "package tzdata not installed?)"
+            ) from None
+        return zone
+
     @field_validator("api_key")
     @classmethod
     def _plain_key(cls, key: SecretStr | None) -> SecretStr | None:
@@ -129,13 +143,22 @@ class YoutubeSettings(BaseSettings):
     @classmethod
     def _known_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
         url = proxy.get_secret_value() if proxy is not None else "http://none"
-        if not re.fullmatch(r"https?://[^\s/]+/?", url):
+        if not (re.fullmatch(r"https?://[^\s/]+/?", url) and _has_place(url)):
             raise ValueError("must be like http://user:password@proxy:3128 (SOCKS is not spoken)")
         return proxy
 
     @field_validator("api_url", "site_url")
     @classmethod
     def _base_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
+        if not (re.fullmatch(r"https?://[!-~]+", url) and _has_place(url)):
+            raise ValueError("must be like https://host or http://host:port/path")
         return url.rstrip("/")
+
+
+def _has_place(url: str) -> bool:
+    """Whether a URL names a host, and a port that there can be if any."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Final, cast
 
-from menos_bus import Deferred, Permanent, Retryable, extensions
+from menos_bus import Deferred, Permanent, Retryable
 from menos_bus.errors import TaskError
 from menos_youtube.errors import no_source, no_transcript
 from menos_youtube.sources import POINT, Transcript, TranscriptSource, Wanted
@@ -20,28 +20,43 @@ _SAID: Final = 160
 """Characters of what one of several sources said."""
 
 
-def choose(names: Sequence[str]) -> list[TranscriptSource]:
-    """The sources of these names: ours, and those that plugins register, which come first.
+def choose(names: Sequence[str], registered: Mapping[str, object]) -> list[TranscriptSource]:
+    """The sources of these names.
+
+    Args:
+        names: what the setting says.
+        registered: those that plugins have registered, by name; they come before ours.
 
     Raises:
         Permanent: ``source_unavailable``; there is none of a name, or it is no source.
     """
-    known: dict[str, object] = {**_OURS, **extensions(POINT)}
+    known: dict[str, object] = {**_OURS, **registered}
     chosen = []
     for name in names:
         if name not in known:
             raise no_source(
-                f"MENOS_YOUTUBE_SOURCES: there is no transcript source {name!r}; known are "
-                + ", ".join(sorted(known))
+                f"MENOS_YOUTUBE_SOURCES names {name!r}, which is no transcript source: correct it "
+                f"(known are {', '.join(sorted(known))}), or install the plugin that has it"
             )
         source = known[name]
         if not callable(getattr(source, "fetch", None)):
             raise no_source(
-                f"MENOS_YOUTUBE_SOURCES: {name!r} is no transcript source: what is registered at "
-                f"{POINT} needs a method `fetch`"
+                f"MENOS_YOUTUBE_SOURCES names {name!r}, which is no transcript source: what is "
+                f"registered at {POINT} needs a method `fetch`"
             )
         chosen.append(cast(TranscriptSource, source))
     return chosen
+
+
+def check(sources: Sequence[TranscriptSource]) -> None:
+    """See that what the sources need is installed.
+
+    Raises:
+        Permanent: ``source_unavailable``; something is not.
+    """
+    for source in sources:
+        if isinstance(source, YtDlp):
+            source.check()
 
 
 def fetch_first(sources: Sequence[TranscriptSource], wanted: Wanted) -> Transcript:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,18 @@ class YtDlp:
 
     name = "yt-dlp"
 
+    def check(self) -> None:
+        """See that yt-dlp is installed.
+
+        Raises:
+            Permanent: ``source_unavailable``; it is not.
+        """
+        if find_spec("yt_dlp") is None:
+            raise no_source(
+                "MENOS_YOUTUBE_SOURCES names 'yt-dlp', which is not installed: "
+                "pip install 'menos-youtube[yt-dlp]'"
+            )
+
     def fetch(self, wanted: Wanted) -> Transcript:
         """Fetch the captions that suit the languages best.
 
@@ -27,15 +40,9 @@ class YtDlp:
                 :class:`~menos_youtube.sources.transcript_api.TranscriptApi`.
             Retryable: ``blocked``, ``network``, ``youtube_error``.
         """
-        try:
-            from menos_youtube.yt_dlp_session import YtDlpSession
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "yt_dlp":
-                raise
-            raise no_source(
-                "MENOS_YOUTUBE_SOURCES names yt-dlp, which is not installed: "
-                "pip install 'menos-youtube[yt-dlp]'"
-            ) from error
+        self.check()
+        from menos_youtube.yt_dlp_session import YtDlpSession
+
         with YtDlpSession(wanted.settings, wanted.archive) as session:
             tracks = _tracks(session.extract(wanted.video_id))
             track = choose_track(tracks, wanted.languages, lambda t: (t[0], t[1]))
