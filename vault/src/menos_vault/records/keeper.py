@@ -45,7 +45,6 @@ class Keeper:
         # One writer per content, so that the index hears of its writes in their order.
         self._writers = [threading.RLock() for _ in range(_STRIPES)]
         self._repairing = threading.Lock()
-        self._expected: tuple[str, int] | None = None
         self._behind: set[str] = set()
         self.connection.ask(schema.NO_VECTOR_INDEX)
         self._index = LocalIndex(index_path(settings.records_folder))
@@ -80,14 +79,9 @@ class Keeper:
                 self._behind.add(content_id)
                 raise
 
-    def model(self) -> tuple[str, int] | None:
-        """Return what was last expected: nobody else writes to the database."""
-        return self._expected
-
     def expect(self, model: str, dimension: int) -> None:
         """Take vectors of this model from now on."""
-        self._index.expect(_model(model, dimension))
-        self._expected = (model, dimension)
+        self._index.expect(model, dimension)
 
     def _compare(self) -> None:
         """Note which contents the index does not have as the records have them."""
@@ -189,7 +183,3 @@ def _vectors(rows: list[dict[str, Any]]) -> "NDArray[np.float32] | None":
     if not rows or any(row.get("embedding") is None for row in rows):
         return None
     return np.array([row["embedding"] for row in rows], dtype=np.float32)
-
-
-def _model(name: str, dimension: int) -> str:
-    return f"{name}/{dimension}"

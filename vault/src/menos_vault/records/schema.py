@@ -88,6 +88,10 @@ UPDATE_UNCHANGED = (
 )
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"
+SAME_MODEL = (
+    "IF array::len((SELECT VALUE id FROM vault:embedding WHERE model = $model "
+    f"AND dimension = $dimension)) = 0 {{ THROW '{OTHER_MODEL}' }}"
+)
 
 
 def model_of(answer: list[Any]) -> tuple[str, int] | None:
@@ -166,10 +170,7 @@ def replace_chunks(content_hash: str, count: int, batches: int, *also: str) -> s
     """
     guards = [f"IF array::len((SELECT VALUE id FROM $id)) = 0 {{ THROW '{NO_CONTENT}' }}"]
     if count:
-        guards.append(
-            "IF array::len((SELECT VALUE id FROM vault:embedding WHERE model = $model "
-            f"AND dimension = $dimension)) = 0 {{ THROW '{OTHER_MODEL}' }}"
-        )
+        guards.append(SAME_MODEL)
     inserts = [
         f"INSERT INTO chunk $rows{number} ON DUPLICATE KEY UPDATE {_UPDATE_CHUNK} RETURN NONE"
         for number in range(batches)

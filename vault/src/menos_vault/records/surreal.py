@@ -211,14 +211,10 @@ class SurrealRecords:
         connection = self._open()
         if vector is not None:
             check_query(vector)
-            stored = self._upkeep.model()
-            if stored is None:
-                vector = None
-            else:
-                check_model(stored, (model, len(vector)))
         found = self._upkeep.index.search(
             vector,
             query,
+            model=None if vector is None else (model, len(vector)),
             by_words=by_words,
             filters=filters,
             limit=limit,

@@ -39,10 +39,6 @@ class ServerUpkeep:
             self.connection.close()
             raise
 
-    def model(self) -> tuple[str, int] | None:
-        """Ask the database: other processes may have changed it."""
-        return schema.model_of(self.connection.ask(schema.EMBEDDING))
-
     @contextlib.contextmanager
     def writing(self, content_id: str) -> Iterator["_Writing"]:
         """Write at any time; the database has all writers take turns."""
