@@ -6,6 +6,7 @@ whose chunks were written, under the content's id. Embeddings are `option<…>`,
 reindex texts stand there without a vector.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,7 +57,16 @@ DEFINE FIELD IF NOT EXISTS chunker ON chunk_set TYPE string;
 DEFINE FIELD IF NOT EXISTS fingerprint ON chunk_set TYPE string;
 """
 
-VERSION = 2
+VERSIONS = (VERSION_1, VERSION_2)
+VERSION = len(VERSIONS)
+_TABLE = re.compile(r"DEFINE TABLE IF NOT EXISTS (\w+) (\w+);")
+
+
+def tables_of(version: int) -> dict[str, str]:
+    """Return the tables of a version, and whether they are SCHEMAFULL or SCHEMALESS."""
+    return dict(_TABLE.findall("".join(VERSIONS[:version])))
+
+
 SCHEMA_VERSION = "SELECT VALUE version FROM vault:schema"
 SET_SCHEMA_VERSION = "UPSERT vault:schema SET version = $version RETURN NONE"
 
@@ -72,14 +82,21 @@ def transaction(*statements: str, version: int = VERSION) -> str:
     """Return the transaction of these statements.
 
     It does nothing if the tables are not of this version: somebody may have emptied the database,
-    put another one in its place, or opened it with a newer release.
+    put another one in its place, or opened it with a newer release. Nor does it if one of them is
+    not there: a write would make it. To engine 2 that is empty, to engine 3 an error.
     """
     guard = f"({SCHEMA_VERSION}) != {[version] if version else []}"
-    parts = "; ".join(statement for statement in statements if statement)
-    return f"BEGIN; IF {guard} {{ THROW '{OTHER_TABLES}' }}; {parts}; COMMIT"
+    guards = [f"IF {guard} {{ THROW '{OTHER_TABLES}' }}"]
+    if names := ", ".join(f"{name}:none" for name in tables_of(version)):
+        guards.append(f"LET $there = (SELECT VALUE id FROM {names})")
+    return f"BEGIN; {'; '.join([*guards, *filter(None, statements)])}; COMMIT"
 
 
-UPSERT_CONTENT = "UPSERT $id MERGE $fields RETURN AFTER"
+# Without a default for `created_at` this is a table that engine 2 has just made.
+UPSERT_CONTENT = (
+    "UPSERT $id MERGE $fields RETURN AFTER; "
+    f"IF (SELECT VALUE created_at FROM ONLY $id) = NONE {{ THROW '{OTHER_TABLES}' }}"
+)
 UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
 # The database counts nanoseconds, Python microseconds.
 UPDATE_UNCHANGED = (
