@@ -138,7 +138,7 @@ class _Writing:
         """Take nothing along."""
         return []
 
-    def after_content(self, content: Content) -> None:
+    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
         """Put its record into the index."""
         self._index.put_content(content)
 

@@ -64,8 +64,8 @@ class Writing(Protocol):
         """Return the statements for a write of these fields of the record `$id`."""
         ...
 
-    def after_content(self, content: Content) -> None:
-        """Take note of the record."""
+    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
+        """Take note of the record, and of what the statements answered that went along."""
 
     def with_chunks(self, keys: Sequence[str]) -> Together:
         """Return what goes along when the content's chunks become those with these keys."""
