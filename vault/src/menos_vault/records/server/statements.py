@@ -117,7 +117,7 @@ def match(
     """Return the search for passages that any predicate holds for, the best first.
 
     The predicates' texts are `$t0`, `$t1` …. For those numbered in `own` their own scores and the
-    passages' texts are asked for, too.
+    passages' titles and texts are asked for, too.
     """
     score = " + ".join(_score(number, one.times) for number, one in enumerate(predicates))
     either = " OR ".join(
@@ -126,7 +126,7 @@ def match(
     )
     scores = "".join(f", {_score(number, predicates[number].times)} AS s{number}" for number in own)
     return (
-        f"SELECT id, {score} AS score{', text' if own else ''}{scores} FROM words "
+        f"SELECT id, {score} AS score{', title, text' if own else ''}{scores} FROM words "
         f"WHERE ({either}){' AND content IN $contents' if filtered else ''} "
         f"ORDER BY score DESC, id{'' if limit is None else f' LIMIT {limit}'}"
     )
