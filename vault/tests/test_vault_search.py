@@ -73,6 +73,15 @@ def test_a_phrase_does_not_begin_in_the_title_and_end_in_the_text(records: Recor
     assert [hit.chunk.index for hit in words(records, '"blue whale"')] == [1]
 
 
+def test_a_phrase_may_go_over_the_lines_of_a_title_but_not_beyond_it(records: Records) -> None:
+    put(records, "lines", "finds a gull", title="the blue\n\nwhale\nsings")
+
+    assert found(records, '"blue whale"') == ["lines"]
+    assert found(records, '"whale sings"') == ["lines"]
+    assert found(records, '"sings finds"') == []
+    assert found(records, '"a gull"') == ["lines"]
+
+
 def test_a_word_that_is_said_without_end_costs_no_more_than_one_that_is_said_often(
     records: Records,
 ) -> None:

@@ -177,6 +177,26 @@ def test_passages_that_another_writer_removed_get_no_words(
         assert rows == ["zebra\n\nsea"]
 
 
+def test_a_long_content_gets_its_new_title_in_parts_also_if_it_was_cut_short(
+    at_server: VaultSettings,
+) -> None:
+    def found_by(query: str) -> int:
+        return len(vault.records.search(query=query, by_words=True, limit=1000))
+
+    with Vault(at_server) as vault:
+        identity = put(vault.records, "albatross", ["sea"] * 230)
+        vault.records.update_content(identity, title="gull")
+        assert (found_by("albatross"), found_by("gull")) == (0, 230)
+
+        # What a process leaves behind that dies before the first part.
+        records = vault.records
+        assert isinstance(records, SurrealRecords)
+        records._open().ask("UPDATE content SET title = 'tern'; UPDATE writer SET outdated = true")
+
+    with Vault(at_server) as vault:
+        assert (found_by("gull"), found_by("tern")) == (0, 230)
+
+
 def test_a_content_that_is_not_there_leaves_nothing_when_it_is_named(vault: Vault) -> None:
     with pytest.raises(ContentNotFound):
         vault.records.update_content(content_id("k"), title="k")

@@ -9,13 +9,14 @@ from menos_vault import (
     ContentChanged,
     ContentNotFound,
     EmbeddingMismatch,
+    Filters,
     InvalidContent,
     Vault,
     VaultClosed,
     VaultSettings,
     content_id,
 )
-from menos_vault.records import Records
+from menos_vault.records import NO_FILTERS, Records
 
 AWKWARD = [
     'it\'s "quoted" `back` ⟨angle⟩',
@@ -252,8 +253,9 @@ def test_vectors_of_another_model_are_refused_and_both_are_named(
 
     with pytest.raises(EmbeddingMismatch, match=said):
         records.replace_chunks(identity, passages(1), unit(1, dimension), model=model)
-    with pytest.raises(EmbeddingMismatch, match=said):
-        records.search(unit(1, dimension)[0], model=model)
+    for filters in (NO_FILTERS, Filters(authors=["nobody"])):
+        with pytest.raises(EmbeddingMismatch, match=said):
+            records.search(unit(1, dimension)[0], model=model, filters=filters)
 
     assert len(records.chunks(identity)) == 2
 

@@ -30,6 +30,11 @@ def visible(value: Any) -> Any:
     return value
 
 
+def one_line(text: str) -> str:
+    """Replace line breaks, with the spaces around them, by single spaces."""
+    return " ".join(line.strip() for line in text.splitlines())
+
+
 Text = Annotated[str, AfterValidator(visible)]
 
 
@@ -72,7 +77,9 @@ class Chunk(BaseModel):
     index: int = Field(ge=0, le=999_999, description="Place in the content, from 0.")
     text: Text
     start: float | None = Field(default=None, description="Seconds from the start, if spoken.")
-    heading: Text | None = Field(default=None, description="Heading under which it stands.")
+    heading: Annotated[Text, AfterValidator(one_line)] | None = Field(
+        default=None, description="Heading under which it stands, in one line."
+    )
 
 
 class ChunkSet(BaseModel):

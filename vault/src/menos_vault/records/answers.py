@@ -66,6 +66,14 @@ def checked(answer: dict[str, Any]) -> list[Any]:
     raise RecordsFailed(f"the database refused a statement: {(blame or messages)[0]}")
 
 
+def lists(results: list[Any]) -> list[list[Any]]:
+    """Return those results of a transaction that are lists, which leaves out BEGIN and COMMIT.
+
+    They have results of their own in one of the engines.
+    """
+    return [result for result in results if isinstance(result, list)]
+
+
 def _raise_lost(messages: list[str]) -> None:
     for message in messages:
         if any(sign in message for sign in _STRANGER):

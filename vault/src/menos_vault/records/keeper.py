@@ -46,7 +46,6 @@ class Keeper:
         # One writer per content, so that the index hears of its writes in their order.
         self._writers = [threading.RLock() for _ in range(_STRIPES)]
         self._repairing = threading.Lock()
-        self._expected: tuple[str, int] | None = None
         self._behind: set[str] = set()
         self.connection.ask(schema.NO_VECTOR_INDEX)
         self._index = LocalIndex(index_path(settings.records_folder))
@@ -85,14 +84,9 @@ class Keeper:
                 self._behind.add(content_id)
                 raise
 
-    def model(self) -> tuple[str, int] | None:
-        """Return what was last expected: nobody else writes to the database."""
-        return self._expected
-
     def expect(self, model: str, dimension: int) -> None:
         """Take vectors of this model from now on."""
-        self._index.expect(_model(model, dimension))
-        self._expected = (model, dimension)
+        self._index.expect(model, dimension)
 
     def _compare(self) -> None:
         """Note which contents the index does not have as the records have them."""
@@ -149,7 +143,7 @@ class _Writing:
         """Take nothing along."""
         return []
 
-    def after_content(self, content: Content) -> None:
+    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
         """Put its record into the index."""
         self._index.put_content(content)
 
@@ -201,7 +195,3 @@ def _vector(embedding: bytes | list[float]) -> "NDArray[np.float32] | list[float
     import numpy as np
 
     return np.frombuffer(embedding, _FLOAT32) if isinstance(embedding, bytes) else embedding
-
-
-def _model(name: str, dimension: int) -> str:
-    return f"{name}/{dimension}"

@@ -23,10 +23,15 @@ _ROWS = 500
 async def migrate(ask: Ask) -> None:
     """Bring the tables to the newest version, step by step.
 
-    Raises RecordsFailed: a step was refused, or the vault is of a newer release than this one.
+    Raises RecordsFailed: a step was refused, some tables were removed, or the vault is of a newer
+    release than this one.
     """
-    await ask("DEFINE TABLE IF NOT EXISTS vault SCHEMALESS", {})
+    there = await _tables(ask)
+    if "vault" not in there:
+        _check_tables(there, 0)
+        await ask("DEFINE TABLE IF NOT EXISTS vault SCHEMALESS", {})
     while (version := await _version(ask)) < len(STEPS):
+        _check_tables(await _tables(ask), version)
         try:
             statements, variables = await STEPS[version](ask)
             step = schema.transaction(statements, schema.SET_SCHEMA_VERSION, version=version)
@@ -42,6 +47,29 @@ async def migrate(ask: Ask) -> None:
         raise RecordsFailed(
             f"this vault's tables have version {version}, of a newer menos-vault; this one knows "
             f"{len(STEPS)}: install the newer one again"
+        )
+    _check_tables(await _tables(ask), version)
+
+
+async def _tables(ask: Ask) -> dict[str, str]:
+    """Return the definitions of the database's tables."""
+    [database] = await ask("INFO FOR DB", {})
+    return dict(database["tables"])
+
+
+def _check_tables(there: dict[str, str], version: int) -> None:
+    """Refuse a vault that lost some of a version's tables: to make them anew would hide it.
+
+    Engine 2 makes a table that is not there at the next write, but one without a schema.
+    """
+    if not version and not there.keys() & schema.tables_of(len(STEPS)).keys() - {"vault"}:
+        return  # a new vault
+    wanted = schema.tables_of(max(version, 1)).items()
+    if lost := [name for name, kind in wanted if kind not in there.get(name, "")]:
+        raise RecordsFailed(
+            f"the vault's database has lost {', '.join(lost)}: somebody removed these tables with "
+            "all that was in them; restore the database from a backup, or remove the whole "
+            "database to begin anew with an empty vault"
         )
 
 

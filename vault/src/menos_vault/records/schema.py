@@ -6,6 +6,7 @@ whose chunks were written, under the content's id. Embeddings are `option<…>`,
 reindex texts stand there without a vector.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +62,16 @@ VERSION_3 = """
 DEFINE FIELD OVERWRITE embedding ON chunk TYPE option<bytes | array<float>>;
 """
 
-VERSION = 3
+VERSIONS = (VERSION_1, VERSION_2, VERSION_3)
+VERSION = len(VERSIONS)
+_TABLE = re.compile(r"DEFINE TABLE IF NOT EXISTS (\w+) (\w+);")
+
+
+def tables_of(version: int) -> dict[str, str]:
+    """Return the tables of a version, and whether they are SCHEMAFULL or SCHEMALESS."""
+    return dict(_TABLE.findall("".join(VERSIONS[:version])))
+
+
 SCHEMA_VERSION = "SELECT VALUE version FROM vault:schema"
 SET_SCHEMA_VERSION = "UPSERT vault:schema SET version = $version RETURN NONE"
 
@@ -77,14 +87,21 @@ def transaction(*statements: str, version: int = VERSION) -> str:
     """Return the transaction of these statements.
 
     It does nothing if the tables are not of this version: somebody may have emptied the database,
-    put another one in its place, or opened it with a newer release.
+    put another one in its place, or opened it with a newer release. Nor does it if one of them is
+    not there: a write would make it. To engine 2 that is empty, to engine 3 an error.
     """
     guard = f"({SCHEMA_VERSION}) != {[version] if version else []}"
-    parts = "; ".join(statement for statement in statements if statement)
-    return f"BEGIN; IF {guard} {{ THROW '{OTHER_TABLES}' }}; {parts}; COMMIT"
+    guards = [f"IF {guard} {{ THROW '{OTHER_TABLES}' }}"]
+    if names := ", ".join(f"{name}:none" for name in tables_of(version)):
+        guards.append(f"LET $there = (SELECT VALUE id FROM {names})")
+    return f"BEGIN; {'; '.join([*guards, *filter(None, statements)])}; COMMIT"
 
 
-UPSERT_CONTENT = "UPSERT $id MERGE $fields RETURN AFTER"
+# Without a default for `created_at` this is a table that engine 2 has just made.
+UPSERT_CONTENT = (
+    "UPSERT $id MERGE $fields RETURN AFTER; "
+    f"IF (SELECT VALUE created_at FROM ONLY $id) = NONE {{ THROW '{OTHER_TABLES}' }}"
+)
 UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
 # The database counts nanoseconds, Python microseconds.
 UPDATE_UNCHANGED = (
@@ -93,6 +110,10 @@ UPDATE_UNCHANGED = (
 )
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"
+SAME_MODEL = (
+    "IF array::len((SELECT VALUE id FROM vault:embedding WHERE model = $model "
+    f"AND dimension = $dimension)) = 0 {{ THROW '{OTHER_MODEL}' }}"
+)
 
 
 def model_of(answer: list[Any]) -> tuple[str, int] | None:
@@ -171,10 +192,7 @@ def replace_chunks(content_hash: str, count: int, batches: int, *also: str) -> s
     """
     guards = [f"IF array::len((SELECT VALUE id FROM $id)) = 0 {{ THROW '{NO_CONTENT}' }}"]
     if count:
-        guards.append(
-            "IF array::len((SELECT VALUE id FROM vault:embedding WHERE model = $model "
-            f"AND dimension = $dimension)) = 0 {{ THROW '{OTHER_MODEL}' }}"
-        )
+        guards.append(SAME_MODEL)
     inserts = [
         f"INSERT INTO chunk $rows{number} ON DUPLICATE KEY UPDATE {_UPDATE_CHUNK} RETURN NONE"
         for number in range(batches)

@@ -14,6 +14,7 @@ from menos_vault.errors import (
 )
 from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics, content_id
 from menos_vault.records import schema
+from menos_vault.records.answers import lists
 from menos_vault.records.checks import (
     check_id,
     check_model,
@@ -211,14 +212,10 @@ class SurrealRecords:
         connection = self._open()
         if vector is not None:
             check_query(vector)
-            stored = self._upkeep.model()
-            if stored is None:
-                vector = None
-            else:
-                check_model(stored, (model, len(vector)))
         found = self._upkeep.index.search(
             vector,
             query,
+            model=None if vector is None else (model, len(vector)),
             by_words=by_words,
             filters=filters,
             limit=limit,
@@ -331,12 +328,11 @@ class SurrealRecords:
                     raise
                 self.get_content(content_id)  # it may be gone altogether
                 raise ContentChanged(content_id) from None
-            # BEGIN and COMMIT have results of their own, in one of the engines.
-            rows = next(result for result in results if isinstance(result, list))
+            rows, *answers = lists(results)
             if not rows:
                 raise ContentNotFound(content_id)
             content = content_from_row(rows[0])
-            writing.after_content(content)
+            writing.after_content(content, answers)
         return content
 
     def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:

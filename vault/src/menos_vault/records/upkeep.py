@@ -26,6 +26,7 @@ class Index(Protocol):
         vector: "NDArray[np.float32] | None",
         query: str,
         *,
+        model: tuple[str, int] | None = None,
         by_words: bool,
         filters: Filters,
         limit: int,
@@ -34,6 +35,9 @@ class Index(Protocol):
         without: str | None = None,
     ) -> list[Found]:
         """Return the best passages: by meaning with a `vector`, `by_words` of the query, or both.
+
+        The vector is of `model`, name and dimension; None: it is of the vault's own. Before the
+        vault has any, it counts for nothing. Raises EmbeddingMismatch if they are another model's.
 
         With `per_content` above 0 `limit` and `offset` count contents, and at most so many passages
         of each are returned, together. The content `without` is left out.
@@ -60,8 +64,8 @@ class Writing(Protocol):
         """Return the statements for a write of these fields of the record `$id`."""
         ...
 
-    def after_content(self, content: Content) -> None:
-        """Take note of the record."""
+    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
+        """Take note of the record, and of what the statements answered that went along."""
 
     def with_chunks(self, keys: Sequence[str]) -> Together:
         """Return what goes along when the content's chunks become those with these keys."""
@@ -91,10 +95,6 @@ class Upkeep(Protocol):
     @property
     def index(self) -> Index:
         """The index, in step with the records."""
-        ...
-
-    def model(self) -> tuple[str, int] | None:
-        """Return name and dimension of the model of all vectors; None before the first ones."""
         ...
 
     def stored(self, vectors: "NDArray[np.float32]") -> Sequence[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from menos_vault.errors import RecordsUnavailable, VaultClosed
 from menos_vault.models import Chunk, Content
+from menos_vault.records.checks import check_model
 from menos_vault.records.filters import Filters
 from menos_vault.records.index import ranking, words
 from menos_vault.records.index.matrix import Matrix
@@ -52,6 +53,7 @@ class LocalIndex:
         self._lock = threading.RLock()
         self._closed = False
         self._matrix = Matrix()
+        self._model: tuple[str, int] | None = None
         with self._explained():
             self._tables = self._open()
             self._load()
@@ -105,21 +107,23 @@ class LocalIndex:
                 slots = self._tables.delete(content_id)
             self._matrix.forget(slots)
 
-    def expect(self, model: str) -> None:
+    def expect(self, model: str, dimension: int) -> None:
         """Take vectors of this model from now on; those of another one are forgotten."""
+        fact = f"{model}/{dimension}"
         with self._lock, self._explained():
-            if self._tables.fact("model") == model:
-                return
-            with self._tables.writing():
-                self._tables.forget_vectors()
-                self._tables.set_fact("model", model)
-            self._matrix.clear()
+            if self._tables.fact("model") != fact:
+                with self._tables.writing():
+                    self._tables.forget_vectors()
+                    self._tables.set_fact("model", fact)
+                self._matrix.clear()
+            self._model = (model, dimension)
 
     def search(
         self,
         vector: "NDArray[np.float32] | None",
         query: str,
         *,
+        model: tuple[str, int] | None = None,
         by_words: bool,
         filters: Filters,
         limit: int,
@@ -127,14 +131,14 @@ class LocalIndex:
         per_content: int,
         without: str | None = None,
     ) -> list[Found]:
-        """Return the best passages: by meaning with a `vector`, `by_words` of the query, or both.
-
-        With `per_content` above 0 `limit` and `offset` count contents, and at most so many passages
-        of each are returned, together. The content `without` is left out.
-        """
+        """Return the best passages. See `menos_vault.records.upkeep.Index`."""
         import numpy as np
 
         with self._lock, self._explained():
+            if self._model is None:
+                vector = None  # nobody else writes to the database, so it has none either
+            elif vector is not None and model is not None:
+                check_model(self._model, model)
             size = self._tables.size
             if not size:
                 return []

@@ -44,6 +44,7 @@ class ServerIndex:
         vector: "NDArray[np.float32] | None",
         query: str,
         *,
+        model: tuple[str, int] | None = None,
         by_words: bool,
         filters: Filters,
         limit: int,
@@ -51,14 +52,16 @@ class ServerIndex:
         per_content: int,
         without: str | None = None,
     ) -> list[Found]:
-        """Return the best passages, as `LocalIndex.search` does, without the marks."""
+        """Return the best passages, without the marks. See `menos_vault.records.upkeep.Index`."""
         allowed = self._allowed(filters) if filters else None
         if allowed == []:
+            if model is not None:
+                self._meaning.has(model)  # or else say so, as any other search
             return []
         wanted = offset + limit
         depth = wanted if not per_content else 8 * wanted + 64
         further = 4 if by_words else 1  # so that most of what the words find is among the nearest
-        nearest = self._begin(vector, further * depth, allowed, without)
+        nearest = self._begin(vector, model, further * depth, allowed, without)
         matched = self._matched(query, allowed, without) if by_words else None
         while True:
             found = self._ranked(vector, nearest.result(), matched, depth, further * depth)
@@ -72,7 +75,7 @@ class ServerIndex:
                 chosen = list(groups.values())[offset:wanted]
                 return [item for group in chosen for item in group[:per_content]]
             depth *= 8
-            nearest = self._begin(vector, further * depth, allowed, without)
+            nearest = self._begin(vector, model, further * depth, allowed, without)
 
     def mean(self, content_id: str) -> "NDArray[np.float32] | None":
         """Return the mean vector of a content's passages; None if it has none."""
@@ -86,6 +89,7 @@ class ServerIndex:
     def _begin(
         self,
         vector: "NDArray[np.float32] | None",
+        model: tuple[str, int] | None,
         reach: int,
         allowed: Sequence[str] | None,
         without: str | None,
@@ -93,7 +97,7 @@ class ServerIndex:
         """Begin to look for the nearest passages, while the words are looked for."""
         if vector is None:
             return self._threads.submit(lambda: None)
-        return self._threads.submit(self._meaning.nearest, vector, reach, allowed, without)
+        return self._threads.submit(self._meaning.nearest, vector, model, reach, allowed, without)
 
     def _matched(
         self, query: str, allowed: Sequence[str] | None, without: str | None

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from menos_vault.errors import RecordsConflict, RecordsFailed
 from menos_vault.records import schema
+from menos_vault.records.checks import check_model
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.tables import Place
 from menos_vault.records.rows import chunk_key
@@ -21,6 +23,8 @@ _FEW_CHUNKS = 2000
 _RANGES = 500  # per statement
 
 Nearest = list[tuple[Place, float]]
+Model = tuple[str, int]
+"""Name and dimension."""
 
 
 class Meaning:
@@ -30,40 +34,66 @@ class Meaning:
         """Remember whom to ask."""
         self._connection = connection
 
+    def has(self, model: Model) -> bool:
+        """Say whether the vault has a model yet. Raises EmbeddingMismatch if it is another one."""
+        stored = schema.model_of(self._connection.ask(schema.EMBEDDING))
+        if stored is not None:
+            check_model(stored, model)
+        return stored is not None
+
     def nearest(
         self,
         vector: "NDArray[np.float32]",
+        model: Model | None,
         depth: int,
         allowed: Sequence[str] | None,
         without: str | None,
-    ) -> Nearest:
+    ) -> Nearest | None:
         """Return the `depth` nearest passages with their cosine similarity; fewer if that is all.
 
-        Only those of the contents `allowed` unless that is None, and not those of `without`.
+        Only those of the contents `allowed` unless that is None, and not those of `without`. None
+        if the vault has no vectors yet. Raises EmbeddingMismatch, unless `model` is None.
+        """
+        variables: dict[str, Any] = {"vector": vector.tolist(), "limit": depth}
+        if model is not None:
+            variables |= {"model": model[0], "dimension": model[1]}
+        try:
+            return self._nearest(depth, allowed, without, variables)
+        except RecordsFailed as failure:
+            if model is None or schema.OTHER_MODEL not in str(failure):
+                raise
+        if not self.has(model):
+            return None
+        raise RecordsConflict("the vault's model was changed meanwhile; try again")
+
+    def _nearest(
+        self,
+        depth: int,
+        allowed: Sequence[str] | None,
+        without: str | None,
+        variables: dict[str, Any],
+    ) -> Nearest:
+        """Choose how to look.
 
         A filter that few passages pass is no question for the index, which would look at most of
         its graph and miss some: these are compared one by one. Otherwise the index brings more
         candidates than are wanted, and those that pass are taken. If they are too few, or the index
         came short, everything that passes is compared.
         """
-        variables: dict[str, Any] = {"vector": vector.tolist(), "limit": depth}
         if allowed is not None and self._few(allowed):
             return self._compare(allowed, depth, without, variables)
         candidates = 4 * depth if allowed is not None or without is not None else depth
         if candidates <= _DEEPEST:
-            [rows] = self._connection.ask(
-                schema.nearest(candidates), **{**variables, "limit": candidates}
-            )
+            [rows] = self._ask(schema.nearest(candidates), {**variables, "limit": candidates})
             found = _passing(rows, allowed, without)
             if len(found) >= depth:
                 return found[:depth]
         if allowed is not None:
             return self._compare(allowed, depth, without, variables)
-        [rows] = self._connection.ask(
-            schema.nearest_exact(None if without is None else schema.NOT_OF),
-            without=None if without is None else _content(without),
-            **variables,
-        )
+        if without is not None:
+            variables = {**variables, "without": _content(without)}
+        condition = None if without is None else schema.NOT_OF
+        [rows] = self._ask(schema.nearest_exact(condition), variables)
         return _passing(rows, None, without)
 
     def similarities(
@@ -115,9 +145,15 @@ class Meaning:
             schema.nearest_in(chosen[start : start + _RANGES])
             for start in range(0, len(chosen), _RANGES)
         ]
-        results = self._connection.ask("; ".join(statements), **variables)
+        results = self._ask("; ".join(statements), variables)
         found = [item for rows in results for item in _passing(rows, None, None)]
         return sorted(found, key=lambda item: (-item[1], item[0]))[:depth]
+
+    def _ask(self, statements: str, variables: dict[str, Any]) -> list[Any]:
+        """Ask, if the vectors are of `$model`: in one request, as a second one takes its time."""
+        if "model" not in variables:
+            return self._connection.ask(statements, **variables)
+        return self._connection.ask(f"{schema.SAME_MODEL}; {statements}", **variables)[1:]
 
 
 def _passing(

@@ -59,20 +59,35 @@ def delete(content_hash: str, first: int = 0) -> str:
     return f"DELETE {chunk_range(content_hash, first, 'words')} RETURN NONE"
 
 
-def take_turn_if_there(content_hash: str) -> str:
-    """Return the same for a content `$id` that may not exist; of such a one no row is made."""
-    return f"IF record::exists($id) {{ {take_turn(content_hash)} }}"
-
-
 def leave(content_hash: str) -> str:
     """Return the deletion of a content's row in `writer`."""
     return f"DELETE writer:`{content_hash}` RETURN NONE"
 
 
-def retitle(content_hash: str) -> str:
-    """Return the update of a content's rows when its title is written from `$fields`."""
+_RETITLED = 100
+"""Rows that get a new title in one transaction: to engine 2 each is work of up to 50 ms, and its
+client gives up after 30 s."""
+
+
+def retitle(content_hash: str) -> list[str]:
+    """Return the statements that give rows of the content `$id` the title that it has now.
+
+    The turn is taken, and it is noted whether there are more such rows: the last one answers
+    `[true]` then. The content may not exist; of such a one no row is made.
+    """
     rows = chunk_range(content_hash, table="words")
-    return f"UPDATE {rows} SET chunk = chunk WHERE title != $fields.title RETURN NONE"
+    return [
+        f"LET $outdated = (SELECT VALUE id FROM {rows} WHERE title != $id.title)",
+        f"LET $some = array::slice($outdated, 0, {_RETITLED})",
+        "UPDATE $some SET chunk = chunk RETURN NONE",
+        f"IF record::exists($id) {{ UPSERT writer:`{content_hash}` SET turn = rand::ulid(), "
+        f"outdated = array::len($outdated) > {_RETITLED} RETURN NONE }}",
+        f"SELECT VALUE outdated FROM writer:`{content_hash}`",
+    ]
+
+
+OUTDATED = "SELECT VALUE id FROM writer WHERE outdated = true"
+"""Contents whose new title did not reach all of their rows."""
 
 
 def frequencies(count: int) -> str:
@@ -102,7 +117,7 @@ def match(
     """Return the search for passages that any predicate holds for, the best first.
 
     The predicates' texts are `$t0`, `$t1` …. For those numbered in `own` their own scores and the
-    passages' texts are asked for, too.
+    passages' titles and texts are asked for, too.
     """
     score = " + ".join(_score(number, one.times) for number, one in enumerate(predicates))
     either = " OR ".join(
@@ -111,7 +126,7 @@ def match(
     )
     scores = "".join(f", {_score(number, predicates[number].times)} AS s{number}" for number in own)
     return (
-        f"SELECT id, {score} AS score{', text' if own else ''}{scores} FROM words "
+        f"SELECT id, {score} AS score{', title, text' if own else ''}{scores} FROM words "
         f"WHERE ({either}){' AND content IN $contents' if filtered else ''} "
         f"ORDER BY score DESC, id{'' if limit is None else f' LIMIT {limit}'}"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from menos_vault.models import Chunk, ChunkSet, Content
 from menos_vault.records import schema
-from menos_vault.records.answers import Ask
+from menos_vault.records.answers import Ask, lists
 from menos_vault.records.connection import Connection
 from menos_vault.records.migrations import migrate
 from menos_vault.records.rows import chunk_key
@@ -35,13 +35,13 @@ class ServerUpkeep:
         self.connection = Connection(settings, prepare)
         try:
             self.index = ServerIndex(self.connection)
+            # Somebody was cut short.
+            [outdated] = self.connection.ask(statements.OUTDATED)
+            for record in outdated:
+                _retitle(self.connection, record.id)
         except BaseException:
             self.connection.close()
             raise
-
-    def model(self) -> tuple[str, int] | None:
-        """Ask the database: other processes may have changed it."""
-        return schema.model_of(self.connection.ask(schema.EMBEDDING))
 
     def stored(self, vectors: "NDArray[np.float32]") -> Sequence[Any]:
         """As Python's floats, the only numbers that the client takes, for its vector index."""
@@ -72,11 +72,12 @@ class _Writing:
         """Write the title to the words."""
         if "title" not in fields:
             return []
-        turn = statements.take_turn_if_there(self._content_id)
-        return [turn, statements.retitle(self._content_id)]
+        return statements.retitle(self._content_id)
 
-    def after_content(self, content: Content) -> None:
-        """All is done."""
+    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
+        """Write the title to those of the words that were too many."""
+        if answers[-1:] == [[True]]:
+            _retitle(self._connection, self._content_id)
 
     def with_chunks(self, keys: Sequence[str]) -> Together:
         """Write the words, if they are not too many; else the content does not count as done."""
@@ -113,3 +114,12 @@ class _Writing:
 
     def after_deletion(self) -> None:
         """All is done."""
+
+
+def _retitle(connection: Connection, content_id: str) -> None:
+    """Write a content's title to all of its words, part by part."""
+    from surrealdb import RecordID
+
+    part = schema.transaction(*statements.retitle(content_id))
+    while lists(connection.ask(part, id=RecordID("content", content_id)))[-1] == [True]:
+        pass

@@ -135,8 +135,7 @@ def _with_phrases(
     rows: list[dict[str, Any]], terms: Sequence[str], phrases: dict[int, str]
 ) -> list[dict[str, Any]]:
     """Keep what really has a phrase; to the server it is words that stand anywhere."""
-    # Title, heading and text stand one above the other, and no phrase goes from one to the next.
-    with sheet([row["text"].replace("\n", _BORDER, 2) for row in rows]) as texts:
+    with sheet([_apart(row["title"], row["text"]) for row in rows]) as texts:
         matching = texts.matching(words.expression(terms))
         for number, phrase in phrases.items():
             having = texts.matching(words.expression([phrase]))
@@ -145,3 +144,11 @@ def _with_phrases(
                     row["score"] -= row[f"s{number}"]
     kept = [row for place, row in enumerate(rows) if place in matching]
     return sorted(kept, key=lambda row: (-row["score"], row["id"].id))
+
+
+def _apart(title: str, text: str) -> str:
+    """Put borders between title, heading and text, so that no phrase goes from one to the next.
+
+    They stand one above the other. A title may have line breaks of its own, a heading has none.
+    """
+    return title + text[len(title) :].replace("\n", _BORDER, 2)
