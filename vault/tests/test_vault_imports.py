@@ -24,7 +24,6 @@ def test_the_public_names_are_these() -> None:
         "Chunk",
         "ChunkSet",
         "Content",
-        "ContentChanged",
         "ContentNotFound",
         "Counts",
         "EmbeddingMismatch",

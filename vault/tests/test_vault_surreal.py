@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from menos_vault import (
     Chunk,
-    ContentChanged,
     ContentNotFound,
     EmbeddingMismatch,
     Filters,
@@ -94,19 +93,41 @@ def test_an_update_can_clear_fields_and_the_error_of_a_try(records: Records) -> 
     assert (content.error, content.tags) == (None, [])
 
 
-def test_an_update_of_what_is_unchanged_is_refused_once_it_was_changed(records: Records) -> None:
-    identity = put(records)
-    seen = records.get_content(identity).updated_at
+def test_a_status_is_noted_of_what_nobody_has_written_since(records: Records) -> None:
+    seen = [
+        records.put_content(key, content_type="text", title=key, status="stored")
+        for key in ("a", "b", "c", "d")
+    ]
+    same, changed, deleted, left = (content.id for content in seen)
+    records.update_content(changed, title="Other")
+    records.delete_content(deleted)
 
-    first = records.update_content(identity, unchanged_since=seen, status="one")
-    with pytest.raises(ContentChanged):
-        records.update_content(identity, unchanged_since=seen, status="two", title="Other")
+    assert records.set_status(seen[:3], "done", "but") == {same}
 
-    assert records.get_content(identity) == first
-    assert first.status == "one"
-    records.delete_content(identity)
-    with pytest.raises(ContentNotFound):
-        records.update_content(identity, unchanged_since=seen, status="three")
+    known = records.get_contents([content.id for content in seen])
+    assert {identity: (it.status, it.error) for identity, it in known.items()} == {
+        same: ("done", "but"),
+        changed: ("stored", None),
+        left: ("stored", None),
+    }
+    # It stands there already: nothing is written, so that it still is as it was seen.
+    assert records.set_status([known[same], seen[0], seen[2]], "done", "but") == {same}
+    assert records.get_content(same) == known[same]
+    assert records.set_status([known[same]], "done") == {same}
+    assert records.get_contents([]) == {}
+    assert records.set_status([], "done") == set()
+
+
+def test_what_is_noted_of_chunks_is_read_of_some_contents_or_of_all(records: Records) -> None:
+    first, second, third = (
+        records.put_content(key, content_type="text", title=key).id for key in ("a", "b", "c")
+    )
+    for identity in (first, second):
+        records.replace_chunks(identity, passages(1), unit(1), model="m", fingerprint=identity)
+
+    assert set(records.chunk_sets()) == {first, second}
+    assert records.chunk_sets([second, third]) == {second: records.chunk_set(second)}
+    assert records.chunk_sets([]) == {}
 
 
 @pytest.mark.parametrize("identity", ["0" * 32, "", "content:x", "x" * 32, "0" * 31 + "`"])

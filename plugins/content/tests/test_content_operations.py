@@ -39,6 +39,22 @@ class Break:
         raise ZeroDivisionError("nobody thought of that")
 
 
+class Meddle:
+    """Has the text of the content that it sees first changed."""
+
+    name = "meddle"
+
+    def __init__(self, bus):
+        self._bus = bus
+        self.runs = []
+
+    def run(self, vault, document):
+        self.runs.append(document.text)
+        if len(self.runs) == 1:
+            key = document.content.resource_key
+            self._bus.call("tasks.store_content", "Other words", "Ships", resource_key=key)
+
+
 def plugin(*operations):
     module = ModuleType("menos_words")
 
@@ -132,3 +148,36 @@ def test_an_unknown_operation_is_refused_with_all_that_there_are(bus):
 
     said = str(refused.value)
     assert all(word in said for word in ("operations", "'embed'", "'summarize'", "'count_words'"))
+
+
+def test_one_of_many_whose_text_is_changed_meanwhile_is_processed_again(bus):
+    meddle = Meddle(bus)
+    meddled = TestBus(menos_content.plugin, plugin(meddle))
+    lines = [
+        {"resource_key": f"ship:{number}", "title": "Ships", "text": f"{TEXT} {number}"}
+        for number in range(20)
+    ]
+
+    imported = meddled.call("tasks.import_content", lines, process=["meddle"])
+
+    assert imported["failed"] == []
+    # The call was tried again, and stored its own text again.
+    assert 20 < len(meddle.runs) <= 40
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 20}
+
+
+def test_one_of_many_that_is_deleted_meanwhile_is_no_failure(bus):
+    class Delete:
+        name = "delete"
+
+        def run(self, vault, document):
+            if document.text == "Old":
+                vault.delete(document.content.id)
+
+    deleting = TestBus(menos_content.plugin, plugin(Delete()))
+    lines = [{"resource_key": text, "title": text, "text": text} for text in ("Old", "New")]
+
+    imported = deleting.call("tasks.import_content", lines, process=["delete"])
+
+    assert imported["failed"] == []
+    assert [row["title"] for row in bus.call("tasks.list_content")["contents"]] == ["New"]

@@ -170,6 +170,16 @@ def test_many_texts_are_stored_and_embedded_by_one_call(bus, model):
     assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 19, "stored": 1}
 
 
+def test_of_lines_with_one_key_the_last_one_counts(bus, model):
+    lines = [{"resource_key": "doc", "title": title, "text": title} for title in ("One", "Two")]
+
+    imported = bus.call("tasks.import_content", lines, process=["embed"])
+
+    assert imported["content_ids"] == [content_id("doc")] * 2
+    [content] = bus.call("tasks.list_content")["contents"]
+    assert (content["title"], content["status"]) == ("Two", "processed")
+
+
 def test_what_cannot_be_processed_of_many_is_named(bus, stored):
     lines = exported(bus)
     lines[1]["objects"]["text"] = {"key": "raw/x", "base64": "/wA=", "text": None}

@@ -1,7 +1,6 @@
 """Content records with vectors, objects and embeddings: what the menos-bus plugins share."""
 
 from menos_vault.errors import (
-    ContentChanged,
     ContentNotFound,
     EmbeddingMismatch,
     InvalidContent,
@@ -43,7 +42,6 @@ __all__ = [
     "Chunk",
     "ChunkSet",
     "Content",
-    "ContentChanged",
     "ContentNotFound",
     "Counts",
     "EmbeddingMismatch",

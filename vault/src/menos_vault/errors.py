@@ -5,7 +5,6 @@ VaultError                 code               retryable
 ├── NotFound
 │   ├── ContentNotFound    content_not_found
 │   └── ObjectNotFound     object_not_found
-├── ContentChanged         content_changed    yes        somebody else has written it meanwhile
 ├── InvalidContent         invalid_content               the database cannot hold these values
 ├── InvalidKey             invalid_key                   an object key that is no relative path
 ├── InvalidSettings        vault_settings                a variable MENOS_VAULT_… is wrong
@@ -71,22 +70,6 @@ class ObjectNotFound(NotFound):
     def __reduce__(self) -> tuple[type["ObjectNotFound"], tuple[str]]:
         """Survive pickling, which would pass the message where the key belongs."""
         return type(self), (self.key,)
-
-
-class ContentChanged(VaultError):
-    """Somebody else has written the content meanwhile."""
-
-    code = "content_changed"
-    retryable = True
-
-    def __init__(self, content_id: str) -> None:
-        """Name the content."""
-        super().__init__(f"content {content_id} was changed meanwhile; try again")
-        self.content_id = content_id
-
-    def __reduce__(self) -> tuple[type["ContentChanged"], tuple[str]]:
-        """Survive pickling, which would pass the message where the id belongs."""
-        return type(self), (self.content_id,)
 
 
 class InvalidContent(VaultError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import bisect
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from menos_bus import Permanent
-from menos_vault import Content, ObjectNotFound, Vault
+from menos_vault import ChunkSet, Content, ObjectNotFound, Vault
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,14 @@ class Document:
         text: its text.
         segments: ``(char_offset, start_seconds)`` of each passage of a transcript, by offset;
             empty for what is not spoken.
+        chunk_set: what is known of its passages in the vault, which may be those of another text;
+            ``None`` if there are none.
     """
 
     content: Content
     text: str
     segments: list[tuple[int, float]]
+    chunk_set: ChunkSet | None = None
 
     @property
     def is_markdown(self) -> bool:
@@ -54,10 +58,17 @@ class Document:
         return self.segments[max(0, place - 1)][1]
 
 
-def read_document(vault: Vault, content: Content) -> Document:
+def read_document(
+    vault: Vault, content: Content, chunk_sets: Mapping[str, ChunkSet] | None = None
+) -> Document:
     """Read a content's text and times.
 
     The object ``segments`` is a JSON list of ``[char_offset, start_seconds, duration_seconds]``.
+
+    Args:
+        vault: where from.
+        content: its record.
+        chunk_sets: what is known of the passages of several contents, by id, if it was read before.
 
     Raises:
         Permanent: it has no text (``no_text``), or its objects are damaged (``bad_segments``).
@@ -69,7 +80,9 @@ def read_document(vault: Vault, content: Content) -> Document:
             f"content {content.id} ({content.title!r}) has no readable text: store it again",
             code="no_text",
         ) from None
-    return Document(content, text, _segments(vault, content))
+    if chunk_sets is None:
+        chunk_sets = vault.records.chunk_sets([content.id])
+    return Document(content, text, _segments(vault, content), chunk_sets.get(content.id))
 
 
 def _segments(vault: Vault, content: Content) -> list[tuple[int, float]]:

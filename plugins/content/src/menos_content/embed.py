@@ -59,7 +59,7 @@ class Embed:
         if not embeddings.ready:
             embeddings.prepare(partial(progress, "fetching the embedding model"))
         cut = cut_now(embeddings)
-        known = vault.records.chunk_set(document.content.id)
+        known = document.chunk_set
         as_now = (embeddings.model, cut.chunker, document.fingerprint)
         if known is not None and (known.model, known.chunker, known.fingerprint) == as_now:
             return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final, Literal, NamedTuple
 
 from typing_extensions import TypedDict
 
@@ -12,7 +13,7 @@ from menos_content.document import Document, read_document
 from menos_content.operations import Operation
 from menos_content.room import Room
 from menos_content.store import STORED
-from menos_vault import Content, ContentChanged, ContentNotFound, Vault, VaultError
+from menos_vault import Content, ContentNotFound, Vault, VaultError
 
 PROCESSED: Final = "processed"
 FAILED: Final = "failed"
@@ -31,6 +32,36 @@ Outcomes = dict[str, Outcome | dict[str, OperationError]]
 """Operation → how it ended; under ``errors``, only if there are any, operation → why it failed."""
 
 
+class Failed(TypedDict):
+    """An operation on one of many contents that failed for good."""
+
+    content_id: str
+    code: str
+    message: str
+
+
+class _Ended(NamedTuple):
+    """How operations on a content ended, and how it stands after that."""
+
+    document: Document
+    outcomes: dict[str, Outcome]
+    errors: dict[str, Exception]
+    status: str
+
+    @property
+    def said(self) -> str | None:
+        """What the record says of operations that failed."""
+        return "; ".join(f"{name}: {error}" for name, error in self.errors.items()) or None
+
+    @property
+    def raised(self) -> Exception | None:
+        """What is raised: an error that another try may help against, or the only outcome."""
+        passing = [error for error in self.errors.values() if _may_pass(error)]
+        if passing or len(self.errors) == len(self.outcomes):
+            return next(iter(passing or self.errors.values()), None)
+        return None
+
+
 def process(vault: Vault, document: Document, operations: Sequence[Operation]) -> Outcomes:
     """Run operations on a content: one that fails does not keep the others back.
 
@@ -42,6 +73,60 @@ def process(vault: Vault, document: Document, operations: Sequence[Operation]) -
         Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
+    ended = _run(vault, document, operations)
+    _conclude(vault, ended)
+    if ended.raised is not None:
+        raise ended.raised
+    if not ended.errors:
+        return {**ended.outcomes}
+    errors = {name: _explained(error) for name, error in ended.errors.items()}
+    return {**ended.outcomes, "errors": errors}
+
+
+def process_many(
+    vault: Vault, contents: Sequence[Content], operations: Sequence[Operation], room: Room
+) -> Iterator[list[Failed]]:
+    """Run operations on contents, one after another, each once there is room for its text.
+
+    It yields of each what failed for good: nothing if it was deleted meanwhile. How they stand is
+    noted of all at once, in the end.
+
+    Raises:
+        Deferred: the room was closed.
+        Retryable: a text was changed meanwhile (``content_changed``).
+        TaskError, VaultError: an operation failed, and another try may help.
+    """
+    known = vault.records.chunk_sets([content.id for content in contents])
+    done: list[_Ended] = []
+    try:
+        for content in contents:
+            try:
+                document = read_document(vault, content, known)
+            except (TaskError, VaultError) as error:
+                if _may_pass(error):
+                    raise
+                yield [{"content_id": content.id, **_explained(error)}]
+                continue
+            with room.taken(len(document.text)):
+                ended = _run(vault, document, operations)
+            if any(isinstance(error, ContentNotFound) for error in ended.errors.values()):
+                yield []
+                continue
+            done.append(ended)
+            passing = filter(_may_pass, ended.errors.values())
+            if (failure := next(passing, None)) is not None:
+                raise failure
+            yield [{"content_id": content.id, **_explained(one)} for one in ended.errors.values()]
+    finally:
+        well = [ended.document.content for ended in done if not ended.errors]
+        noted = vault.records.set_status(well, PROCESSED)
+        for ended in done:
+            if ended.document.content.id not in noted:
+                with suppress(ContentNotFound):
+                    _conclude(vault, ended)
+
+
+def _run(vault: Vault, document: Document, operations: Sequence[Operation]) -> _Ended:
     from celery.exceptions import SoftTimeLimitExceeded
 
     outcomes: dict[str, Outcome] = {}
@@ -55,52 +140,9 @@ def process(vault: Vault, document: Document, operations: Sequence[Operation]) -
         except Exception as error:  # noqa: BLE001 - also one that its author did not think of
             outcomes[operation.name] = "failed"
             errors[operation.name] = error
-    if errors:
-        passing = [error for error in errors.values() if _may_pass(error)]
-        first = next(iter(passing or errors.values()))
-        # One that failed takes nothing from what is there to be found.
-        status = PROCESSED if _has_passages(vault, document) else FAILED
-        said = "; ".join(f"{name}: {error}" for name, error in errors.items())
-        _conclude(vault, document, status, said)
-        if passing or len(errors) == len(outcomes):
-            raise first
-        return {**outcomes, "errors": {name: _explained(e) for name, e in errors.items()}}
-    _conclude(vault, document, PROCESSED, None)
-    return {**outcomes}
-
-
-class Failed(TypedDict):
-    """An operation on one of many contents that failed for good."""
-
-    content_id: str
-    code: str
-    message: str
-
-
-def process_one_of_many(
-    vault: Vault, content: Content, operations: Sequence[Operation], room: Room
-) -> list[Failed]:
-    """Run operations on a content once there is room for its text.
-
-    Returns what failed for good, in the place of an error; of a content that was deleted meanwhile
-    nothing.
-
-    Raises:
-        TaskError, VaultError: an operation failed, and another try may help.
-    """
-    try:
-        document = read_document(vault, content)
-        with room.taken(len(document.text)):
-            outcomes = process(vault, document, operations)
-    except ContentNotFound:
-        return []
-    except (TaskError, VaultError) as error:
-        if error.retryable:
-            raise
-        return [{"content_id": content.id, "code": error.code, "message": str(error)}]
-    errors = outcomes.get("errors", {})
-    assert isinstance(errors, dict)
-    return [{"content_id": content.id, **error} for error in errors.values()]
+    # One that failed takes nothing from what is there to be found.
+    findable = not errors or _has_passages(vault, document)
+    return _Ended(document, outcomes, errors, PROCESSED if findable else FAILED)
 
 
 def _has_passages(vault: Vault, document: Document) -> bool:
@@ -109,12 +151,17 @@ def _has_passages(vault: Vault, document: Document) -> bool:
     return known is not None and known.fingerprint == document.fingerprint
 
 
-def _conclude(vault: Vault, document: Document, status: str, error: str | None) -> None:
-    """Note how it ended, unless there is another text by now."""
-    seen = document.content
-    while not _noted(vault, seen, status, error):
+def _conclude(vault: Vault, ended: _Ended) -> None:
+    """Note how a content stands, unless there is another text by now.
+
+    Raises:
+        ContentNotFound: it was deleted meanwhile.
+        Retryable: its text was changed meanwhile (``content_changed``).
+    """
+    seen = ended.document.content
+    while not vault.records.set_status([seen], ended.status, ended.said):
         now = read_document(vault, vault.records.get_content(seen.id))
-        if now.fingerprint != document.fingerprint:
+        if now.fingerprint != ended.document.fingerprint:
             break
         seen = now.content
     else:
@@ -126,19 +173,6 @@ def _conclude(vault: Vault, document: Document, status: str, error: str | None) 
         code="content_changed",
         after=1,
     )
-
-
-def _noted(vault: Vault, seen: Content, status: str, error: str | None) -> bool:
-    """Note it in a record that nobody has written since, as who stores a text does."""
-    if (seen.status, seen.error) == (status, error):
-        return vault.records.get_content(seen.id).updated_at == seen.updated_at
-    try:
-        vault.records.update_content(
-            seen.id, unchanged_since=seen.updated_at, status=status, error=error
-        )
-    except ContentChanged:
-        return False
-    return True
 
 
 def _may_pass(error: Exception) -> bool:

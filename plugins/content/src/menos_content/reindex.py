@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -11,10 +12,10 @@ from menos_bus import progress
 from menos_content.document import Document
 from menos_content.embed import Cut, cut_now, embed
 from menos_content.operations import Operation
-from menos_content.process import Failed, process_one_of_many
+from menos_content.process import Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_vault import ContentNotFound, Vault
+from menos_vault import Vault
 
 _MOST_NAMED: Final = 100
 """Failures that a result names; all are counted."""
@@ -54,10 +55,9 @@ def reindex(vault: Vault, *, missing: bool) -> Reindexed:
     wanted = _wanted(vault, missing=missing)
     cut = cut_now(embeddings)
     old = _old(vault, wanted, cut)
-    failed: list[Failed] = []
     work = partial(_embed, vault, _EmbedAnew(cut))
-    for failures in side_by_side(work, old, stage=_STAGE, done=len(wanted) - len(old)):
-        failed += failures
+    done = side_by_side(work, old, stage=_STAGE, done=len(wanted) - len(old))
+    failed = [failure for failures in done for failure in failures]
     return {
         "status": "success",
         "contents": len(wanted) - len(failed),
@@ -78,12 +78,12 @@ class _EmbedAnew:
         embed(vault, document, self._cut)
 
 
-def _embed(vault: Vault, operation: Operation, identity: str, room: Room) -> list[Failed]:
-    try:
-        content = vault.records.get_content(identity)
-    except ContentNotFound:
-        return []
-    return process_one_of_many(vault, content, [operation], room)
+def _embed(
+    vault: Vault, operation: Operation, group: Sequence[str], room: Room
+) -> Iterator[list[Failed]]:
+    contents = vault.records.get_contents(group)
+    yield from process_many(vault, list(contents.values()), [operation], room)
+    yield from [[]] * (len(group) - len(contents))  # they were deleted meanwhile
 
 
 def _wanted(vault: Vault, *, missing: bool) -> list[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from itertools import chain, islice
 from typing import Final, TypeVar
 
 from menos_bus import Deferred, progress, task_threads
@@ -18,9 +18,16 @@ _AT_A_TIME: Final = 8
 """So many, so that short texts fill the batches of the embedding model, too, and nothing waits for
 the disk."""
 
+_GROUP: Final = 8
+"""Contents at most that are read and noted together: a question to the database costs as much for
+eight as for one."""
+
 _CHARACTERS: Final = 100_000
 """Of texts that are worked on at a time, if it is more than one: they fill the batches, and of long
 ones each is done before the next one begins, so that a slice is not over before any of them is."""
+
+_LOOK: Final = 0.25
+"""Seconds between two looks at how far it is."""
 
 _SLICE: Final = 60.0
 """Seconds after which the work is put back and taken up again: other calls get their turn, and no
@@ -28,15 +35,19 @@ time limit is met."""
 
 
 def side_by_side(
-    work: Callable[[T, Room], R], items: Sequence[T], *, stage: str, done: int = 0
-) -> Iterator[R]:
-    """Do the work on each item, and return what it returns, in their order.
+    work: Callable[[Sequence[T], Room], Iterator[R]],
+    items: Sequence[T],
+    *,
+    stage: str,
+    done: int = 0,
+) -> list[R]:
+    """Do the work on all items, in groups, and return what it yields of each, in their order.
 
     Whoever stops here waits for what is under way; nothing more is begun.
 
     Args:
-        work: what is done with an item, by several threads at a time, and the room for texts that
-            they share.
+        work: what is done with a group of items, by several threads at a time; it yields something
+            of each, once that is done. The threads share the room for texts.
         items: what there is to do.
         stage: what this is, for those who see the progress.
         done: how many more items there were, which were done before.
@@ -44,21 +55,27 @@ def side_by_side(
     Raises:
         Deferred: time is up (``more_to_do``). The call has to skip what is done when it runs again.
     """
-    began = time.monotonic()
-    total = done + len(items)
+    in_ended, began_with, total = done, done, done + len(items)
     progress(stage, done, total)
-    waiting = deque(items)
-    begun: deque[Future[R]] = deque()
+    ends = time.monotonic() + _SLICE
+    waiting = _groups(items)
+    results: list[list[R]] = []
+    running: dict[Future[None], list[R]] = {}
     room = Room(_CHARACTERS)
     with task_threads(_AT_A_TIME) as pool:
         try:
-            while waiting or begun:
-                while waiting and len(begun) < _AT_A_TIME:
-                    begun.append(pool.submit(work, waiting.popleft(), room))
-                yield begun.popleft().result()
-                done += 1
+            while True:
+                for group in islice(waiting, _AT_A_TIME - len(running)):
+                    results.append([])
+                    running[pool.submit(_collect, work(group, room), results[-1])] = results[-1]
+                if not running:
+                    break
+                for ended in wait(running, _LOOK, return_when=FIRST_COMPLETED).done:
+                    ended.result()
+                    in_ended += len(running.pop(ended))
+                done = in_ended + sum(map(len, running.values()))
                 progress(stage, done, total)
-                if time.monotonic() - began > _SLICE and done < total:
+                if began_with < done < total and time.monotonic() >= ends:
                     raise Deferred(
                         f"{done} of {total} contents are done",
                         "more_to_do",
@@ -67,3 +84,15 @@ def side_by_side(
                     )
         finally:
             room.close()
+    return list(chain.from_iterable(results))
+
+
+def _groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut into groups, of which each thread gets some: they do not end at the same time."""
+    size = max(1, min(_GROUP, len(items) // (2 * _AT_A_TIME)))
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _collect(found: Iterator[R], into: list[R]) -> None:
+    for result in found:  # one by one, so that others see how far it is
+        into.append(result)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from menos_bus import Permanent
 from menos_content.tags import digest_of, own_tags, with_digest
-from menos_vault import Content, ContentNotFound, ObjectNotFound, Vault, content_id
+from menos_vault import Content, ObjectNotFound, Vault, content_id
 
 if TYPE_CHECKING:
     from menos_vault.records import ContentFields
@@ -29,6 +30,7 @@ def store(
     resource_key: str,
     content_type: str,
     fields: ContentFields,
+    contents: Mapping[str, Content] | None = None,
 ) -> Content:
     """Archive the text, then write the record; repeatable at any point.
 
@@ -39,6 +41,7 @@ def store(
         resource_key: what it is; the same key is the same content.
         content_type: what kind it is.
         fields: further fields of the content; what is absent stays as it is stored.
+        contents: several contents as they are stored, by id, if they were read before.
 
     Raises:
         Permanent: the key is that of a content that another plugin stored
@@ -48,7 +51,9 @@ def store(
     identity = content_id(resource_key)
     key = f"content/{identity}/text.txt"
     data = text.encode()
-    earlier = _earlier(vault, identity)
+    if contents is None:
+        contents = vault.records.get_contents([identity])
+    earlier = contents.get(identity)
     if earlier is not None and earlier.objects.get("text", key) != key:
         raise Permanent(
             f"resource_key {resource_key!r} is a {earlier.content_type!r} content that another "
@@ -80,13 +85,6 @@ def _keeping_digest(earlier: Content, fields: ContentFields) -> ContentFields:
     kept = with_digest(tags, digest)
     metadata = {**(fields.get("metadata") or {}), **(kept["metadata"] or {})}
     return {**fields, "tags": kept["tags"], "metadata": metadata}
-
-
-def _earlier(vault: Vault, identity: str) -> Content | None:
-    try:
-        return vault.records.get_content(identity)
-    except ContentNotFound:
-        return None
 
 
 def _has(vault: Vault, key: str, data: bytes) -> bool:

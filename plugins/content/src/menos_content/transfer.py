@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Self, cast
 
@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from menos_content import fields
 from menos_content.operations import Operation
-from menos_content.process import PROCESSED, Failed, process_one_of_many
+from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
 from menos_content.store import STORED, store
@@ -146,25 +146,31 @@ def import_lines(
         VaultError: the vault could not store it, or another try at an operation may help.
     """
 
-    def work(line: ContentLine, room: Room) -> tuple[str, list[Failed]]:
-        content = _import(vault, line)
-        if not operations or "text" not in content.objects:
-            return content.id, []
-        return content.id, process_one_of_many(vault, content, operations, room)
+    def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
+        known = vault.records.get_contents([content_id(line.resource_key) for line in group])
+        stored = [_import(vault, line, known) for line in group]
+        texts = [content for content in stored if operations and "text" in content.objects]
+        yield from [[]] * (len(stored) - len(texts))
+        if texts:
+            yield from process_many(vault, texts, operations, room)
 
-    done = list(side_by_side(work, lines, stage="importing"))
+    # Of lines with one key the last one counts.
+    contents = {content_id(line.resource_key): line for line in lines}
+    done = side_by_side(work, list(contents.values()), stage="importing")
     return {
         "status": "success",
-        "content_ids": [identity for identity, _ in done],
-        "failed": [failure for _, failures in done for failure in failures],
+        "content_ids": [content_id(line.resource_key) for line in lines],
+        "failed": [failure for failures in done for failure in failures],
     }
 
 
-def _import(vault: Vault, line: ContentLine) -> Content:
+def _import(vault: Vault, line: ContentLine, contents: Mapping[str, Content]) -> Content:
     given = {name: value for name in _FIELDS if (value := getattr(line, name)) is not None}
     if line.text is not None:
         known = cast("ContentFields", given)
-        return store(vault, line.text, line.title, line.resource_key, line.content_type, known)
+        return store(
+            vault, line.text, line.title, line.resource_key, line.content_type, known, contents
+        )
     for item in line.objects.values():
         data = base64.b64decode(item.base64) if item.base64 is not None else item.text or ""
         vault.objects.put(item.key, data if isinstance(data, bytes) else data.encode())

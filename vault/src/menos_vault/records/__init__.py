@@ -12,8 +12,6 @@ from menos_vault.records.fields import ContentChanges, ContentFields
 from menos_vault.records.filters import NO_FILTERS, Filters
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -45,19 +43,23 @@ class Records(Protocol):
         """Return a content. Raises ContentNotFound."""
         ...
 
-    def update_content(
-        self,
-        content_id: str,
-        *,
-        unchanged_since: "datetime | None" = None,
-        **fields: Unpack[ContentChanges],
-    ) -> Content:
+    def get_contents(self, content_ids: Sequence[str]) -> dict[str, Content]:
+        """Return those of several contents that there are, by id."""
+        ...
+
+    def update_content(self, content_id: str, **fields: Unpack[ContentChanges]) -> Content:
         """Merge fields into a content, as `put_content` does; here None clears a field.
 
-        With the `updated_at` of an earlier answer as `unchanged_since` only if nobody has written
-        the record since.
+        Raises ContentNotFound.
+        """
+        ...
 
-        Raises ContentNotFound, ContentChanged.
+    def set_status(
+        self, seen: Sequence[Content], status: str | None, error: str | None = None
+    ) -> set[str]:
+        """Note how several contents stand, except those that were written since they were read.
+
+        Returns the ids of those that it was noted of.
         """
         ...
 
@@ -98,8 +100,8 @@ class Records(Protocol):
         """Return what is known of a content's chunks; None if they were never written."""
         ...
 
-    def chunk_sets(self) -> dict[str, ChunkSet]:
-        """Return the same of all contents whose chunks were written, by content id."""
+    def chunk_sets(self, content_ids: Sequence[str] | None = None) -> dict[str, ChunkSet]:
+        """Return the same of all contents whose chunks were written, or of these, by content id."""
         ...
 
     def search(

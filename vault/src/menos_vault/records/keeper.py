@@ -7,10 +7,10 @@ not. An embedded database has one process, so nobody else writes to either.
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from menos_vault.errors import ContentChanged, RecordsUnavailable
+from menos_vault.errors import RecordsUnavailable
 from menos_vault.models import Chunk, ChunkSet, Content
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
@@ -71,17 +71,29 @@ class Keeper:
 
     @contextlib.contextmanager
     def writing(self, content_id: str) -> Iterator["_Writing"]:
-        """Be the only one that writes this content: to the records, then to the index.
+        """Be the only one that writes this content: to the records, then to the index."""
+        with self._alone([content_id]):
+            yield _Writing(self._index, self.connection, content_id)
 
-        If that fails on the way, the content is read again before the next search.
-        """
-        with self._writers[hash(content_id) % _STRIPES]:
+    @contextlib.contextmanager
+    def writing_status(
+        self, content_ids: Sequence[str]
+    ) -> Iterator[Callable[[Sequence[Content]], None]]:
+        """Be the only one that writes these contents."""
+        with self._alone(content_ids):
+            yield self._index.put_contents
+
+    @contextlib.contextmanager
+    def _alone(self, content_ids: Sequence[str]) -> Iterator[None]:
+        """Keep other writers out. What fails on the way is read again before the next search."""
+        with contextlib.ExitStack() as stack:
+            # All in one order, or two of them might wait for each other.
+            for stripe in sorted({hash(content_id) % _STRIPES for content_id in content_ids}):
+                stack.enter_context(self._writers[stripe])
             try:
-                yield _Writing(self._index, self.connection, content_id)
-            except ContentChanged:
-                raise  # nothing was written
+                yield
             except BaseException:
-                self._behind.add(content_id)
+                self._behind.update(content_ids)
                 raise
 
     def expect(self, model: str, dimension: int) -> None:
@@ -127,7 +139,7 @@ class Keeper:
                         identity, _chunks(rows), _vectors(rows), versions[0], content
                     )
                 else:
-                    self._index.put_content(content)
+                    self._index.put_contents([content])
             self._behind.discard(identity)
 
 
@@ -145,7 +157,7 @@ class _Writing:
 
     def after_content(self, content: Content, answers: Sequence[Any]) -> None:
         """Put its record into the index."""
-        self._index.put_content(content)
+        self._index.put_contents([content])
 
     def with_chunks(self, keys: Sequence[str]) -> Together:
         """Take nothing along."""

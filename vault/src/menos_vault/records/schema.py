@@ -80,7 +80,6 @@ SET_SCHEMA_VERSION = "UPSERT vault:schema SET version = $version RETURN NONE"
 OTHER_TABLES = "menos: other tables"
 NO_CONTENT = "menos: no such content"
 OTHER_MODEL = "menos: other embedding model"
-CONTENT_CHANGED = "menos: content changed"
 
 
 def transaction(*statements: str, version: int = VERSION) -> str:
@@ -104,9 +103,8 @@ UPSERT_CONTENT = (
 )
 UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
 # The database counts nanoseconds, Python microseconds.
-UPDATE_UNCHANGED = (
-    "IF array::len((SELECT VALUE id FROM $id WHERE time::floor(updated_at, 1us) = "
-    f"$unchanged_since)) = 0 {{ THROW '{CONTENT_CHANGED}' }}; {UPDATE_CONTENT}"
+SET_STATUS = transaction(
+    "UPDATE $ids MERGE $fields WHERE [id, time::floor(updated_at, 1us)] IN $seen RETURN AFTER"
 )
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from menos_vault.errors import (
-    ContentChanged,
     ContentNotFound,
     InvalidContent,
     RecordsFailed,
@@ -87,20 +86,29 @@ class SurrealRecords:
             raise ContentNotFound(content_id)
         return content_from_row(rows[0])
 
-    def update_content(
-        self,
-        content_id: str,
-        *,
-        unchanged_since: "datetime | None" = None,
-        **fields: Unpack[ContentChanges],
-    ) -> Content:
+    def get_contents(self, content_ids: Sequence[str]) -> dict[str, Content]:
+        """Select by ids."""
+        identities = [_content_record(content_id) for content_id in content_ids]
+        [rows] = self._open().ask("SELECT * FROM $ids", ids=identities)
+        return {content.id: content for content in map(content_from_row, rows)}
+
+    def update_content(self, content_id: str, **fields: Unpack[ContentChanges]) -> Content:
         """Update by merge; UPDATE, unlike UPSERT, makes no row."""
         row = _writable(valid_fields(dict(fields), keep_none=True))
-        if unchanged_since is None:
-            return self._write_content(schema.UPDATE_CONTENT, content_id, row)
-        return self._write_content(
-            schema.UPDATE_UNCHANGED, content_id, row, unchanged_since=unchanged_since
-        )
+        return self._write_content(schema.UPDATE_CONTENT, content_id, row)
+
+    def set_status(
+        self, seen: Sequence[Content], status: str | None, error: str | None = None
+    ) -> set[str]:
+        """Update those that have the time that was seen; what stands there already is left."""
+        changes = [one for one in seen if (one.status, one.error) != (status, error)]
+        others = [one for one in seen if (one.status, one.error) == (status, error)]
+        now = self.get_contents([one.id for one in others]) if others else {}
+        noted = {one.id for one in others if one.id in now and now[one.id] == one}
+        if changes:
+            row = valid_fields({"status": status, "error": error}, keep_none=True)
+            noted |= self._write_status({one.id: one.updated_at for one in changes}, row)
+        return noted
 
     def delete_content(self, content_id: str) -> None:
         """Delete record and chunks in one transaction."""
@@ -190,9 +198,13 @@ class SurrealRecords:
         [rows] = self._open().ask("SELECT * FROM $id", id=_chunk_set_record(content_id))
         return chunk_set_from_row(rows[0]) if rows else None
 
-    def chunk_sets(self) -> dict[str, ChunkSet]:
-        """Select all."""
-        [rows] = self._open().ask("SELECT * FROM chunk_set")
+    def chunk_sets(self, content_ids: Sequence[str] | None = None) -> dict[str, ChunkSet]:
+        """Select all, or by ids."""
+        if content_ids is None:
+            [rows] = self._open().ask("SELECT * FROM chunk_set")
+        else:
+            identities = [_chunk_set_record(content_id) for content_id in content_ids]
+            [rows] = self._open().ask("SELECT * FROM $ids", ids=identities)
         return {row["id"].id: chunk_set_from_row(row) for row in rows}
 
     def search(
@@ -310,30 +322,34 @@ class SurrealRecords:
     def _open(self) -> Connection:
         return self._upkeep.connection
 
-    def _write_content(
-        self, statement: str, content_id: str, row: dict[str, Any], **variables: Any
-    ) -> Content:
+    def _write_content(self, statement: str, content_id: str, row: dict[str, Any]) -> Content:
         identity = _content_record(content_id)
         connection = self._open()
         with self._upkeep.writing(content_id) as writing:
-            try:
-                results = connection.ask(
-                    schema.transaction(statement, *writing.with_content(row)),
-                    id=identity,
-                    fields=row,
-                    **variables,
-                )
-            except RecordsFailed as failure:
-                if schema.CONTENT_CHANGED not in str(failure):
-                    raise
-                self.get_content(content_id)  # it may be gone altogether
-                raise ContentChanged(content_id) from None
+            results = connection.ask(
+                schema.transaction(statement, *writing.with_content(row)), id=identity, fields=row
+            )
             rows, *answers = lists(results)
             if not rows:
                 raise ContentNotFound(content_id)
             content = content_from_row(rows[0])
             writing.after_content(content, answers)
         return content
+
+    def _write_status(self, seen: "dict[str, datetime]", row: dict[str, Any]) -> set[str]:
+        connection = self._open()
+        records = {identity: _content_record(identity) for identity in seen}
+        with self._upkeep.writing_status(list(seen)) as after:
+            results = connection.ask(
+                schema.SET_STATUS,
+                ids=list(records.values()),
+                seen=[[records[identity], moment] for identity, moment in seen.items()],
+                fields=row,
+            )
+            [rows] = lists(results)
+            contents = [content_from_row(row) for row in rows]
+            after(contents)
+        return {content.id for content in contents}
 
     def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
         """Make this the vault's model if it has none yet, and have the index expect it.

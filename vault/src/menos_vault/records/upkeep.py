@@ -4,7 +4,7 @@ An embedded vault has an index of its own, which is told of each write (`keeper`
 indexes are the database's, and belong to the same transactions (`server.upkeep`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -103,6 +103,12 @@ class Upkeep(Protocol):
 
     def writing(self, content_id: str) -> AbstractContextManager[Writing]:
         """Begin the write of a content."""
+        ...
+
+    def writing_status(
+        self, content_ids: Sequence[str]
+    ) -> AbstractContextManager[Callable[[Sequence[Content]], None]]:
+        """Begin a write of several contents' status; what it yields is told of the records."""
         ...
 
     def expect(self, model: str, dimension: int) -> None:

@@ -69,10 +69,11 @@ class LocalIndex:
         with self._lock, self._explained():
             return self._tables.known()
 
-    def put_content(self, content: Content) -> None:
-        """Take a content's record."""
+    def put_contents(self, contents: Sequence[Content]) -> None:
+        """Take contents' records."""
         with self._lock, self._explained(), self._tables.writing():
-            self._tables.put_content(content)
+            for content in contents:
+                self._tables.put_content(content)
 
     def replace_chunks(
         self,

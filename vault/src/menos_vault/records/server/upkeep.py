@@ -1,7 +1,7 @@
 """What a write at a database server takes along so that searches find it."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from menos_vault.models import Chunk, ChunkSet, Content
@@ -51,6 +51,13 @@ class ServerUpkeep:
     def writing(self, content_id: str) -> Iterator["_Writing"]:
         """Write at any time; the database has all writers take turns."""
         yield _Writing(self.connection, content_id)
+
+    @contextlib.contextmanager
+    def writing_status(
+        self, content_ids: Sequence[str]
+    ) -> Iterator[Callable[[Sequence[Content]], None]]:
+        """Write at any time; no search looks at a status."""
+        yield lambda contents: None
 
     def expect(self, model: str, dimension: int) -> None:
         """Make the vector index if there is none."""
