@@ -146,10 +146,11 @@ def test_a_path_that_does_not_exist_is_404_in_json_and_says_how_a_call_is_submit
         ("PUT", "/api/task/send-task/x", "POST"),
         ("POST", "/api/task/result/x", "GET"),
         ("DELETE", "/api/task/types", "GET"),
+        ("GET", "/api/worker/shutdown/x", "POST"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_one_and_where_it_is_described(ask, method, path, allow):
-    answer = ask(method, path, auth=CALLER)
+    answer = ask(method, path, auth=OPERATOR)
 
     assert (answer.status_code, answer.headers["Allow"]) == (405, allow)
     assert answer.json()["error"] == {

@@ -22,14 +22,16 @@ def test_looking_does_not_keep_the_folder_locked(settings: VaultSettings) -> Non
         vault.records.put_content("k", content_type="text", title="T")
     watcher = Vault(settings)
 
-    assert "1 contents" in by_name(watcher)["records"].message
+    assert "holds 1 content," in by_name(watcher)["records"].message
 
     with Vault(settings) as vault:
         vault.records.ping()
         finding = by_name(watcher)["records"]
         assert finding.ok
         assert "open in another process" in finding.message
-        assert by_name(vault)["records"].message.endswith("1 contents, 0 chunks")
+        assert by_name(vault)["records"].message.endswith(
+            "holds 1 content, 0 chunks: nothing is embedded yet, so a search finds nothing"
+        )
 
 
 def test_a_folder_that_is_a_file_is_told_with_a_fix(settings: VaultSettings) -> None:

@@ -17,7 +17,8 @@ from menos_bus.tasks.contract import CORE_QUEUES, owner_of
 if TYPE_CHECKING:
     from menos_bus.doors.running import Address
 
-_LITTLE_SPACE: Final = 500 * 1024**2
+_LITTLE_SPACE: Final = 500 * 10**6
+"""Bytes, as all sizes here: 1 GB is 10^9 of them, as disks are sold and as the vault counts."""
 _FIXES: Final = {
     State.MISSING: "install it, or take it out of MENOS_PLUGINS",
     State.CONFLICT: "uninstall one of the two, or name the one you want first in MENOS_PLUGINS",
@@ -63,7 +64,8 @@ def _settings(bus: Bus) -> Check:
             f"nothing reads {', '.join(unknown)}",
             "check the spelling: docs/settings.md lists all settings",
         )
-    profile = "embedded: one process, no servers" if bus.settings.embedded else "fleet"
+    embedded = bus.settings.embedded
+    profile = "embedded: one process, no servers" if embedded else "fleet: MENOS_BROKER_URL is set"
     return Check("settings", True, profile)
 
 
@@ -93,17 +95,19 @@ def _data_folder(settings: BusSettings) -> Iterator[Check]:
         yield Check(
             "data folder",
             False,
-            f"{free // 1024**2} MiB left on the disk of {home}",
+            f"only {free / 1e9:.1f} GB are free on the disk of {home}",
             "free some space: writes will fail",
         )
         return
-    yield Check("data folder", True, f"{home} ({free // 1024**3} GiB free)")
+    yield Check("data folder", True, f"{home} ({free / 1e9:.1f} GB free)")
 
 
 def _plugin(plugin: Plugin) -> Check:
     name = f"plugin {plugin.name}"
     if plugin.state in (State.LOADED, State.DISABLED):
-        said = plugin.reason or f"{len(plugin.tasks)} tasks on queue {plugin.name!r}"
+        count = len(plugin.tasks)
+        tasks = f"{count} task{'' if count == 1 else 's'} on queue {plugin.name!r}"
+        said = plugin.reason or tasks
         return Check(name, True, f"{plugin.state}, {said}")
     fix = _FIXES[plugin.state]
     if plugin.reason.startswith("settings:"):

@@ -141,9 +141,10 @@ class Vault:
             if records is not opened:
                 records.close()
         place = folder or self.settings.url
-        return Health(
-            "records", True, f"{place}: {counts.contents} contents, {counts.chunks} chunks"
-        )
+        said = f"{place} holds {_some(counts.contents, 'content')}, {_some(counts.chunks, 'chunk')}"
+        if counts.contents and not counts.chunks:
+            said += ": nothing is embedded yet, so a search finds nothing"
+        return Health("records", True, said)
 
     def _objects_health(self) -> Health:
         try:
@@ -160,6 +161,10 @@ class Vault:
         if free < _LITTLE_SPACE:
             return Health("disk", False, message, "free at least 1 GB, or set MENOS_HOME elsewhere")
         return Health("disk", True, message)
+
+
+def _some(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 _shared: tuple[int, Vault] | None = None

@@ -91,14 +91,11 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
     ) -> Any:
         """Tornado's dispatch; a request that is refused gets a handler that says so."""
         role = self.logins.role_of(request.headers.get("Authorization"))
-        if issubclass(target_class, NotFoundErrorHandler):
-            target_class = _NoSuchEndpoint
-        if role is None:
-            target_class, args, kwargs = _Unauthorized, (), {}
-        elif role is not Role.OPERATOR and not getattr(target_class, "for_callers", False):
-            target_class, args, kwargs = _Forbidden, (), {}
-        elif _declared_size(request) > MAX_BODY:
+        refusal = _checked(role, target_class, request)
+        if refusal is TOO_LARGE:
             target_class, args, kwargs = _TooLarge, (), {}
+        elif refusal is not None:
+            target_class, args, kwargs = _Refused, ({"refusal": refusal},), {}
         elif role is Role.OPERATOR:
             # Flower's own handlers look once more, and know this one form only.
             request.headers["Authorization"] = self.logins.operator.basic
@@ -122,26 +119,20 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]
-        if status_code == 405:
-            allow = ", ".join(method for method in ("GET", "POST") if self._takes(method))
-            refusal = wrong_method(self.request.method, self.request.path, allow, _DOCS)
-        elif isinstance(error, HTTPError):
+        if isinstance(error, HTTPError):
             message = error.log_message or responses[status_code]
             refusal = Refusal(status_code, code="bad_request", message=message)
         else:
             refusal = refusal_of(error) or INTERNAL
         self.refuse(refusal)
 
-    @classmethod
-    def _takes(cls, method: str) -> bool:
-        own, tornados = (getattr(kind, method.lower()) for kind in (cls, RequestHandler))
-        return own is not tornados
-
     def refuse(self, refusal: Refusal) -> None:
         """End the request with this answer."""
         body: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
         if refusal.fields:
             body["fields"] = [problem._asdict() for problem in refusal.fields]
+        if refusal.status == 401:
+            self.set_header("WWW-Authenticate", f'Basic realm="{REALM}"')
         if refusal.status == 503:
             self.set_header("Retry-After", str(RETRY_AFTER))
         if refusal.allow:
@@ -173,15 +164,15 @@ class _Handler(BaseTaskHandler):  # type: ignore[misc]  # Flower ships no types
         self.write({"task-id": shown.pop("task_id"), **shown})
 
 
-class _Unauthorized(_Handler):
-    def prepare(self) -> None:
-        self.set_header("WWW-Authenticate", f'Basic realm="{REALM}"')
-        self.refuse(Refusal(401, code="unauthorized", message=UNAUTHORIZED))
+class _Refused(_Handler):
+    """Ends a request with the answer that the dispatch has found."""
 
+    def initialize(self, refusal: Refusal) -> None:
+        """Tornado's: what the dispatch hands over."""
+        self._refusal = refusal
 
-class _Forbidden(_Handler):
     def prepare(self) -> None:
-        self.refuse(Refusal(403, code="forbidden", message=FORBIDDEN))
+        self.refuse(self._refusal)
 
 
 @stream_request_body
@@ -198,11 +189,6 @@ class _TooLarge(_Handler):
         self.refuse(TOO_LARGE)
 
     get = head = options = put = patch = delete = post
-
-
-class _NoSuchEndpoint(_Handler):
-    def prepare(self) -> None:
-        self.refuse(no_such_path(self.request.path, _SUBMIT, _DOCS))
 
 
 class AsyncApply(_Handler):
@@ -327,6 +313,30 @@ def make_flower(bus: Bus, logins: Logins) -> Flower:
     flower.turns = Turns(bus)
     flower.add_handlers(r".*", _HANDLERS)
     return flower
+
+
+def _checked(role: Role | None, handler: type, request: Any) -> Refusal | None:
+    """What is wrong with a request before its handler is asked, if anything is."""
+    if role is None:
+        return Refusal(401, code="unauthorized", message=UNAUTHORIZED)
+    if issubclass(handler, NotFoundErrorHandler):
+        return no_such_path(request.path, _SUBMIT, _DOCS)
+    if role is not Role.OPERATOR and not getattr(handler, "for_callers", False):
+        return Refusal(403, code="forbidden", message=FORBIDDEN)
+    if _declared_size(request) > MAX_BODY:
+        return TOO_LARGE
+    methods = _methods_of(handler)
+    if request.method not in methods:
+        allow = ", ".join(method for method in methods if method != "OPTIONS")
+        return wrong_method(request.method, request.path, allow, _DOCS)
+    return None
+
+
+def _methods_of(handler: type) -> list[str]:
+    """The methods that a handler takes; Tornado gives it all the others, to refuse them."""
+    refused = RequestHandler._unimplemented_method
+    methods = RequestHandler.SUPPORTED_METHODS
+    return [name for name in methods if getattr(handler, name.lower()) is not refused]
 
 
 def _declared_size(request: Any) -> int:

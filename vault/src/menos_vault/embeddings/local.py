@@ -124,7 +124,7 @@ class LocalEmbeddings:
             message, _, fix = str(error).partition("; ")
             return Health("embeddings", False, message, fix)
         if self.ready:
-            return Health("embeddings", True, f"{name} is there")
+            return Health("embeddings", True, f"the model {name} is ready")
         if self._settings.model_path is not None:
             message = f"{self._settings.model_path} holds no complete model"
             fix = "it needs model.safetensors, tokenizer.json and config.json"
