@@ -18,6 +18,7 @@ api_key_missing      no         lists of videos need ``MENOS_YOUTUBE_API_KEY``
 api_key_invalid      no         ``MENOS_YOUTUBE_API_KEY`` is wrong or may not be used
 api_refused          no         the Data API takes such a request from nobody
 quota_exceeded       no         the day's units of the Data API are spent; see the bus's quotas
+listing              later      a long list is asked for in slices; the state is ``PROGRESS``
 blocked              later      YouTube refuses this address, or wants fewer requests
 network              yes        no connection, or no answer in time
 youtube_error        yes        YouTube failed, or answered with something unknown
