@@ -46,6 +46,8 @@ def test_contents_are_listed_the_newest_first_page_by_page_and_by_filter(bus, st
     assert [row["title"] for row in second["contents"]] == ["Ships"]
     assert first["total"] == second["total"] == 3
     assert [row["content_id"] for row in tagged["contents"]] == [stored["tea"]]
+    assert tagged["total"] == 1
+    assert bus.call("tasks.list_content", limit=1, tag="t")["total"] == 3
 
 
 def test_a_content_is_shown_with_its_text_if_asked_for(bus, stored):

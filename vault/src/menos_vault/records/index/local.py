@@ -115,6 +115,11 @@ class LocalIndex:
                 self._tables.set_fact("model", model)
             self._matrix.clear()
 
+    def count(self, filters: Filters) -> int:
+        """Count the contents that pass."""
+        with self._lock, self._explained():
+            return self._tables.count(filters)
+
     def search(
         self,
         vector: "NDArray[np.float32] | None",
