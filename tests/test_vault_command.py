@@ -23,7 +23,8 @@ def test_what_one_vault_exports_another_one_finds(start, tmp_path):
         bus.result("tasks.process_content", stored["content_id"], ["embed"])
         ids[name] = stored["content_id"]
 
-    assert "1 shown, 2 in the vault" in bus.cli("vault", "list", "--tag", "bees").stdout
+    assert "1 of 1 shown" in bus.cli("vault", "list", "--tag", "bees").stdout
+    assert "1 of 2 shown" in bus.cli("vault", "list", "--limit", "1").stdout
     listed = json.loads(bus.cli("vault", "list", "--tag", "bees", "--json").stdout)
     assert [row["content_id"] for row in listed["contents"]] == [ids["bees"]]
     shown = json.loads(bus.cli("vault", "show", ids["bees"], "--text").stdout)

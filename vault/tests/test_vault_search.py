@@ -235,6 +235,7 @@ def test_a_filter_filters(library: Records, filters: dict[str, object], passing:
     if "nonsense" not in chosen.content_ids:
         listed = library.list_contents(filters=chosen)
         assert "".join(sorted(content.resource_key for content in listed)) == passing
+        assert library.count_contents(chosen) == len(passing)
 
 
 def test_a_filter_lets_everything_through_that_passes(records: Records) -> None:

@@ -125,6 +125,8 @@ def test_text_from_outside_is_data(bus, text):
         ({"text": "x", "title": "t", "tags": ["a"] * 101}, "tags"),
         ({"text": "x", "title": "t", "metadata": {"n": float("nan")}}, "metadata"),
         ({"text": "x", "title": "t", "metadata": {"n": 2**63}}, "metadata"),
+        ({"text": "x", "title": "t", "metadata": {"published_at": "May 2024"}}, "metadata"),
+        ({"text": "x", "title": "t", "metadata": {"published_at": 2024}}, "metadata"),
         ({"text": "x", "title": "t", "metadata": {"n": ["x" * 99_000] * 2}}, "metadata"),
     ],
 )

@@ -46,6 +46,8 @@ def test_contents_are_listed_the_newest_first_page_by_page_and_by_filter(bus, st
     assert [row["title"] for row in second["contents"]] == ["Ships"]
     assert first["total"] == second["total"] == 3
     assert [row["content_id"] for row in tagged["contents"]] == [stored["tea"]]
+    assert tagged["total"] == 1
+    assert bus.call("tasks.list_content", limit=1, tag="t")["total"] == 3
 
 
 def test_a_content_is_shown_with_its_text_if_asked_for(bus, stored):
@@ -180,6 +182,34 @@ def test_of_lines_with_one_key_the_last_one_counts(bus, model):
     assert (content["title"], content["status"]) == ("Two", "processed")
 
 
+@pytest.mark.parametrize(
+    ("given", "moment"),
+    [
+        ("2024-05-01", "2024-05-01T00:00:00Z"),
+        ("2024-05-01T12:00:00+02:00", "2024-05-01T10:00:00Z"),
+        ("20240501T120000Z", "2024-05-01T12:00:00Z"),
+        ("2024-05-01 12:00", "2024-05-01T12:00:00Z"),
+    ],
+)
+def test_a_time_of_publication_is_kept_in_utc(bus, given, moment):
+    bus.call("tasks.store_content", "x", "X", metadata={"published_at": given})
+    line = {"resource_key": "y", "title": "Y", "text": "y", "published_at": given}
+    bus.call("tasks.import_content", [line])
+
+    listed = bus.call("tasks.list_content")["contents"]
+
+    assert [content["published_at"] for content in listed] == [moment, moment]
+
+
+def test_what_an_older_vault_called_a_date_comes_back(bus):
+    vault = open_vault()
+    vault.records.put_content(
+        "x", content_type="link", title="X", metadata={"published_at": "spring"}
+    )
+
+    assert bus.call("tasks.import_content", exported(bus))["content_ids"] == [content_id("x")]
+
+
 def test_what_cannot_be_processed_of_many_is_named(bus, stored):
     lines = exported(bus)
     lines[1]["objects"]["text"] = {"key": "raw/x", "base64": "/wA=", "text": None}
@@ -205,6 +235,17 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
             "lines.0",
         ),
         ({"colour": "red"}, "lines.0.colour"),
+        ({"published_at": "yesterday"}, "lines.0.published_at"),
+        ({"published_at": 1714521600}, "lines.0.published_at"),
+        (
+            {
+                "resource_key": "x",
+                "title": "X",
+                "text": "x",
+                "metadata": {"published_at": "0001-01-01T00:00:00+14:00"},
+            },
+            "lines.0",
+        ),
         ({"objects": {"raw": {"key": "x", "base64": "§"}}}, "lines.0.objects.raw.base64"),
         ({"objects": {"text": {"key": "../../evil", "text": "x"}}}, "lines.0.objects.text.key"),
     ],

@@ -132,12 +132,18 @@ def test_a_retry_after_a_passing_failure_succeeds(bus: TestBus, talking: Any, an
     assert bus.call(TASK, URL)["status"] == "success"
 
 
-def test_no_connection_is_a_network_error(bus: TestBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MENOS_YOUTUBE_SITE_URL", f"http://127.0.0.1:{_unused_port()}")
+@pytest.mark.parametrize("source", ["youtube-transcript-api", "yt-dlp"])
+def test_no_connection_is_a_network_error(
+    bus: TestBus, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    place = f"127.0.0.1:{_unused_port()}"
+    monkeypatch.setenv("MENOS_YOUTUBE_SITE_URL", f"http://{place}")
+    monkeypatch.setenv("MENOS_YOUTUBE_SOURCES", source)
 
     failure = _failure(bus)
 
     assert (failure.code, failure.tries) == ("network", WITH_RETRIES)
+    assert failure.message.startswith(f"{place} refused the connection: ")
 
 
 def test_a_silent_server_is_a_network_error(bus: TestBus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,9 +206,13 @@ def test_a_data_api_that_cannot_be_reached_is_a_network_error(
     bus: TestBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MENOS_YOUTUBE_API_KEY", "key")
-    monkeypatch.setenv("MENOS_YOUTUBE_API_URL", f"http://127.0.0.1:{_unused_port()}")
+    place = f"127.0.0.1:{_unused_port()}"
+    monkeypatch.setenv("MENOS_YOUTUBE_API_URL", f"http://{place}/v3")
 
-    assert _failure(bus).code == "network"
+    failure = _failure(bus)
+
+    assert failure.code == "network"
+    assert failure.message.startswith(f"{place} refused the connection: ")
 
 
 def test_a_rate_limit_of_the_site_waits_as_long_as_it_says() -> None:

@@ -15,6 +15,7 @@ import menos_youtube.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_vault import Content, Vault, content_id
+from menos_youtube import list_archive
 from menos_youtube.listing import _is_due
 
 PLAYLIST, CHANNEL = "tasks.ingest_youtube_playlist", "tasks.ingest_youtube_channel"
@@ -296,6 +297,28 @@ def test_a_quota_that_ends_in_the_middle_costs_no_page_twice(
     assert len(youtube.requests("/v3/playlistItems")) == 3
 
 
+def test_a_long_listing_gives_way_and_goes_on_where_it_was(
+    bus: TestBus, channel: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    youtube = channel(60)
+    call = (CHANNEL, (), {"url": "@somebody", "limit": 200}, "one-call")
+    monkeypatch.setattr(list_archive, "_SLICE", 0)
+
+    # One answer each time: the channel, 2 pages, and twice the metadata of up to 50 videos.
+    put_back = [bus.app.run_in_place(*call).result for _ in range(4)]
+    ended = bus.app.run_in_place(*call)
+
+    assert {each.code for each in put_back} == {"listing"}
+    assert [each.progress for each in put_back] == [
+        None,
+        ("listing", 50, 60),
+        ("metadata", 0, 60),
+        ("metadata", 50, 60),
+    ]
+    assert ended.result["stored"] == 60
+    assert youtube.units == bus.quota("youtube").used == 5
+
+
 def test_recorded_pages_are_read(
     bus: TestBus, channel: Callable[[int], Any], recorded: Callable[[str], bytes]
 ) -> None:
@@ -375,7 +398,7 @@ def test_what_a_call_kept_of_its_list_goes_when_it_has_ended(
     done = bus.app.run_in_place(CHANNEL, (), {"url": "@somebody"}, "one-call")
 
     assert not failed.successful()
-    assert kept == {"channel.json", "page-0001.json"}
+    assert kept == {"channel.json", "page-0001.json", "unknown.json"}
     assert done.result["stored"] == 3
     assert list(lists.rglob("*.json")) == []
 

@@ -61,7 +61,7 @@ def list_(as_json: bool, **asked: Any) -> None:
             for row in found["contents"]
         ],
     )
-    click.echo(f"{len(found['contents'])} shown, {found['total']} in the vault")
+    click.echo(f"{len(found['contents'])} of {found['total']} shown")
 
 
 @vault.command()

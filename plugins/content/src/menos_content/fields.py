@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
 
 from menos_content.operations import BUILT_IN, POINT
+from menos_vault.records.fields import moment_of
 
 LONGEST_TEXT: Final = 5_000_000
 """Characters of a text: some 800,000 words, ten long novels."""
@@ -26,8 +35,34 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _moment(given: object) -> datetime | None:
+    """Take a day or a time as ISO 8601 has it, and nothing else."""
+    if given is None or isinstance(given, datetime):
+        return given
+    try:
+        return moment_of(given if isinstance(given, str) else "")
+    except ValueError:
+        raise PydanticCustomError(
+            "no_date",
+            "{given} is no date: give one such as 2024-05-01 or 2024-05-01T12:00:00+02:00 "
+            "(ISO 8601)",
+            {"given": repr(given)[:50]},
+        ) from None
+
+
+def check_published(metadata: dict[str, JsonValue]) -> None:
+    """Refuse a ``published_at`` in metadata that says nothing: no search would go by it."""
+    try:
+        _moment(metadata.get("published_at"))
+    except PydanticCustomError as error:
+        raise PydanticCustomError(
+            "no_date", "published_at: {why}", {"why": error.message()}
+        ) from None
+
+
 def _storable(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse at the door what the database could not hold."""
+    """Refuse at the door what the database could not hold, or what searches could not read."""
+    check_published(metadata)
     for number in _numbers(metadata):
         if isinstance(number, float) and not math.isfinite(number):
             raise PydanticCustomError("not_finite", "it has a number that is infinite or NaN")
@@ -109,7 +144,15 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=100)]
 Metadata = Annotated[
     Annotated[dict[MetadataKey, JsonValue], Field(max_length=200), AfterValidator(_storable)]
     | None,
-    Field(description="Anything else that is known of it; kept as it is."),
+    Field(
+        description="Anything else that is known of it; kept as it is. `published_at` among it is "
+        "when it came out: a day or a time (ISO 8601), UTC if it names no zone."
+    ),
+]
+PublishedAt = Annotated[
+    datetime | None,
+    BeforeValidator(_moment),
+    Field(description="When it came out: a day or a time (ISO 8601), UTC if it names no zone."),
 ]
 
 

@@ -28,7 +28,7 @@ class Listed(TypedDict):
 
 
 class Listing(TypedDict):
-    """A page of contents, the newest first, and how many there are in all."""
+    """A page of contents, the newest first, and how many the list has in all."""
 
     contents: list[Listed]
     total: int

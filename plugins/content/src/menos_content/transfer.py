@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -91,7 +90,7 @@ class ContentLine(BaseModel):
     summary_of: str | None = None
     status: str | None = None
     error: str | None = None
-    published_at: datetime | None = None
+    published_at: fields.PublishedAt = None
     objects: dict[str, ObjectLine] = Field(default_factory=dict)
     text: fields.Text | None = None
 
@@ -101,6 +100,8 @@ class ContentLine(BaseModel):
             raise PydanticCustomError(
                 "two_texts", "it has a text and objects: leave one of them out"
             )
+        if self.text is not None:  # of a vault's own lines all is taken back
+            fields.check_published(self.metadata)
         return self
 
 

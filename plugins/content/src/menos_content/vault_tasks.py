@@ -52,7 +52,7 @@ def list_content(
 ) -> Listing:
     """List what is in the vault, the newest first.
 
-    ``total`` counts all contents of the vault, whatever the filters.
+    ``total`` counts those that pass the filters, on this page or not.
 
     Raises:
         VaultError: the vault could not do it; its code says why.
@@ -64,7 +64,10 @@ def list_content(
     )
     records = open_vault().records
     found = records.list_contents(limit=limit, offset=offset, filters=filters)
-    return {"contents": [listed(content) for content in found], "total": records.counts().contents}
+    return {
+        "contents": [listed(content) for content in found],
+        "total": records.count_contents(filters),
+    }
 
 
 def show_content(

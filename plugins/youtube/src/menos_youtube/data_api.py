@@ -17,6 +17,7 @@ from menos_youtube.channel_name import ChannelName
 from menos_youtube.costs import COSTS, GENERAL, SEARCH
 from menos_youtube.errors import from_library
 from menos_youtube.foreign import as_object
+from menos_youtube.network import route_of
 from menos_youtube.settings import YoutubeSettings
 
 PAGE: Final = 50
@@ -125,18 +126,19 @@ def _call(method: str, settings: YoutubeSettings, **params: str) -> bytes:
             "this needs a key of the YouTube Data API: set MENOS_YOUTUBE_API_KEY",
             code="api_key_missing",
         )
+    url = f"{settings.api_url}/{method.partition('.')[0]}"
     cost = COSTS[method]
     quota = {GENERAL: quotas.general, SEARCH: quotas.search}[cost.bucket](settings)
     try:
         with client(settings) as http, quota.spend(cost.units, unsent=_UNSENT) as spent:
             response = http.get(
-                f"{settings.api_url}/{method.partition('.')[0]}",
+                url,
                 params=params,
                 # In a header, since URLs end up in logs.
                 headers={"X-Goog-Api-Key": settings.api_key.get_secret_value()},
             )
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise from_library(error) from error
+        raise from_library(error, route=route_of(url, settings)) from error
     if response.is_success:
         return response.content
     body = as_object(response.content)

@@ -18,13 +18,15 @@ api_key_missing      no         lists of videos need ``MENOS_YOUTUBE_API_KEY``
 api_key_invalid      no         ``MENOS_YOUTUBE_API_KEY`` is wrong or may not be used
 api_refused          no         the Data API takes such a request from nobody
 quota_exceeded       no         the day's units of the Data API are spent; see the bus's quotas
+listing              later      a long list is asked for in slices; the state is ``PROGRESS``
 blocked              later      YouTube refuses this address, or wants fewer requests
 network              yes        no connection, or no answer in time
 youtube_error        yes        YouTube failed, or answered with something unknown
 ===================  =========  ==============================================================
 
 Foreign classes are named, not imported: reading this table loads no HTTP library. What a player's
-answer means is in :mod:`menos_youtube.playability`.
+answer means is in :mod:`menos_youtube.playability`, and what a broken network does in
+:mod:`menos_youtube.network`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from typing import Final, NamedTuple
 
 from menos_bus import Permanent, Retryable
 from menos_bus.errors import TaskError
+from menos_youtube.network import ANY, Route, explain
 
 BLOCKED_WAIT: Final = 3600.0
 """Seconds until a blocked address asks again. YouTube's blocks last hours."""
@@ -66,7 +69,7 @@ _SITE_CHANGED: Final = _Row(
     f"{_OWN_TRANSCRIPT}",
     retryable=True,
 )
-_NETWORK: Final = _Row("network", "no answer from YouTube: {reason}", retryable=True)
+_NETWORK: Final = _Row("network", "{reason}", retryable=True)
 
 _ERRORS: Final[Mapping[str, _Row]] = {
     # youtube-transcript-api
@@ -125,18 +128,22 @@ _ERRORS: Final[Mapping[str, _Row]] = {
 """
 
 
-def from_library(error: Exception, retry_after: str | None = None) -> TaskError:
+def from_library(error: Exception, retry_after: str | None = None, route: Route = ANY) -> TaskError:
     """Say what an exception of a library that talks to YouTube means for a task.
 
     Args:
         error: of youtube-transcript-api, yt-dlp, requests or httpx.
         retry_after: the header of that name in the answer that led to it.
+        route: the way that the last request went.
     """
-    reason = str(getattr(error, "reason", None) or _name_and_text(error))
     row = next(
         (_ERRORS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _ERRORS),
         _SITE_CHANGED,
     )
+    if row is _NETWORK:
+        reason = explain(error, route)
+    else:
+        reason = str(getattr(error, "reason", None) or _name_and_text(error))
     return _raiseable(row, reason, retry_after)
 
 

@@ -2,23 +2,28 @@
 
 A list is found in steps that cost quota, and the call may have to wait between two of them, or die.
 So each answer is archived under the call's id before it is read, and never asked for again by that
-call; and the finished list is kept, so that each look at the videos under way sees the same one.
+call: a long list is asked for in slices, so that other calls get their turn and no time limit is
+met; and the finished list is kept, so that each look at the videos under way sees the same one.
 When the call has ended, none of this is of use any more, and it is deleted.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
+from menos_bus import Deferred, progress
 from menos_vault import Vault
 from menos_youtube.collection import Collection, Video
 from menos_youtube.errors import named
 from menos_youtube.foreign import as_object, is_object
 
 _COLLECTION: Final = "collection.json"
+_SLICE: Final = 60.0
+"""Seconds after which nothing more is asked for until the call is taken up again."""
 
 
 class ListArchive:
@@ -33,22 +38,42 @@ class ListArchive:
         self._call_id = call_id
         self._objects = vault.objects
         self._answers: list[str] = []
+        self._began = time.monotonic()
+        self._asked = False
+        self._progress: tuple[str, int, int | None] | None = None
+
+    def progress(self, stage: str, done: int, total: int | None) -> None:
+        """Tell those who look how far it is, also while the call is put back."""
+        self._progress = (stage, done, total)
+        progress(*self._progress)
 
     def answer(self, name: str, ask: Callable[[], bytes]) -> dict[str, Any]:
         """An answer, asked for once and archived as it came.
 
         Raises:
+            Deferred: ``listing``; time is up, and the call goes on here when it is taken up again.
             Retryable: ``youtube_error``; it is no JSON object, and is asked for again then.
         """
         key = self._key(name)
         self._answers.append(name)
         raw = self._objects.get(key) if self._objects.exists(key) else b""
         if not is_object(raw):
+            self._give_way()
             raw = ask()
             self._objects.put(key, raw)
         if not is_object(raw):
             raise named("ValueError", "no JSON object")
         return as_object(raw)
+
+    def once(self, name: str, find: Callable[[], list[str]]) -> list[str]:
+        """What a call has found out itself, the same each time it goes on."""
+        key = self._key(name)
+        self._answers.append(name)
+        if self._objects.exists(key):
+            return list(json.loads(self._objects.get(key)))
+        found = find()
+        self._objects.put(key, json.dumps(found).encode())
+        return found
 
     def collection(self, find: Callable[[], Collection]) -> Collection:
         """The finished list, found once."""
@@ -69,6 +94,16 @@ class ListArchive:
             # The list last: it names the others, should this be cut off.
             for name in (*answers, _COLLECTION):
                 self._objects.delete(self._key(name))
+
+    def _give_way(self) -> None:
+        if self._asked and time.monotonic() - self._began > _SLICE:
+            raise Deferred(
+                "the list is long: it goes on in a moment",
+                "listing",
+                after=1,
+                progress=self._progress,
+            )
+        self._asked = True
 
     def _key(self, name: str) -> str:
         return f"youtube/lists/{self._call_id}/{name}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from menos_bus import Permanent, progress
+from menos_bus import Permanent
 from menos_vault import Content, ContentNotFound, Vault, content_id
 from menos_youtube import archive
 from menos_youtube.channel_name import ChannelName
@@ -50,6 +50,7 @@ class Listing:
         """List the first ``limit`` videos of a playlist.
 
         Raises:
+            Deferred: there is more to list, and it is put back for a moment.
             TaskError: see :mod:`menos_youtube.data_api`.
         """
         return self._archive.collection(
@@ -60,6 +61,7 @@ class Listing:
         """List the newest ``limit`` uploads of a channel, none older than ``since``.
 
         Raises:
+            Deferred: there is more to list, and it is put back for a moment.
             TaskError: ``channel_not_found``, and see :mod:`menos_youtube.data_api`.
         """
 
@@ -89,7 +91,9 @@ class Listing:
                 shown = (text_of(part_of(item, "snippet"), "title") or "")[:_LONGEST_TITLE]
                 state: State = "unavailable" if _is_hidden(item) else "wanted"
                 found.setdefault(_id_of(item), Video(_id_of(item), shown, state))
-            progress("listing", min(len(found), limit), limit if total is None else total)
+            self._archive.progress(
+                "listing", min(len(found), limit), limit if total is None else total
+            )
             # Uploads come newest first, though one may be out of its place: a page without any
             # that is recent is the end.
             ends = bool(items) and not recent
@@ -128,28 +132,29 @@ class Listing:
 
     def _with_metadata(self, videos: Sequence[Video]) -> list[Video]:
         """Archive the metadata of the wanted ones, 50 at a unit, so their ingests ask no more."""
-        unknown = [
-            video.id for video in videos if video.state == "wanted" and not self._knows(video)
-        ]
+        wanted = [video.id for video in videos if video.state == "wanted"]
+        # Once for the call: where it goes on, it asks the same questions, and knows their answers.
+        unknown = self._archive.once(
+            "unknown.json", lambda: [each for each in wanted if not self._knows(each)]
+        )
         missing: set[str] = set()
         for start in range(0, len(unknown), PAGE):
             asked = unknown[start : start + PAGE]
-            progress("metadata", start, len(unknown))
+            self._archive.progress("metadata", start, len(unknown))
             answer = self._archive.answer(
-                # By what was asked: a run that goes on where another stopped asks for less.
-                f"videos-{asked[0]}-{len(asked)}.json",
+                f"videos-{start // PAGE + 1:04}.json",
                 lambda: fetch_videos(asked, self._settings),  # noqa: B023
             )
             items = {text_of(item, "id"): item for item in objects_of(answer, "items")}
             for each in asked:
-                if each in items:
+                if each in items and not self._knows(each):
                     one = json.dumps({"items": [items[each]]})
                     self._vault.objects.put(_metadata_key(each), one.encode())
             missing.update(each for each in asked if each not in items)
         return [replace(v, state="unavailable") if v.id in missing else v for v in videos]
 
-    def _knows(self, video: Video) -> bool:
-        key = _metadata_key(video.id)
+    def _knows(self, video_id: str) -> bool:
+        key = _metadata_key(video_id)
         if not self._vault.objects.exists(key):
             return False
         return from_data_api(self._vault.objects.get(key)) != Metadata()

@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from menos_youtube import archive
+from menos_youtube.network import ANY, route_of
 from menos_youtube.settings import YOUTUBE, YoutubeSettings
 
 WATCH: Final = "/watch"
@@ -26,11 +27,13 @@ class SiteAdapter(HTTPAdapter):
         player: the player's last good answer.
         captions_key: the object key of the last caption file.
         retry_after: the header of that name in the last answer that was an error.
+        route: the way that the last request went.
     """
 
     def __init__(self, settings: YoutubeSettings, store: Callable[[str, bytes], str]) -> None:
         """Take site, timeout and proxy from the settings; ``store`` takes an answer and a name."""
         super().__init__()
+        self._settings = settings
         self._site = settings.site_url
         self._timeout = settings.timeout
         self._proxy = settings.proxy.get_secret_value() if settings.proxy else None
@@ -38,6 +41,7 @@ class SiteAdapter(HTTPAdapter):
         self.player: bytes | None = None
         self.captions_key = ""
         self.retry_after: str | None = None
+        self.route = ANY
 
     def send(
         self,
@@ -54,6 +58,7 @@ class SiteAdapter(HTTPAdapter):
         if asked.startswith(f"{YOUTUBE}/"):
             sent = request.copy()
             sent.url = self._site + asked.removeprefix(YOUTUBE)
+        self.route = route_of(sent.url or "", self._settings)
         # requests chose proxies for the host that was asked for, and prefers the environment's to
         # a session's own.
         if self._proxy is not None:

@@ -19,6 +19,7 @@ from menos_bus.errors import TaskError
 from menos_vault import VaultError
 from menos_youtube import archive
 from menos_youtube.errors import from_library, from_status
+from menos_youtube.network import route_of
 from menos_youtube.playability import refusal
 from menos_youtube.session import PLAYER, WATCH
 from menos_youtube.settings import YOUTUBE, YoutubeSettings
@@ -50,6 +51,7 @@ class YtDlpSession(YoutubeDL):  # type: ignore[misc]  # yt-dlp ships no types
 
     def __init__(self, settings: YoutubeSettings, store: Callable[[str, bytes], str]) -> None:
         """Take site, timeout and proxy from the settings; ``store`` takes an answer and a name."""
+        self._settings = settings
         self._site = settings.site_url
         self._store = store
         self._players: list[bytes] = []
@@ -106,7 +108,7 @@ class YtDlpSession(YoutubeDL):  # type: ignore[misc]  # yt-dlp ships no types
             self._failure = from_status(error.status, error.response.headers.get("Retry-After"))
             raise
         except RequestError as error:
-            self._failure = from_library(error)
+            self._failure = from_library(error, route=route_of(request.url, self._settings))
             raise
         self._keep(urlsplit(asked).path, raw)
         return Response(io.BytesIO(raw), asked, response.headers, response.status)

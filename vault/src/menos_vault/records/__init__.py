@@ -72,6 +72,10 @@ class Records(Protocol):
         """Return contents that pass the filters, the newest first."""
         ...
 
+    def count_contents(self, filters: Filters = NO_FILTERS) -> int:
+        """Count the contents that pass the filters."""
+        ...
+
     def replace_chunks(
         self,
         content_id: str,

@@ -90,16 +90,27 @@ def valid_fields(fields: dict[str, Any], *, keep_none: bool) -> dict[str, Any]:
     return {name: _EMPTY.get(name) if value is None else value for name, value in valid.items()}
 
 
+def moment_of(text: str) -> datetime:
+    """Read a day or a time (ISO 8601) as a time in UTC, which it is if it names no zone.
+
+    Raises ValueError.
+    """
+    moment = datetime.fromisoformat(text)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("before the year 1, or after the year 9999") from None
+
+
 def published(metadata: dict[str, Any] | None) -> datetime | None:
     """Return the time under `published_at` in a content's metadata, if it is one."""
     text = (metadata or {}).get("published_at")
     if not isinstance(text, str):
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return moment_of(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def check_numbers(value: Any, where: str) -> None:

@@ -150,8 +150,19 @@ _BEST_FIRST = "ORDER BY score DESC, id LIMIT $limit"
 
 def list_contents(conditions: list[str]) -> str:
     """Return the question for a page of contents, the newest first."""
-    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    return f"SELECT * FROM content {where}ORDER BY created_at DESC, id LIMIT $limit START $offset"
+    return (
+        f"SELECT * FROM content {_where(conditions)}"
+        "ORDER BY created_at DESC, id LIMIT $limit START $offset"
+    )
+
+
+def count_contents(conditions: list[str]) -> str:
+    """Return the question how many contents pass."""
+    return f"SELECT count() FROM content {_where(conditions)}GROUP ALL"
+
+
+def _where(conditions: list[str]) -> str:
+    return f"WHERE {' AND '.join(conditions)} " if conditions else ""
 
 
 def vector_index(dimension: int) -> str:

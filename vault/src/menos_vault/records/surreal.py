@@ -133,6 +133,10 @@ class SurrealRecords:
         [rows] = self._open().ask(statement, limit=limit, offset=offset, **variables)
         return [content_from_row(row) for row in rows]
 
+    def count_contents(self, filters: Filters = NO_FILTERS) -> int:
+        """Ask the index, which has what filters look at."""
+        return self._upkeep.index.count(filters)
+
     def replace_chunks(
         self,
         content_id: str,

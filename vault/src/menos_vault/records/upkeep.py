@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class Index(Protocol):
-    """Finds passages. Thread-safe."""
+    """Finds passages, and counts contents. Thread-safe."""
+
+    def count(self, filters: Filters) -> int:
+        """Count the contents that pass."""
+        ...
 
     def search(
         self,

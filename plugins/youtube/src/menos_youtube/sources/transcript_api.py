@@ -65,4 +65,5 @@ def _errors_told(adapter: SiteAdapter) -> Iterator[None]:
     except Exception as error:
         # Besides its own errors the library lets out those of requests, of an XML parser, and
         # KeyErrors when YouTube's data has another shape. What the player says is more exact.
-        raise refusal(adapter.player) or from_library(error, adapter.retry_after) from error
+        told = from_library(error, adapter.retry_after, adapter.route)
+        raise refusal(adapter.player) or told from error

@@ -119,6 +119,11 @@ class LocalIndex:
                 self._matrix.clear()
             self._model = (model, dimension)
 
+    def count(self, filters: Filters) -> int:
+        """Count the contents that pass."""
+        with self._lock, self._explained():
+            return self._tables.count(filters)
+
     def search(
         self,
         vector: "NDArray[np.float32] | None",

@@ -235,32 +235,18 @@ class Tables:
 
     def allowed(self, filters: Filters) -> list[int]:
         """Return the numbers of the contents that pass."""
-        conditions: list[str] = []
-        values: list[str | float] = []
-        for column, wanted in (
-            ("id", filters.content_ids),
-            ("content_type", filters.content_types),
-            ("author", filters.authors),
-        ):
-            if wanted:
-                conditions.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-                values += wanted
-        if filters.languages:
-            # `pt` lets `pt-BR` pass as well.
-            either = "lower(language) = ? OR substr(lower(language), 1, ?) = ?"
-            conditions.append(f"({' OR '.join([either] * len(filters.languages))})")
-            for tag in map(str.lower, filters.languages):
-                values += [tag, len(tag) + 1, f"{tag}-"]
-        for tag in filters.tags:
-            conditions.append("number IN (SELECT number FROM tag WHERE tag = ?)")
-            values.append(tag)
-        for sign, moment in ((">=", filters.published_from), ("<", filters.published_before)):
-            if moment is not None:
-                conditions.append(f"published {sign} ?")
-                values.append(moment.timestamp())
-        where = " AND ".join(conditions) or "1"
+        where, values = _passing(filters)
         rows = self._database.execute(f"SELECT number FROM content WHERE {where}", values)  # noqa: S608
         return [number for (number,) in rows]
+
+    def count(self, filters: Filters) -> int:
+        """Count the contents that pass."""
+        where, values = _passing(filters)
+        (count,) = self._database.execute(
+            f"SELECT count(*) FROM content WHERE {where}",  # noqa: S608 - only holes
+            values,
+        ).fetchone()
+        return int(count)
 
     def matches(self, expression: str, limit: int) -> list[tuple[int, float]]:
         """Return slots and BM25 scores of the passages that match best; more is better."""
@@ -332,3 +318,31 @@ class Tables:
         self.size = max(used, default=-1) + 1
         """One more than the highest slot."""
         self._free = [slot for slot in range(self.size) if slot not in used]
+
+
+def _passing(filters: Filters) -> tuple[str, list[str | float]]:
+    """Return the condition of contents that pass, and what stands in its holes."""
+    conditions: list[str] = []
+    values: list[str | float] = []
+    for column, wanted in (
+        ("id", filters.content_ids),
+        ("content_type", filters.content_types),
+        ("author", filters.authors),
+    ):
+        if wanted:
+            conditions.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+            values += wanted
+    if filters.languages:
+        # `pt` lets `pt-BR` pass as well.
+        either = "lower(language) = ? OR substr(lower(language), 1, ?) = ?"
+        conditions.append(f"({' OR '.join([either] * len(filters.languages))})")
+        for tag in map(str.lower, filters.languages):
+            values += [tag, len(tag) + 1, f"{tag}-"]
+    for tag in filters.tags:
+        conditions.append("number IN (SELECT number FROM tag WHERE tag = ?)")
+        values.append(tag)
+    for sign, moment in ((">=", filters.published_from), ("<", filters.published_before)):
+        if moment is not None:
+            conditions.append(f"published {sign} ?")
+            values.append(moment.timestamp())
+    return " AND ".join(conditions) or "1", values

@@ -9,7 +9,7 @@ from menos_vault.records.filters import Filters, filter_conditions
 from menos_vault.records.index import ranking
 from menos_vault.records.index.local import Found
 from menos_vault.records.index.tables import Place
-from menos_vault.records.schema import passing_contents
+from menos_vault.records.schema import count_contents, passing_contents
 from menos_vault.records.server.frequencies import Frequencies
 from menos_vault.records.server.meaning import Meaning, Nearest
 from menos_vault.records.server.words import Words
@@ -38,6 +38,12 @@ class ServerIndex:
         self._frequencies = Frequencies(connection)
         # Its threads end when nobody has it any more.
         self._threads = ThreadPoolExecutor(_THREADS, "menos-vault-search")
+
+    def count(self, filters: Filters) -> int:
+        """Count the contents that pass."""
+        conditions, variables = filter_conditions(filters)
+        [rows] = self._connection.ask(count_contents(conditions), **variables)
+        return int(rows[0]["count"]) if rows else 0
 
     def search(
         self,
