@@ -98,10 +98,11 @@ UPSERT_CONTENT = (
     f"IF (SELECT VALUE created_at FROM ONLY $id) = NONE {{ THROW '{OTHER_TABLES}' }}"
 )
 UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
+# `$seen` is when the record was written last, in a list; an empty one if there is none.
 # The database counts nanoseconds, Python microseconds.
-UPDATE_UNCHANGED = (
-    "IF array::len((SELECT VALUE id FROM $id WHERE time::floor(updated_at, 1us) = "
-    f"$unchanged_since)) = 0 {{ THROW '{CONTENT_CHANGED}' }}; {UPDATE_CONTENT}"
+UNCHANGED = (
+    "IF (SELECT VALUE time::floor(updated_at, 1us) FROM $id) != $seen "
+    f"{{ THROW '{CONTENT_CHANGED}' }}"
 )
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"

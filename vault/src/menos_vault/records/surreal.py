@@ -41,7 +41,8 @@ from menos_vault.records.rows import (
     nulls,
 )
 from menos_vault.records.server.upkeep import ServerUpkeep
-from menos_vault.records.upkeep import Upkeep
+from menos_vault.records.tags import concerns_tags, with_all_tags
+from menos_vault.records.upkeep import Upkeep, Writing
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -77,15 +78,15 @@ class SurrealRecords:
             "content_type": content_type,
             "title": title,
         }
-        row = _writable(valid_fields(given, keep_none=False))
-        return self._write_content(schema.UPSERT_CONTENT, content_id(resource_key), row)
+        valid = valid_fields(given, keep_none=False)
+        return self._write_content(schema.UPSERT_CONTENT, content_id(resource_key), valid)
 
     def get_content(self, content_id: str) -> Content:
         """Select by id."""
-        [rows] = self._open().ask("SELECT * FROM $id", id=_content_record(content_id))
-        if not rows:
+        content = self._find(content_id)
+        if content is None:
             raise ContentNotFound(content_id)
-        return content_from_row(rows[0])
+        return content
 
     def update_content(
         self,
@@ -95,12 +96,8 @@ class SurrealRecords:
         **fields: Unpack[ContentChanges],
     ) -> Content:
         """Update by merge; UPDATE, unlike UPSERT, makes no row."""
-        row = _writable(valid_fields(dict(fields), keep_none=True))
-        if unchanged_since is None:
-            return self._write_content(schema.UPDATE_CONTENT, content_id, row)
-        return self._write_content(
-            schema.UPDATE_UNCHANGED, content_id, row, unchanged_since=unchanged_since
-        )
+        valid = valid_fields(dict(fields), keep_none=True)
+        return self._write_content(schema.UPDATE_CONTENT, content_id, valid, unchanged_since)
 
     def delete_content(self, content_id: str) -> None:
         """Delete record and chunks in one transaction."""
@@ -311,29 +308,61 @@ class SurrealRecords:
         return self._upkeep.connection
 
     def _write_content(
-        self, statement: str, content_id: str, row: dict[str, Any], **variables: Any
+        self,
+        statement: str,
+        content_id: str,
+        fields: dict[str, Any],
+        unchanged_since: "datetime | None" = None,
     ) -> Content:
-        identity = _content_record(content_id)
-        connection = self._open()
+        """Write the fields, with the tags that do not come from who writes now."""
         with self._upkeep.writing(content_id) as writing:
-            try:
-                results = connection.ask(
-                    schema.transaction(statement, *writing.with_content(row)),
-                    id=identity,
-                    fields=row,
-                    **variables,
-                )
-            except RecordsFailed as failure:
-                if schema.CONTENT_CHANGED not in str(failure):
-                    raise
-                self.get_content(content_id)  # it may be gone altogether
+            seen = None if unchanged_since is None else [unchanged_since]
+            while True:
+                together, last = fields, seen
+                if concerns_tags(fields):
+                    stored = self._find(content_id)
+                    together = with_all_tags(fields, stored)
+                    last = seen or ([] if stored is None else [stored.updated_at])
+                try:
+                    return self._write_fields(writing, statement, content_id, together, last)
+                except ContentChanged:
+                    if seen is not None:
+                        self.get_content(content_id)  # it may be gone altogether
+                        raise
+                # Somebody wrote it in between, and may have changed the tags.
+
+    def _write_fields(
+        self,
+        writing: Writing,
+        statement: str,
+        content_id: str,
+        fields: dict[str, Any],
+        seen: "list[datetime] | None",
+    ) -> Content:
+        """Write the fields; unless `seen` is None only if the record was not written since."""
+        row = _writable(fields)
+        guard = "" if seen is None else schema.UNCHANGED
+        try:
+            results = self._open().ask(
+                schema.transaction(guard, statement, *writing.with_content(row)),
+                id=_content_record(content_id),
+                fields=row,
+                seen=seen,
+            )
+        except RecordsFailed as failure:
+            if schema.CONTENT_CHANGED in str(failure):
                 raise ContentChanged(content_id) from None
-            rows, *answers = lists(results)
-            if not rows:
-                raise ContentNotFound(content_id)
-            content = content_from_row(rows[0])
-            writing.after_content(content, answers)
+            raise
+        rows, *answers = lists(results)
+        if not rows:
+            raise ContentNotFound(content_id)
+        content = content_from_row(rows[0])
+        writing.after_content(content, answers)
         return content
+
+    def _find(self, content_id: str) -> Content | None:
+        [rows] = self._open().ask("SELECT * FROM $id", id=_content_record(content_id))
+        return content_from_row(rows[0]) if rows else None
 
     def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
         """Make this the vault's model if it has none yet, and have the index expect it.
@@ -373,6 +402,7 @@ def _chunk_set_record(content_id: str) -> "RecordID":
 
 def _writable(fields: dict[str, Any]) -> dict[str, Any]:
     """Return fields as the database takes them; a time of publication among the metadata counts."""
+    fields = dict(fields)
     if "metadata" in fields:
         check_numbers(fields["metadata"], "metadata")
         if "published_at" not in fields and (moment := published(fields["metadata"])) is not None:
