@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 import sqlite3
 import threading
 from collections import Counter
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _DEEPEST = 1000
 """Passages that the full text may bring; what is further down counts as not matching."""
 MARKS = ("\ue000", "\ue001")  # of Unicode's private use
+_MARK = re.compile(f"([{''.join(MARKS)}])")
 
 
 class Found(NamedTuple):
@@ -296,12 +298,13 @@ def highlights(marked: str, text: str) -> list[tuple[int, int]]:
     """
     found: list[tuple[int, int]] = []
     plain: list[str] = []
-    begin = 0
-    for char in marked:
-        if char == MARKS[0]:
-            begin = len(plain)
-        elif char == MARKS[1]:
-            found.append((begin, len(plain)))
+    begin = place = 0
+    for part in _MARK.split(marked):
+        if part == MARKS[0]:
+            begin = place
+        elif part == MARKS[1]:
+            found.append((begin, place))
         else:
-            plain.append(char)
+            plain.append(part)
+            place += len(part)
     return found if "".join(plain) == text else []
