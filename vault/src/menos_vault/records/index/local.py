@@ -161,8 +161,13 @@ class LocalIndex:
             if without is not None:
                 own = self._tables.slots_of(without)
                 combined[own] = -np.inf
-            slots = ranking.best(combined, owners, offset + limit, per_owner=per_content)
-            slots = _page(slots, owners, offset, grouped=per_content > 0)
+            slots = ranking.page(
+                lambda count: ranking.best(combined, count),
+                lambda slot: int(owners[slot]),
+                limit=limit,
+                offset=offset,
+                per_owner=per_content,
+            )
             places = self._tables.places(slots)
             marked = {}
             if expression is not None and slots:
@@ -274,15 +279,6 @@ def index_path(records_folder: Path | None) -> Path | None:
     if records_folder is None:
         return None
     return records_folder.with_name(f"{records_folder.name}.index.sqlite")
-
-
-def _page(
-    slots: list[int], owners: "NDArray[np.int64]", offset: int, *, grouped: bool
-) -> list[int]:
-    if not grouped:
-        return slots[offset:]
-    earlier = list(dict.fromkeys(int(owners[slot]) for slot in slots))[:offset]
-    return [slot for slot in slots if owners[slot] not in set(earlier)]
 
 
 def _score(scores: "NDArray[np.float32] | None", slot: int) -> float | None:

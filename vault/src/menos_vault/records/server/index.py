@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from menos_vault.records.connection import Connection
@@ -59,26 +59,26 @@ class ServerIndex:
             if model is not None:
                 self._meaning.has(model)  # or else say so, as any other search
             return []
-        wanted = offset + limit
-        depth = wanted if not per_content else 8 * wanted + 64
         further = 4 if by_words else 1  # so that most of what the words find is among the nearest
-        nearest = self._nearest(vector, model, further * depth, allowed, without)
-        if by_words and vector is not None:
-            nearest = self._threads.submit(nearest).result  # while the words are looked for
-        matched = self._matched(query, allowed, without) if by_words else None
-        while True:
-            found = self._ranked(vector, nearest(), matched, depth, further * depth)
-            complete = len(found) < depth
-            if not per_content:
-                return found[offset:wanted]
-            groups: dict[str, list[Found]] = {}
-            for item in found[:depth]:
-                groups.setdefault(item.place.content_id, []).append(item)
-            if complete or len(groups) >= wanted:
-                chosen = list(groups.values())[offset:wanted]
-                return [item for group in chosen for item in group[:per_content]]
-            depth *= 8
+
+        @cache
+        def matched() -> Nearest | None:
+            return self._matched(query, allowed, without) if by_words else None
+
+        def best(depth: int) -> list[Found]:
             nearest = self._nearest(vector, model, further * depth, allowed, without)
+            if by_words and vector is not None:
+                nearest = self._threads.submit(nearest).result  # while the words are looked for
+            by_word = matched()
+            return self._ranked(vector, nearest(), by_word, depth, further * depth)
+
+        return ranking.page(
+            best,
+            lambda item: item.place.content_id,
+            limit=limit,
+            offset=offset,
+            per_owner=per_content,
+        )
 
     def mean(self, content_id: str) -> "NDArray[np.float32] | None":
         """Return the mean vector of a content's passages; None if it has none."""
