@@ -3,20 +3,17 @@
 import threading
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from menos_vault.errors import (
-    ContentChanged,
     ContentNotFound,
     InvalidContent,
     RecordsFailed,
     VaultClosed,
 )
 from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics, content_id
-from menos_vault.records import schema
-from menos_vault.records.answers import lists
+from menos_vault.records import contents, schema
 from menos_vault.records.checks import (
-    check_id,
     check_model,
     check_page,
     check_query,
@@ -26,8 +23,6 @@ from menos_vault.records.connection import Connection
 from menos_vault.records.fields import (
     ContentChanges,
     ContentFields,
-    check_numbers,
-    published,
     valid_fields,
 )
 from menos_vault.records.filters import NO_FILTERS, Filters, filter_conditions
@@ -38,11 +33,10 @@ from menos_vault.records.rows import (
     chunk_rows,
     chunk_set_from_row,
     content_from_row,
-    nulls,
+    record_of,
 )
 from menos_vault.records.server.upkeep import ServerUpkeep
-from menos_vault.records.tags import concerns_tags, with_all_tags
-from menos_vault.records.upkeep import Upkeep, Writing
+from menos_vault.records.upkeep import Upkeep
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -50,7 +44,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from surrealdb import RecordID
 
 _BATCH = 500  # rows per INSERT; one transaction has as many of these as it needs
 
@@ -79,14 +72,11 @@ class SurrealRecords:
             "title": title,
         }
         valid = valid_fields(given, keep_none=False)
-        return self._write_content(schema.UPSERT_CONTENT, content_id(resource_key), valid)
+        return contents.write(self._upkeep, schema.UPSERT_CONTENT, content_id(resource_key), valid)
 
     def get_content(self, content_id: str) -> Content:
         """Select by id."""
-        content = self._find(content_id)
-        if content is None:
-            raise ContentNotFound(content_id)
-        return content
+        return contents.get(self._open(), content_id)
 
     def update_content(
         self,
@@ -97,18 +87,20 @@ class SurrealRecords:
     ) -> Content:
         """Update by merge; UPDATE, unlike UPSERT, makes no row."""
         valid = valid_fields(dict(fields), keep_none=True)
-        return self._write_content(schema.UPDATE_CONTENT, content_id, valid, unchanged_since)
+        return contents.write(
+            self._upkeep, schema.UPDATE_CONTENT, content_id, valid, unchanged_since
+        )
 
     def delete_content(self, content_id: str) -> None:
         """Delete record and chunks in one transaction."""
-        identity = _content_record(content_id)
+        identity = record_of("content", content_id)
         connection = self._open()
         with self._upkeep.writing(content_id) as writing:
             self.get_content(content_id)
             connection.ask(
                 schema.delete_content(content_id, *writing.with_deletion()),
                 id=identity,
-                chunk_set=_chunk_set_record(content_id),
+                chunk_set=record_of("chunk_set", content_id),
             )
             writing.after_deletion()
 
@@ -133,7 +125,7 @@ class SurrealRecords:
         fingerprint: str = "",
     ) -> None:
         """Write all chunks and delete the leftovers of a longer version, in one transaction."""
-        identity = _content_record(content_id)
+        identity = record_of("content", content_id)
         dimension = check_vectors(chunks, vectors, model)
         connection = self._open()
         if chunks:
@@ -154,7 +146,7 @@ class SurrealRecords:
             also = writing.with_chunks([row["id"].id for row in rows])
             variables = {
                 "id": identity,
-                "chunk_set": _chunk_set_record(content_id),
+                "chunk_set": record_of("chunk_set", content_id),
                 "dimension": dimension,
                 **note.model_dump(),
                 **batches,
@@ -176,7 +168,7 @@ class SurrealRecords:
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Select by record range, which is also the order of indexes."""
-        identity = _content_record(content_id)
+        identity = record_of("content", content_id)
         known, rows = self._open().ask(schema.read_chunks(content_id), id=identity)
         if not known:
             raise ContentNotFound(content_id)
@@ -184,7 +176,7 @@ class SurrealRecords:
 
     def chunk_set(self, content_id: str) -> ChunkSet | None:
         """Select by id."""
-        [rows] = self._open().ask("SELECT * FROM $id", id=_chunk_set_record(content_id))
+        [rows] = self._open().ask("SELECT * FROM $id", id=record_of("chunk_set", content_id))
         return chunk_set_from_row(rows[0]) if rows else None
 
     def chunk_sets(self) -> dict[str, ChunkSet]:
@@ -307,63 +299,6 @@ class SurrealRecords:
     def _open(self) -> Connection:
         return self._upkeep.connection
 
-    def _write_content(
-        self,
-        statement: str,
-        content_id: str,
-        fields: dict[str, Any],
-        unchanged_since: "datetime | None" = None,
-    ) -> Content:
-        """Write the fields, with the tags that do not come from who writes now."""
-        with self._upkeep.writing(content_id) as writing:
-            seen = None if unchanged_since is None else [unchanged_since]
-            while True:
-                together, last = fields, seen
-                if concerns_tags(fields):
-                    stored = self._find(content_id)
-                    together = with_all_tags(fields, stored)
-                    last = seen or ([] if stored is None else [stored.updated_at])
-                try:
-                    return self._write_fields(writing, statement, content_id, together, last)
-                except ContentChanged:
-                    if seen is not None:
-                        self.get_content(content_id)  # it may be gone altogether
-                        raise
-                # Somebody wrote it in between, and may have changed the tags.
-
-    def _write_fields(
-        self,
-        writing: Writing,
-        statement: str,
-        content_id: str,
-        fields: dict[str, Any],
-        seen: "list[datetime] | None",
-    ) -> Content:
-        """Write the fields; unless `seen` is None only if the record was not written since."""
-        row = _writable(fields)
-        guard = "" if seen is None else schema.UNCHANGED
-        try:
-            results = self._open().ask(
-                schema.transaction(guard, statement, *writing.with_content(row)),
-                id=_content_record(content_id),
-                fields=row,
-                seen=seen,
-            )
-        except RecordsFailed as failure:
-            if schema.CONTENT_CHANGED in str(failure):
-                raise ContentChanged(content_id) from None
-            raise
-        rows, *answers = lists(results)
-        if not rows:
-            raise ContentNotFound(content_id)
-        content = content_from_row(rows[0])
-        writing.after_content(content, answers)
-        return content
-
-    def _find(self, content_id: str) -> Content | None:
-        [rows] = self._open().ask("SELECT * FROM $id", id=_content_record(content_id))
-        return content_from_row(rows[0]) if rows else None
-
     def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
         """Make this the vault's model if it has none yet, and have the index expect it.
 
@@ -383,32 +318,6 @@ class SurrealRecords:
             return
         self._upkeep.expect(*model)
         self._claimed = model
-
-
-def _content_record(content_id: str) -> "RecordID":
-    """Return the record id; raises ContentNotFound for what cannot be an id."""
-    from surrealdb import RecordID
-
-    check_id(content_id)
-    return RecordID("content", content_id)
-
-
-def _chunk_set_record(content_id: str) -> "RecordID":
-    from surrealdb import RecordID
-
-    check_id(content_id)
-    return RecordID("chunk_set", content_id)
-
-
-def _writable(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields as the database takes them; a time of publication among the metadata counts."""
-    fields = dict(fields)
-    if "metadata" in fields:
-        check_numbers(fields["metadata"], "metadata")
-        if "published_at" not in fields and (moment := published(fields["metadata"])) is not None:
-            fields["published_at"] = moment
-        fields["metadata"] = nulls(fields["metadata"])
-    return fields
 
 
 def _stored_model(connection: Connection) -> tuple[str, int] | None:
