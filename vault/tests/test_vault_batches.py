@@ -1,5 +1,7 @@
 """Texts of many threads in common batches."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from menos_vault import ModelUnavailable
 from menos_vault.embeddings.batches import Batches
 
 TOKENS = 32  # eight texts of the usual length here
@@ -116,7 +119,8 @@ def test_as_many_batches_run_at_a_time_as_there_may_be_threads(model: Model) -> 
         assert [vector[0] for vector in future.result(10)] == list(range(80))
 
     assert model.most == THREADS
-    assert batches._running == 0
+    while batches._workers:
+        pass
 
 
 def test_progress_is_told_in_the_thread_that_asked(model: Model) -> None:
@@ -190,6 +194,50 @@ def test_who_gives_up_takes_the_rest_of_the_work_along() -> None:
     given_up.set()
     assert len(batches.embed([text(2)])) == 1
     assert sum(runs) < 800
+
+
+def test_closing_ends_the_batch_in_hand_and_lets_the_waiting_texts_go(model: Model) -> None:
+    batches = Batches(model, TOKENS, 1)
+    model.gate.clear()
+    with ThreadPoolExecutor(3) as pool:
+        in_hand = pool.submit(batches.embed, [text(1)])
+        assert model.began.wait(10)
+        waiting = pool.submit(batches.embed, [text(2)])
+        while len(batches._requests) < 2:
+            pass
+        closing = pool.submit(batches.close)
+
+        assert isinstance(waiting.exception(10), ModelUnavailable)
+        assert not closing.done()
+        model.gate.set()
+        assert in_hand.result(10)[0][0] == 1
+        closing.result(10)
+
+    assert len(model.runs) == 1
+    with pytest.raises(ModelUnavailable, match="closed"):
+        batches.embed([text(3)])
+
+
+def test_a_daemon_thread_that_embeds_does_not_keep_the_interpreter() -> None:
+    code = """
+import threading, time
+import numpy as np
+from menos_vault.embeddings.batches import Batches
+
+began = threading.Event()
+
+def run(texts):
+    began.set()
+    time.sleep(0.1)
+    return np.zeros((len(texts), 2))
+
+batches = Batches(run, 1, 1)
+threading.Thread(target=batches.embed, args=([[1]] * 100_000,), daemon=True).start()
+assert began.wait(10)
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_many_threads_get_what_is_theirs(model: Model) -> None:

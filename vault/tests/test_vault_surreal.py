@@ -134,12 +134,13 @@ def test_what_is_noted_of_chunks_is_read_of_some_contents_or_of_all(records: Rec
 def test_an_unknown_id_is_not_found_and_nothing_is_made(records: Records, identity: str) -> None:
     for use in (
         lambda: records.get_content(identity),
-        lambda: records.update_content(identity, title="x"),
+        lambda: records.update_content(identity, title="x", tags=["x"]),
         lambda: records.chunks(identity),
         lambda: records.replace_chunks(identity, passages(1), unit(1), model="m"),
     ):
         with pytest.raises(ContentNotFound):
             use()
+    assert records.search(query="x", by_words=True) == []
     assert records.counts() == (0, 0)
 
 

@@ -10,7 +10,6 @@ import menos_content.plugin
 from menos_bus import TaskFailed
 from menos_bus.testing import TestBus
 from menos_content.settings import ContentSettings
-from menos_content.tags import with_digest
 from menos_content.writer import Writer, prompt
 from menos_vault import close_vault, open_vault
 from menos_vault.embeddings.estimate import estimated_tokens
@@ -227,13 +226,6 @@ def test_a_missing_model_is_pulled_or_said_to_be_missing(bus, server, monkeypatc
 
     assert summarize(bus, identity).summary
     assert all(check.ok for check in menos_content.plugin.check_health())
-
-
-def test_the_tags_that_people_gave_are_never_lost():
-    said = {"tags": ["a", "B", "c", "x" * 101]}
-    assert with_digest(["A", "b"], said)["tags"] == ["A", "b", "c"]
-    full = [str(n) for n in range(150)]
-    assert with_digest(full, said)["tags"] == full
 
 
 def test_a_models_tags_give_way_to_those_of_its_next_summary(bus, server, monkeypatch):

@@ -150,6 +150,22 @@ def test_a_repair_leaves_a_processed_video_processed_and_a_new_text_does_not(
     assert (_record(vault).status, _record(vault).summary) == ("stored", None)
 
 
+def test_a_models_tags_outlive_a_repair_and_go_with_the_text_they_were_made_of(
+    bus: TestBus, metered: Any, vault: Vault
+) -> None:
+    metered.answer("/v3/videos", _item(title="From the API", tags=["mine"]))
+    identity = bus.call(TASK, VIDEO)["content_id"]
+    vault.records.update_content(identity, metadata={"digest": {"tags": ["Mine", "phones"]}})
+    (_folder(vault) / "data-api.json").unlink()
+    metered.answer("/v3/videos", _item(title="From the API", tags=["mine", "new"]))
+
+    bus.call(TASK, VIDEO)
+    assert _record(vault).tags == ["mine", "new", "phones"]
+
+    bus.call(TASK, VIDEO, transcript=SRT)
+    assert _record(vault).tags == ["mine", "new"]
+
+
 @pytest.mark.parametrize("by", ["data api", "player", "oembed"])
 def test_metadata_of_a_video_without_transcript_is_kept_until_there_is_one(
     bus: TestBus, talking: Any, vault: Vault, answers: Any, monkeypatch: Any, by: str

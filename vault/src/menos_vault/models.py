@@ -50,7 +50,9 @@ class Content(BaseModel):
     author: str | None = None
     url: str | None = None
     language: str | None = Field(default=None, description="BCP 47 tag, for example `en`.")
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(
+        default_factory=list, description="Those that people gave, then those that a model added."
+    )
     metadata: dict[str, JsonValue] = Field(
         default_factory=dict, description="Anything else that the source says about it."
     )

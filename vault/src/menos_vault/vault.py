@@ -33,6 +33,7 @@ class Vault:
         self._lock = threading.RLock()
         self._closed = False
         self._records: Records | None = None
+        self._embeddings: Embeddings | None = None
 
     @property
     def records(self) -> "Records":
@@ -57,9 +58,15 @@ class Vault:
 
         return FileObjects(Path(self.settings.objects))
 
-    @cached_property
+    @property
     def embeddings(self) -> "Embeddings":
         """Texts to vectors."""
+        with self._lock:
+            if self._embeddings is None:
+                self._embeddings = self._make_embeddings()
+            return self._embeddings
+
+    def _make_embeddings(self) -> "Embeddings":
         if self.settings.embeddings == "ollama":
             from menos_vault.embeddings.ollama import OllamaEmbeddings
 
@@ -102,9 +109,14 @@ class Vault:
         ]
 
     def close(self) -> None:
-        """Finish what is under way and let the records folder go. Twice is fine."""
+        """Finish what is under way and let the records folder go. Twice is fine.
+
+        Texts that wait to be embedded are not under way: their callers get ModelUnavailable.
+        """
         with self._lock:
             self._closed = True
+            if self._embeddings is not None:
+                self._embeddings.close()
             if self._records is not None:
                 self._records.close()
 

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from menos_bus import progress
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
-from menos_content.tags import own_tags, with_digest
 from menos_content.token_counter import TokenCounter
 from menos_content.writer import ANSWER_TOKENS, PROMPT_TOKENS, Digest, Writer
 from menos_vault import ContentNotFound, ObjectNotFound, Vault
@@ -37,7 +36,7 @@ def summarize_by_model(vault: Vault, document: Document, summary_of: str) -> Non
     """Let the model of the settings digest the text, and store what it says in the content.
 
     The summary becomes ``summary``. Bullets, tags and topics are in ``metadata["digest"]``, and the
-    tags are added to the content's own, in place of those that an earlier digest added.
+    vault adds the tags to the content's own, in place of those that an earlier digest added.
 
     Args:
         vault: where to.
@@ -52,15 +51,17 @@ def summarize_by_model(vault: Vault, document: Document, summary_of: str) -> Non
     writer.prepare()
     answers = _Answers(vault.objects, document.content.id, writer)
     digest = _digest(answers, f"{document.content.title}\n\n{document.text}")
+    said = {**digest.model_dump(exclude={"summary"}), "model": writer.model}
     try:
-        content = vault.records.get_content(document.content.id)
+        vault.records.update_content(
+            document.content.id,
+            summary=digest.summary,
+            summary_of=summary_of,
+            metadata={"digest": said},
+        )
     except ContentNotFound:
         answers.forget()  # it was deleted meanwhile, with all that is its own
         raise
-    lists = digest.model_dump(exclude={"summary"})
-    fields = with_digest(own_tags(content), {**lists, "model": writer.model})
-    fields["summary"], fields["summary_of"] = digest.summary, summary_of
-    vault.records.update_content(content.id, **fields)
     answers.forget()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from menos_bus import Permanent
-from menos_content.tags import digest_of, own_tags, with_digest
 from menos_vault import Content, ObjectNotFound, Vault, content_id
 
 if TYPE_CHECKING:
@@ -68,23 +67,10 @@ def store(
         # has to be processed, never one that calls the new text processed.
         changes: ContentFields = {"status": STORED, "summary": None, "error": None}
         if earlier.metadata.get("digest") is not None:
-            changes["tags"] = own_tags(earlier)
             changes["metadata"] = {"digest": None}
         vault.records.update_content(identity, **changes)
-    else:
-        fields = _keeping_digest(earlier, fields)
     vault.objects.put(key, data)
     return vault.records.put_content(resource_key, content_type=content_type, title=title, **fields)
-
-
-def _keeping_digest(earlier: Content, fields: ContentFields) -> ContentFields:
-    """The fields, with what a digest of this text added to the tags that are given now."""
-    digest, tags = digest_of(earlier), fields.get("tags")
-    if digest is None or tags is None:
-        return fields
-    kept = with_digest(tags, digest)
-    metadata = {**(fields.get("metadata") or {}), **(kept["metadata"] or {})}
-    return {**fields, "tags": kept["tags"], "metadata": metadata}
 
 
 def _has(vault: Vault, key: str, data: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from menos_vault import Content, ContentNotFound, Vault, content_id
 from menos_youtube import archive
@@ -12,6 +12,9 @@ from menos_youtube.segments import index_json
 from menos_youtube.sources import Transcript
 from menos_youtube.sources.supplied import SOURCE as CALLER
 from menos_youtube.video_id import watch_url
+
+if TYPE_CHECKING:
+    from menos_vault.records import ContentChanges
 
 STORED: Final = "stored"
 """The status of a video whose transcript is there, and not yet processed."""
@@ -87,7 +90,10 @@ class Record:
             return None
         # Before the text changes: a process that dies in between leaves a record that says it has
         # to be processed, never one that calls the new text processed.
-        self._records.update_content(self.stored.id, status=STORED, summary=None, error=None)
+        changes: ContentChanges = {"status": STORED, "summary": None, "error": None}
+        if self.stored.metadata.get("digest") is not None:
+            changes["metadata"] = {"digest": None}
+        self._records.update_content(self.stored.id, **changes)
         return STORED
 
     def _put_objects(self, transcript: Transcript) -> dict[str, str]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with (done, total) now and then."""
 
-__all__ = ["Embeddings", "Progress"]
+CLOSED = "the vault was closed before all texts were embedded; try again"
+
+__all__ = ["CLOSED", "Embeddings", "Progress"]
 
 
 class Embeddings(Protocol):
@@ -80,3 +82,9 @@ class Embeddings(Protocol):
     def health(self) -> Health:
         """Look whether the model can be used; never raises, fetches nothing."""
         ...
+
+    def close(self) -> None:
+        """Embed no more documents than the batches in hand.
+
+        Calls that have others, and later ones, raise ModelUnavailable, which can be retried.
+        """

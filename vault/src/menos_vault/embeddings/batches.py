@@ -6,10 +6,15 @@ batches are full, few of them are in memory, and a short document does not wait 
 long one.
 """
 
+import atexit
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+from menos_vault.embeddings import CLOSED
+from menos_vault.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,22 +55,27 @@ class Batches:
         self._run = run
         self._tokens = tokens
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
+        self._process = os.getpid()
         self._change = threading.Condition()
         self._requests: list[_Request] = []
-        self._running = 0
+        self._workers: set[threading.Thread] = set()
+        self._closed = False
+        _all.add(self)
 
     def embed(
         self, texts: Sequence[Tokens], on_done: Callable[[int], None] | None = None
     ) -> "list[NDArray[np.float32]]":
         """Return the texts' vectors, in their order; `on_done` gets how many there are by now.
 
-        Raises what running a batch raised, if one of these texts was in it.
+        Raises what running a batch raised, if one of these texts was in it, and ModelUnavailable if
+        this was closed before all of them were.
         """
         request = _Request(texts)
         told = 0
         try:
             with self._change:
+                if self._closed:
+                    self._refuse(request)
                 self._requests.append(request)
                 self._start()
             while not request.ended:
@@ -83,19 +93,41 @@ class Batches:
             raise request.error
         return [request.vectors[place] for place in range(len(texts))]
 
+    def close(self) -> None:
+        """Let go those whose texts wait, and return when the batches that run are done."""
+        if self._process != os.getpid():
+            return  # a fork's copy: its threads live in the parent only
+        with self._change:
+            self._closed = True
+            for request in self._requests:
+                self._refuse(request)
+            self._change.notify_all()
+            workers = list(self._workers)
+        for worker in workers:
+            worker.join()
+
+    def _refuse(self, request: _Request) -> None:
+        if request.todo:
+            request.error = ModelUnavailable(CLOSED)
+            request.todo.clear()
+
     def _start(self) -> None:
-        """Have as many threads at work as there is work for."""
+        """Have as many threads at work as there is work for.
+
+        They are daemons, as the interpreter would wait for others until all texts are done.
+        """
         waiting = sum(len(request.todo) for request in self._requests)
-        for _ in range(min(waiting, self._threads - self._running)):
-            self._pool.submit(self._work)
-            self._running += 1  # not before: a system without threads to spare refuses
+        for _ in range(min(waiting, self._threads - len(self._workers))):
+            worker = threading.Thread(target=self._work, name="embed", daemon=True)
+            worker.start()
+            self._workers.add(worker)  # not before: a system without threads to spare refuses
 
     def _work(self) -> None:
         while True:
             with self._change:
                 batch = self._take()
                 if not batch:
-                    self._running -= 1
+                    self._workers.discard(threading.current_thread())
                     return
             try:
                 vectors = self._run([request.texts[place] for request, place in batch])
@@ -128,3 +160,15 @@ class Batches:
             ):
                 batch.append((request, request.todo.pop()))
         return batch
+
+
+_all: "weakref.WeakSet[Batches]" = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """End the batches that run, while the interpreter still works."""
+    for batches in list(_all):
+        batches.close()
+
+
+atexit.register(_close_all)

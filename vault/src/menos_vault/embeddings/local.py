@@ -131,6 +131,10 @@ class LocalEmbeddings:
             return Health("embeddings", False, message, fix)
         return Health("embeddings", True, f"{name} will be fetched at first use (84 MB)")
 
+    def close(self) -> None:
+        """Let go those whose texts wait, and end the batches that run."""
+        self._batches.close()
+
     @property
     def _models(self) -> Path:
         return self._settings.cache / "models"

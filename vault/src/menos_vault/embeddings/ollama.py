@@ -5,10 +5,10 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from menos_vault.embeddings import Progress
+from menos_vault.embeddings import CLOSED, Progress
 from menos_vault.embeddings.estimate import estimated_starts, estimated_tokens
 from menos_vault.embeddings.prefixes import Prefixes, prefixes_of
-from menos_vault.errors import ModelFailed, ModelMissing, VaultError
+from menos_vault.errors import ModelFailed, ModelMissing, ModelUnavailable, VaultError
 from menos_vault.models import Health
 from menos_vault.ollama import OllamaServer
 from menos_vault.settings import VaultSettings
@@ -45,6 +45,7 @@ class OllamaEmbeddings:
         self._prefixes = _prefixes(settings)
         self._lock = threading.RLock()
         self._facts: _Facts | None = None
+        self._closed = False
 
     @property
     def model(self) -> str:
@@ -94,6 +95,8 @@ class OllamaEmbeddings:
         dimension = self._load().dimension
         vectors = np.empty((len(texts), dimension), dtype=np.float32)
         for start in range(0, len(texts), self._settings.ollama_batch):
+            if self._closed:
+                raise ModelUnavailable(CLOSED)
             batch = texts[start : start + self._settings.ollama_batch]
             found = self._embed([self._prefixes.document + text for text in batch], cut=False)
             if found.shape[1] != dimension:
@@ -118,6 +121,10 @@ class OllamaEmbeddings:
         settings = self._settings
         found = self._server.look_for(settings.ollama_model, pull=settings.ollama_pull)
         return found._replace(name="embeddings")
+
+    def close(self) -> None:
+        """Send no further batch."""
+        self._closed = True
 
     def _load(self, on_progress: Progress | None = None) -> _Facts:
         if self._facts is None:

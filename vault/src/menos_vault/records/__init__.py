@@ -34,8 +34,9 @@ class Records(Protocol):
         """Store a content, or merge into the one with the same `resource_key`.
 
         What is not given, or None, stays as it is stored; `metadata` and `objects` are merged key
-        by key, `tags` replaced; `created_at` is kept. `published_at` follows from the metadata's
-        (ISO 8601) if it is not given.
+        by key. `tags` replace those that people gave; those of a model's digest stay (see
+        `menos_vault.records.tags`). `created_at` is kept. `published_at` follows from the
+        metadata's (ISO 8601) if it is not given.
         """
         ...
 

@@ -2,9 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from menos_vault.models import Chunk, ChunkSet, Content
+from menos_vault.records.checks import check_id
+
+if TYPE_CHECKING:
+    from surrealdb import RecordID
+
+
+def record_of(table: str, content_id: str) -> "RecordID":
+    """Return a content's record id in a table; raises ContentNotFound for what cannot be an id."""
+    from surrealdb import RecordID
+
+    check_id(content_id)
+    return RecordID(table, content_id)
 
 
 def content_from_row(row: dict[str, Any]) -> Content:

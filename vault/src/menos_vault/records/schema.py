@@ -80,6 +80,7 @@ SET_SCHEMA_VERSION = "UPSERT vault:schema SET version = $version RETURN NONE"
 OTHER_TABLES = "menos: other tables"
 NO_CONTENT = "menos: no such content"
 OTHER_MODEL = "menos: other embedding model"
+CONTENT_CHANGED = "menos: content changed"
 
 
 def transaction(*statements: str, version: int = VERSION) -> str:
@@ -105,6 +106,11 @@ UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
 # The database counts nanoseconds, Python microseconds.
 SET_STATUS = transaction(
     "UPDATE $ids MERGE $fields WHERE [id, time::floor(updated_at, 1us)] IN $seen RETURN AFTER"
+)
+# Here `$seen` is when the record was written last, in a list; an empty one if there is none.
+UNCHANGED = (
+    "IF (SELECT VALUE time::floor(updated_at, 1us) FROM $id) != $seen "
+    f"{{ THROW '{CONTENT_CHANGED}' }}"
 )
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"

@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from menos_vault.errors import (
     ContentNotFound,
@@ -12,10 +12,8 @@ from menos_vault.errors import (
     VaultClosed,
 )
 from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics, content_id
-from menos_vault.records import schema
-from menos_vault.records.answers import lists
+from menos_vault.records import contents, schema
 from menos_vault.records.checks import (
-    check_id,
     check_model,
     check_page,
     check_query,
@@ -25,8 +23,6 @@ from menos_vault.records.connection import Connection
 from menos_vault.records.fields import (
     ContentChanges,
     ContentFields,
-    check_numbers,
-    published,
     valid_fields,
 )
 from menos_vault.records.filters import NO_FILTERS, Filters, filter_conditions
@@ -37,18 +33,15 @@ from menos_vault.records.rows import (
     chunk_rows,
     chunk_set_from_row,
     content_from_row,
-    nulls,
+    record_of,
 )
 from menos_vault.records.server.upkeep import ServerUpkeep
 from menos_vault.records.upkeep import Upkeep
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import numpy as np
     from numpy.typing import NDArray
-    from surrealdb import RecordID
 
 _BATCH = 500  # rows per INSERT; one transaction has as many of these as it needs
 
@@ -76,50 +69,39 @@ class SurrealRecords:
             "content_type": content_type,
             "title": title,
         }
-        row = _writable(valid_fields(given, keep_none=False))
-        return self._write_content(schema.UPSERT_CONTENT, content_id(resource_key), row)
+        valid = valid_fields(given, keep_none=False)
+        return contents.write(self._upkeep, schema.UPSERT_CONTENT, content_id(resource_key), valid)
 
     def get_content(self, content_id: str) -> Content:
         """Select by id."""
-        [rows] = self._open().ask("SELECT * FROM $id", id=_content_record(content_id))
-        if not rows:
-            raise ContentNotFound(content_id)
-        return content_from_row(rows[0])
+        return contents.get(self._open(), content_id)
 
     def get_contents(self, content_ids: Sequence[str]) -> dict[str, Content]:
         """Select by ids."""
-        identities = [_content_record(content_id) for content_id in content_ids]
-        [rows] = self._open().ask("SELECT * FROM $ids", ids=identities)
-        return {content.id: content for content in map(content_from_row, rows)}
+        return contents.get_many(self._open(), content_ids)
 
     def update_content(self, content_id: str, **fields: Unpack[ContentChanges]) -> Content:
         """Update by merge; UPDATE, unlike UPSERT, makes no row."""
-        row = _writable(valid_fields(dict(fields), keep_none=True))
-        return self._write_content(schema.UPDATE_CONTENT, content_id, row)
+        valid = valid_fields(dict(fields), keep_none=True)
+        return contents.write(self._upkeep, schema.UPDATE_CONTENT, content_id, valid)
 
     def set_status(
         self, seen: Sequence[Content], status: str | None, error: str | None = None
     ) -> set[str]:
-        """Update those that have the time that was seen; what stands there already is left."""
-        changes = [one for one in seen if (one.status, one.error) != (status, error)]
-        others = [one for one in seen if (one.status, one.error) == (status, error)]
-        now = self.get_contents([one.id for one in others]) if others else {}
-        noted = {one.id for one in others if one.id in now and now[one.id] == one}
-        if changes:
-            row = valid_fields({"status": status, "error": error}, keep_none=True)
-            noted |= self._write_status({one.id: one.updated_at for one in changes}, row)
-        return noted
+        """Update those that have the time that was seen."""
+        valid = valid_fields({"status": status, "error": error}, keep_none=True)
+        return contents.set_status(self._upkeep, seen, valid)
 
     def delete_content(self, content_id: str) -> None:
         """Delete record and chunks in one transaction."""
-        identity = _content_record(content_id)
+        identity = record_of("content", content_id)
         connection = self._open()
         with self._upkeep.writing(content_id) as writing:
             self.get_content(content_id)
             connection.ask(
                 schema.delete_content(content_id, *writing.with_deletion()),
                 id=identity,
-                chunk_set=_chunk_set_record(content_id),
+                chunk_set=record_of("chunk_set", content_id),
             )
             writing.after_deletion()
 
@@ -148,7 +130,7 @@ class SurrealRecords:
         fingerprint: str = "",
     ) -> None:
         """Write all chunks and delete the leftovers of a longer version, in one transaction."""
-        identity = _content_record(content_id)
+        identity = record_of("content", content_id)
         dimension = check_vectors(chunks, vectors, model)
         connection = self._open()
         if chunks:
@@ -169,7 +151,7 @@ class SurrealRecords:
             also = writing.with_chunks([row["id"].id for row in rows])
             variables = {
                 "id": identity,
-                "chunk_set": _chunk_set_record(content_id),
+                "chunk_set": record_of("chunk_set", content_id),
                 "dimension": dimension,
                 **note.model_dump(),
                 **batches,
@@ -191,7 +173,7 @@ class SurrealRecords:
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Select by record range, which is also the order of indexes."""
-        identity = _content_record(content_id)
+        identity = record_of("content", content_id)
         known, rows = self._open().ask(schema.read_chunks(content_id), id=identity)
         if not known:
             raise ContentNotFound(content_id)
@@ -199,7 +181,7 @@ class SurrealRecords:
 
     def chunk_set(self, content_id: str) -> ChunkSet | None:
         """Select by id."""
-        [rows] = self._open().ask("SELECT * FROM $id", id=_chunk_set_record(content_id))
+        [rows] = self._open().ask("SELECT * FROM $id", id=record_of("chunk_set", content_id))
         return chunk_set_from_row(rows[0]) if rows else None
 
     def chunk_sets(self, content_ids: Sequence[str] | None = None) -> dict[str, ChunkSet]:
@@ -207,7 +189,7 @@ class SurrealRecords:
         if content_ids is None:
             [rows] = self._open().ask("SELECT * FROM chunk_set")
         else:
-            identities = [_chunk_set_record(content_id) for content_id in content_ids]
+            identities = [record_of("chunk_set", content_id) for content_id in content_ids]
             [rows] = self._open().ask("SELECT * FROM $ids", ids=identities)
         return {row["id"].id: chunk_set_from_row(row) for row in rows}
 
@@ -326,35 +308,6 @@ class SurrealRecords:
     def _open(self) -> Connection:
         return self._upkeep.connection
 
-    def _write_content(self, statement: str, content_id: str, row: dict[str, Any]) -> Content:
-        identity = _content_record(content_id)
-        connection = self._open()
-        with self._upkeep.writing(content_id) as writing:
-            results = connection.ask(
-                schema.transaction(statement, *writing.with_content(row)), id=identity, fields=row
-            )
-            rows, *answers = lists(results)
-            if not rows:
-                raise ContentNotFound(content_id)
-            content = content_from_row(rows[0])
-            writing.after_content(content, answers)
-        return content
-
-    def _write_status(self, seen: "dict[str, datetime]", row: dict[str, Any]) -> set[str]:
-        connection = self._open()
-        records = {identity: _content_record(identity) for identity in seen}
-        with self._upkeep.writing_status(list(seen)) as after:
-            results = connection.ask(
-                schema.SET_STATUS,
-                ids=list(records.values()),
-                seen=[[records[identity], moment] for identity, moment in seen.items()],
-                fields=row,
-            )
-            [rows] = lists(results)
-            contents = [content_from_row(row) for row in rows]
-            after(contents)
-        return {content.id for content in contents}
-
     def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
         """Make this the vault's model if it has none yet, and have the index expect it.
 
@@ -374,31 +327,6 @@ class SurrealRecords:
             return
         self._upkeep.expect(*model)
         self._claimed = model
-
-
-def _content_record(content_id: str) -> "RecordID":
-    """Return the record id; raises ContentNotFound for what cannot be an id."""
-    from surrealdb import RecordID
-
-    check_id(content_id)
-    return RecordID("content", content_id)
-
-
-def _chunk_set_record(content_id: str) -> "RecordID":
-    from surrealdb import RecordID
-
-    check_id(content_id)
-    return RecordID("chunk_set", content_id)
-
-
-def _writable(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields as the database takes them; a time of publication among the metadata counts."""
-    if "metadata" in fields:
-        check_numbers(fields["metadata"], "metadata")
-        if "published_at" not in fields and (moment := published(fields["metadata"])) is not None:
-            fields["published_at"] = moment
-        fields["metadata"] = nulls(fields["metadata"])
-    return fields
 
 
 def _stored_model(connection: Connection) -> tuple[str, int] | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 import sqlite3
 import threading
 from collections import Counter
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _DEEPEST = 1000
 """Passages that the full text may bring; what is further down counts as not matching."""
 MARKS = ("\ue000", "\ue001")  # of Unicode's private use
+_MARK = re.compile(f"([{''.join(MARKS)}])")
 
 
 class Found(NamedTuple):
@@ -165,8 +167,13 @@ class LocalIndex:
             if without is not None:
                 own = self._tables.slots_of(without)
                 combined[own] = -np.inf
-            slots = ranking.best(combined, owners, offset + limit, per_owner=per_content)
-            slots = _page(slots, owners, offset, grouped=per_content > 0)
+            slots = ranking.page(
+                lambda count: ranking.best(combined, count),
+                lambda slot: int(owners[slot]),
+                limit=limit,
+                offset=offset,
+                per_owner=per_content,
+            )
             places = self._tables.places(slots)
             marked = {}
             if expression is not None and slots:
@@ -280,15 +287,6 @@ def index_path(records_folder: Path | None) -> Path | None:
     return records_folder.with_name(f"{records_folder.name}.index.sqlite")
 
 
-def _page(
-    slots: list[int], owners: "NDArray[np.int64]", offset: int, *, grouped: bool
-) -> list[int]:
-    if not grouped:
-        return slots[offset:]
-    earlier = list(dict.fromkeys(int(owners[slot]) for slot in slots))[:offset]
-    return [slot for slot in slots if owners[slot] not in set(earlier)]
-
-
 def _score(scores: "NDArray[np.float32] | None", slot: int) -> float | None:
     import numpy as np
 
@@ -302,12 +300,13 @@ def highlights(marked: str, text: str) -> list[tuple[int, int]]:
     """
     found: list[tuple[int, int]] = []
     plain: list[str] = []
-    begin = 0
-    for char in marked:
-        if char == MARKS[0]:
-            begin = len(plain)
-        elif char == MARKS[1]:
-            found.append((begin, len(plain)))
+    begin = place = 0
+    for part in _MARK.split(marked):
+        if part == MARKS[0]:
+            begin = place
+        elif part == MARKS[1]:
+            found.append((begin, place))
         else:
-            plain.append(char)
+            plain.append(part)
+            place += len(part)
     return found if "".join(plain) == text else []

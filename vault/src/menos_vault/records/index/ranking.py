@@ -1,10 +1,13 @@
 """One order from two kinds of scores."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 SIMILARITY_WEIGHT = 0.65
 """Weight of the cosine similarity in a hybrid search; the rest is BM25's.
@@ -37,28 +40,44 @@ def fuse(
     return np.where(found, combined, np.float32(-np.inf))
 
 
-def best(
-    scores: "NDArray[np.float32]", owners: "NDArray[np.int64]", wanted: int, *, per_owner: int
-) -> list[int]:
-    """Return the `wanted` best slots, the best first; of equals the one with the lower number.
-
-    With `per_owner` above 0 as the best passages of the `wanted` best owners, at most so many of
-    each, an owner's passages standing together.
-    """
+def best(scores: "NDArray[np.float32]", count: int) -> list[int]:
+    """Return the `count` best slots, the best first; of equals the one with the lower number."""
     import numpy as np
 
-    found = np.flatnonzero(np.isfinite(scores))
-    depth = wanted if not per_owner else 8 * wanted + 64
+    among = np.flatnonzero(np.isfinite(scores))
+    if count < len(among):
+        # Everything that is as good as the last one, so that numbers decide among equals.
+        border = np.partition(scores[among], -count)[-count]
+        among = among[scores[among] >= border]
+    order = np.lexsort((among, -scores[among]))
+    return [int(slot) for slot in among[order[:count]]]
+
+
+def page(
+    best: Callable[[int], Sequence[T]],
+    owner: Callable[[T], Hashable],
+    *,
+    limit: int,
+    offset: int,
+    per_owner: int,
+) -> list[T]:
+    """Return `limit` of the best ones after the first `offset`.
+
+    `best` returns so many of them, the best first, or all if there are no more. With `per_owner`
+    above 0 `limit` and `offset` count owners, and at most so many of each are returned, together.
+    """
+    wanted = offset + limit
+    if not per_owner:
+        return list(best(wanted)[offset:])
+    depth = 8 * wanted + 64
     while True:
-        slots = _largest(scores, found, depth)
-        if not per_owner:
-            return [int(slot) for slot in slots]
-        groups: dict[int, list[int]] = {}
-        for slot, owner in zip(slots.tolist(), owners[slots].tolist(), strict=True):
-            groups.setdefault(owner, []).append(slot)
-        if len(groups) >= wanted or len(slots) == len(found):
-            chosen = list(groups.values())[:wanted]
-            return [slot for group in chosen for slot in group[:per_owner]]
+        found = best(depth)
+        groups: dict[Hashable, list[T]] = {}
+        for item in found:
+            groups.setdefault(owner(item), []).append(item)
+        if len(groups) >= wanted or len(found) < depth:
+            chosen = list(groups.values())[offset:wanted]
+            return [item for group in chosen for item in group[:per_owner]]
         depth *= 8
 
 
@@ -67,16 +86,3 @@ def _shares(scores: "NDArray[np.float32]") -> "NDArray[np.float32]":
     top = scores.max(initial=0)
     shares: NDArray[np.float32] = scores / top if top > 0 else scores
     return shares
-
-
-def _largest(
-    scores: "NDArray[np.float32]", among: "NDArray[np.int64]", count: int
-) -> "NDArray[np.int64]":
-    import numpy as np
-
-    if count < len(among):
-        # Everything that is as good as the last one, so that numbers decide among equals.
-        border = np.partition(scores[among], -count)[-count]
-        among = among[scores[among] >= border]
-    order = np.lexsort((among, -scores[among]))
-    return among[order[:count]]

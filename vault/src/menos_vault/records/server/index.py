@@ -1,7 +1,8 @@
 """The search of a vault at a database server."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from menos_vault.records.connection import Connection
@@ -64,24 +65,26 @@ class ServerIndex:
             if model is not None:
                 self._meaning.has(model)  # or else say so, as any other search
             return []
-        wanted = offset + limit
-        depth = wanted if not per_content else 8 * wanted + 64
         further = 4 if by_words else 1  # so that most of what the words find is among the nearest
-        nearest = self._begin(vector, model, further * depth, allowed, without)
-        matched = self._matched(query, allowed, without) if by_words else None
-        while True:
-            found = self._ranked(vector, nearest.result(), matched, depth, further * depth)
-            complete = len(found) < depth
-            if not per_content:
-                return found[offset:wanted]
-            groups: dict[str, list[Found]] = {}
-            for item in found[:depth]:
-                groups.setdefault(item.place.content_id, []).append(item)
-            if complete or len(groups) >= wanted:
-                chosen = list(groups.values())[offset:wanted]
-                return [item for group in chosen for item in group[:per_content]]
-            depth *= 8
-            nearest = self._begin(vector, model, further * depth, allowed, without)
+
+        @cache
+        def matched() -> Nearest | None:
+            return self._matched(query, allowed, without) if by_words else None
+
+        def best(depth: int) -> list[Found]:
+            nearest = self._nearest(vector, model, further * depth, allowed, without)
+            if by_words and vector is not None:
+                nearest = self._threads.submit(nearest).result  # while the words are looked for
+            by_word = matched()
+            return self._ranked(vector, nearest(), by_word, depth, further * depth)
+
+        return ranking.page(
+            best,
+            lambda item: item.place.content_id,
+            limit=limit,
+            offset=offset,
+            per_owner=per_content,
+        )
 
     def mean(self, content_id: str) -> "NDArray[np.float32] | None":
         """Return the mean vector of a content's passages; None if it has none."""
@@ -92,18 +95,18 @@ class ServerIndex:
         [ids] = self._connection.ask(passing_contents(conditions), **variables)
         return [record.id for record in ids]
 
-    def _begin(
+    def _nearest(
         self,
         vector: "NDArray[np.float32] | None",
         model: tuple[str, int] | None,
         reach: int,
         allowed: Sequence[str] | None,
         without: str | None,
-    ) -> "Future[Nearest | None]":
-        """Begin to look for the nearest passages, while the words are looked for."""
+    ) -> Callable[[], Nearest | None]:
+        """Return what looks for the nearest passages; without a vector there are none."""
         if vector is None:
-            return self._threads.submit(lambda: None)
-        return self._threads.submit(self._meaning.nearest, vector, model, reach, allowed, without)
+            return lambda: None
+        return partial(self._meaning.nearest, vector, model, reach, allowed, without)
 
     def _matched(
         self, query: str, allowed: Sequence[str] | None, without: str | None
