@@ -32,6 +32,8 @@ class Found(NamedTuple):
     combined: float
     similarity: float | None
     keywords: float | None
+    neighbours: float | None
+    """The mean score of those that are like it; only of the best ones of a hybrid search."""
     marked: str
     """Its text with `MARKS` around the words of the query; empty if it has none of them."""
 
@@ -155,6 +157,9 @@ class LocalIndex:
             if without is not None:
                 own = self._tables.slots_of(without)
                 combined[own] = -np.inf
+            near: dict[int, float] = {}
+            if similarity is not None and keywords is not None:
+                near = self._join(combined, owners)
             slots = ranking.best(combined, owners, offset + limit, per_owner=per_content)
             slots = _page(slots, owners, offset, grouped=per_content > 0)
             places = self._tables.places(slots)
@@ -167,6 +172,7 @@ class LocalIndex:
                 float(combined[slot]),
                 _score(similarity, slot),
                 _score(keywords, slot),
+                near.get(slot),
                 marked.get(slot, ""),
             )
             for slot in slots
@@ -193,6 +199,15 @@ class LocalIndex:
             # FTS5 gives words without weight a tiny score; they match all the same.
             keywords[list(slots)] = np.maximum(np.array(scores, dtype=np.float32), 1e-9)
         return keywords
+
+    def _join(
+        self, combined: "NDArray[np.float32]", owners: "NDArray[np.int64]"
+    ) -> dict[int, float]:
+        """Let the best passages have a say in each other's score; returns what they said."""
+        slots = ranking.best(combined, owners, ranking.NEIGHBOURS, per_owner=0)
+        means = ranking.neighbours(combined[slots], self._matrix.vectors(slots))
+        combined[slots] = ranking.join(combined[slots], means)
+        return dict(zip(slots, means.tolist(), strict=True))
 
     def _telling(self, query: str) -> Counter[str]:
         asked = words.terms(query)

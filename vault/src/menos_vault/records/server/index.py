@@ -57,22 +57,25 @@ class ServerIndex:
             return []
         wanted = offset + limit
         depth = wanted if not per_content else 8 * wanted + 64
+        if by_words:
+            depth = max(depth, ranking.NEIGHBOURS)
         further = 4 if by_words else 1  # so that most of what the words find is among the nearest
         nearest = self._begin(vector, further * depth, allowed, without)
         matched = self._matched(query, allowed, without) if by_words else None
-        while True:
-            found = self._ranked(vector, nearest.result(), matched, depth, further * depth)
-            complete = len(found) < depth
-            if not per_content:
-                return found[offset:wanted]
-            groups: dict[str, list[Found]] = {}
-            for item in found[:depth]:
-                groups.setdefault(item.place.content_id, []).append(item)
-            if complete or len(groups) >= wanted:
-                chosen = list(groups.values())[offset:wanted]
-                return [item for group in chosen for item in group[:per_content]]
+        found = self._ranked(vector, nearest.result(), matched, depth, further * depth)
+        while per_content and len(found) == depth and _contents(found) < wanted:
             depth *= 8
             nearest = self._begin(vector, further * depth, allowed, without)
+            found = self._ranked(vector, nearest.result(), matched, depth, further * depth)
+        if vector is not None and matched is not None:
+            found = self._joined(found)
+        if not per_content:
+            return found[offset:wanted]
+        groups: dict[str, list[Found]] = {}
+        for item in found:
+            groups.setdefault(item.place.content_id, []).append(item)
+        chosen = list(groups.values())[offset:wanted]
+        return [item for group in chosen for item in group[:per_content]]
 
     def mean(self, content_id: str) -> "NDArray[np.float32] | None":
         """Return the mean vector of a content's passages; None if it has none."""
@@ -130,6 +133,28 @@ class ServerIndex:
             for place in some:
                 del bound[place]
 
+    def _joined(self, found: list[Found]) -> list[Found]:
+        """Let the best passages have a say in each other's score, as `LocalIndex` does."""
+        import numpy as np
+
+        near = found[: ranking.NEIGHBOURS]
+        if not near:
+            return found
+        scores = np.array([item.combined for item in near], dtype=np.float32)
+        means = ranking.neighbours(scores, self._meaning.vectors([item.place for item in near]))
+        joined = [
+            item._replace(combined=score, neighbours=mean)
+            for item, score, mean in zip(
+                near, ranking.join(scores, means).tolist(), means.tolist(), strict=True
+            )
+        ]
+        joined.sort(key=lambda item: (-item.combined, item.place))
+        return joined + found[ranking.NEIGHBOURS :]
+
+
+def _contents(found: Sequence[Found]) -> int:
+    return len({item.place.content_id for item in found})
+
 
 def _order(
     similarity: dict[Place, float],
@@ -155,6 +180,7 @@ def _order(
             float(combined[number]),
             similarity.get(places[number]),
             None if matched is None else keywords.get(places[number], 0.0),
+            None,
             "",
         )
         for number in order
