@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from menos_vault import Chunk, ContentNotFound, Filters, content_id
 from menos_vault.records import Records
-from menos_vault.records.index.ranking import SIMILARITY_WEIGHT
+from menos_vault.records.index.ranking import NEIGHBOURS, SIMILARITY_WEIGHT
 
 AXES = np.eye(8, dtype=np.float32)
 
@@ -137,10 +137,40 @@ def test_both_kinds_together_find_what_either_finds(records: Records) -> None:
     assert [hit.content.resource_key for hit in hits] == ["both", "meaning", "words"]
     assert [hit.similarity for hit in hits] == pytest.approx([1, 1, 0])
     assert [bool(hit.keywords) for hit in hits] == [True, False, True]
-    assert [hit.combined for hit in hits] == pytest.approx(
-        [1, SIMILARITY_WEIGHT, 1 - SIMILARITY_WEIGHT]
-    )
+    own = [1, SIMILARITY_WEIGHT, 1 - SIMILARITY_WEIGHT]
+    assert [2 * hit.combined - hit.neighbours for hit in hits] == pytest.approx(own)
+    assert hits[2].neighbours == pytest.approx(own[2])  # nothing is like it
     assert [hit.score for hit in hits] == [hit.similarity for hit in hits]
+
+
+def test_what_is_like_the_best_comes_before_what_only_shares_words(records: Records) -> None:
+    put(records, "best", "gull", "gull", vectors=AXES[[0, 0]])
+    put(records, "like", "something", vectors=0.8 * AXES[:1] + 0.6 * AXES[2:3])
+    put(records, "stray", "gull", vectors=0.3 * AXES[:1] + 0.954 * AXES[1:2])
+    search = {"vector": AXES[0], "model": "m", "query": "gull", "by_words": True}
+
+    hits = records.search(**search, per_content=2)
+
+    assert [hit.content.resource_key for hit in hits] == ["best", "like", "stray"]
+    like, stray = hits[1:]
+    assert 2 * like.combined - like.neighbours < 2 * stray.combined - stray.neighbours
+    passages = records.search(**search)
+    assert [hit.content.resource_key for hit in passages] == ["best", "best", "like", "stray"]
+
+
+def test_only_the_best_have_a_say_in_each_other_and_all_others_come_after_them(
+    records: Records,
+) -> None:
+    put(records, "many", *["gull"] * 120, vectors=np.tile(AXES[0], (120, 1)))
+    put(records, "worse", *["sea"] * 5, vectors=np.tile(AXES[1], (5, 1)))
+
+    hits = records.search(AXES[0], model="m", query="gull", by_words=True, limit=200)
+
+    assert len(hits) == 125
+    assert [hit.chunk.index for hit in hits[:120]] == list(range(120))
+    assert [hit.neighbours is None for hit in hits] == [False] * NEIGHBOURS + [True] * (
+        125 - NEIGHBOURS
+    )
 
 
 def test_pages_follow_on_each_other_in_every_mode(records: Records) -> None:

@@ -174,7 +174,7 @@ def test_explained_results_say_what_their_place_comes_from(bus, documents):
 
     best = found[0]["explain"]
     assert best["mode"] == "hybrid"
-    assert best["combined"] == pytest.approx(1)
+    assert 2 * best["combined"] - best["neighbours"] == pytest.approx(1)
     assert best["similarity"] == found[0]["score"]
     assert best["keywords"] > 0
     combined = [result["explain"]["combined"] for result in found]

@@ -110,6 +110,10 @@ class Passage(BaseModel):
         default=None, description="Cosine similarity, if the search was by meaning."
     )
     keywords: float | None = Field(default=None, description="BM25, if the search was by words.")
+    neighbours: float | None = Field(
+        default=None,
+        description="Mean score of what is like it, among the best of a search by both.",
+    )
     highlights: list[tuple[int, int]] = Field(
         default_factory=list, description="Begin and end in the text of the query's words."
     )

@@ -15,14 +15,18 @@ from menos_vault import Content, Hit, Passage
 class Explanation(TypedDict):
     """How a result came to its place.
 
-    ``combined`` decides. In a hybrid search it is 0.65 × ``similarity`` + 0.35 × ``keywords``, each
-    divided by the best one of the whole search; otherwise it is the one that the mode goes by.
+    ``combined`` decides. In a hybrid search a passage's own score is 0.65 × ``similarity`` + 0.35 ×
+    ``keywords``, each divided by the best one of the whole search. Of the 64 best ones ``combined``
+    is half of that and half ``neighbours``, the mean score of those among them that are like it; of
+    all others, which come after them, it is the own score. In any other search it is the one that
+    the mode goes by.
     """
 
     mode: Mode
     combined: float
     similarity: float | None
     keywords: float | None
+    neighbours: float | None
 
 
 class PassageResult(TypedDict):
@@ -94,5 +98,6 @@ def _passage(passage: Passage, content: Content, mode: Mode, explain: bool) -> P
             "combined": passage.combined,
             "similarity": passage.similarity,
             "keywords": passage.keywords,
+            "neighbours": passage.neighbours,
         }
     return made

@@ -67,5 +67,6 @@ def _passage(item: Found, chunk: Chunk) -> dict[str, Any]:
         "combined": item.combined,
         "similarity": item.similarity,
         "keywords": item.keywords,
+        "neighbours": item.neighbours,
         "highlights": highlights(item.marked, chunk.text),
     }

@@ -286,6 +286,8 @@ def nearest_in(content_hashes: Sequence[str]) -> str:
 
 SIMILARITIES = f"{_NEAR} $chunks WHERE embedding != NONE"
 
+VECTORS = "SELECT id, embedding FROM $chunks WHERE embedding != NONE"
+
 
 def read_vectors(content_hash: str) -> str:
     """Return the question for a content's vectors."""

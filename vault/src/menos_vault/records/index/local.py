@@ -35,6 +35,8 @@ class Found(NamedTuple):
     combined: float
     similarity: float | None
     keywords: float | None
+    neighbours: float | None
+    """The mean score of those that are like it; only of the best ones of a hybrid search."""
     marked: str
     """Its text with `MARKS` around the words of the query; empty if it has none of them."""
 
@@ -167,6 +169,9 @@ class LocalIndex:
             if without is not None:
                 own = self._tables.slots_of(without)
                 combined[own] = -np.inf
+            near: dict[int, float] = {}
+            if similarity is not None and keywords is not None:
+                near = self._join(combined)
             slots = ranking.page(
                 lambda count: ranking.best(combined, count),
                 lambda slot: int(owners[slot]),
@@ -184,6 +189,7 @@ class LocalIndex:
                 float(combined[slot]),
                 _score(similarity, slot),
                 _score(keywords, slot),
+                near.get(slot),
                 marked.get(slot, ""),
             )
             for slot in slots
@@ -210,6 +216,13 @@ class LocalIndex:
             # FTS5 gives words without weight a tiny score; they match all the same.
             keywords[list(slots)] = np.maximum(np.array(scores, dtype=np.float32), 1e-9)
         return keywords
+
+    def _join(self, combined: "NDArray[np.float32]") -> dict[int, float]:
+        """Let the best passages have a say in each other's score; returns what they said."""
+        slots = ranking.best(combined, ranking.NEIGHBOURS)
+        means = ranking.neighbours(combined[slots], self._matrix.vectors(slots))
+        combined[slots] = ranking.join(combined[slots], means)
+        return dict(zip(slots, means.tolist(), strict=True))
 
     def _telling(self, query: str) -> Counter[str]:
         asked = words.terms(query)

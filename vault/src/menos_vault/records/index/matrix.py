@@ -55,6 +55,18 @@ class Matrix:
             found[:end] = np.where(self._known[:end], scores, -np.inf)
         return found
 
+    def vectors(self, slots: Sequence[int]) -> "NDArray[np.float32]":
+        """Return the unit vectors of slots, zeros for one that has none."""
+        import numpy as np
+
+        if self._rows is None or self._known is None:
+            return np.zeros((len(slots), 1), dtype=np.float32)
+        found = np.zeros((len(slots), self._rows.shape[1]), dtype=np.float32)
+        for row, slot in enumerate(slots):
+            if slot < len(self._known) and self._known[slot]:
+                found[row] = self._rows[slot]
+        return found
+
     def mean(self, slots: Sequence[int]) -> "NDArray[np.float32] | None":
         """Return the mean vector of those slots that have one; None if none has, or it is zero."""
         import numpy as np

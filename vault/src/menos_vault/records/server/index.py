@@ -72,11 +72,15 @@ class ServerIndex:
             return self._matched(query, allowed, without) if by_words else None
 
         def best(depth: int) -> list[Found]:
-            nearest = self._nearest(vector, model, further * depth, allowed, without)
+            deep = max(depth, ranking.NEIGHBOURS) if by_words else depth
+            nearest = self._nearest(vector, model, further * deep, allowed, without)
             if by_words and vector is not None:
                 nearest = self._threads.submit(nearest).result  # while the words are looked for
             by_word = matched()
-            return self._ranked(vector, nearest(), by_word, depth, further * depth)
+            found = self._ranked(vector, nearest(), by_word, deep, further * deep)
+            if vector is not None and by_word is not None:
+                found = self._joined(found)
+            return found[:depth]
 
         return ranking.page(
             best,
@@ -143,6 +147,24 @@ class ServerIndex:
             for place in some:
                 del bound[place]
 
+    def _joined(self, found: list[Found]) -> list[Found]:
+        """Let the best passages have a say in each other's score, as `LocalIndex` does."""
+        import numpy as np
+
+        near = found[: ranking.NEIGHBOURS]
+        if not near:
+            return found
+        scores = np.array([item.combined for item in near], dtype=np.float32)
+        means = ranking.neighbours(scores, self._meaning.vectors([item.place for item in near]))
+        joined = [
+            item._replace(combined=score, neighbours=mean)
+            for item, score, mean in zip(
+                near, ranking.join(scores, means).tolist(), means.tolist(), strict=True
+            )
+        ]
+        joined.sort(key=lambda item: (-item.combined, item.place))
+        return joined + found[ranking.NEIGHBOURS :]
+
 
 def _order(
     similarity: dict[Place, float],
@@ -168,6 +190,7 @@ def _order(
             float(combined[number]),
             similarity.get(places[number]),
             None if matched is None else keywords.get(places[number], 0.0),
+            None,
             "",
         )
         for number in order

@@ -111,6 +111,23 @@ class Meaning:
         )
         return dict(_passing(rows, None, None))
 
+    def vectors(self, places: Sequence[Place]) -> "NDArray[np.float32]":
+        """Return the unit vectors of these passages, zeros for one that has none."""
+        import numpy as np
+        from surrealdb import RecordID
+
+        [rows] = self._connection.ask(
+            schema.VECTORS, chunks=[RecordID("chunk", chunk_key(*place)) for place in places]
+        )
+        known = {place_of(row["id"]): row["embedding"] for row in rows}
+        width = max(map(len, known.values()), default=1)
+        vectors: NDArray[np.float32] = np.array(
+            [known.get(place, [0.0] * width) for place in places], dtype=np.float32
+        )
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.where(lengths > 0, lengths, 1)
+        return vectors
+
     def mean(self, content_id: str) -> "NDArray[np.float32] | None":
         """Return the mean direction of a content's passages; None if it has none."""
         import numpy as np
