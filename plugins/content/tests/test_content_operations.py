@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 
 import menos_content.plugin
-from menos_bus import InvalidCall, Permanent, TaskFailed, hookimpl
+from menos_bus import InvalidCall, Permanent, Retryable, TaskFailed, hookimpl
 from menos_bus.testing import TestBus
 from menos_vault import close_vault, open_vault
 
@@ -181,3 +181,63 @@ def test_one_of_many_that_is_deleted_meanwhile_is_no_failure(bus):
 
     assert imported["failed"] == []
     assert [row["title"] for row in bus.call("tasks.list_content")["contents"]] == ["New"]
+
+
+class Shout:
+    """Costs less for several, and cannot do with silence."""
+
+    name = "shout"
+
+    def __init__(self, error):
+        self._error = error
+        self.groups = []
+
+    def run(self, vault, document):
+        [done] = self.run_group(vault, [document])
+        return done
+
+    def run_group(self, vault, documents):
+        self.groups.append(len(documents))
+        if self._error and any(document.text == "..." for document in documents):
+            error, self._error = self._error, self._error if len(documents) > 1 else None
+            raise error
+        return [document.text.isupper() for document in documents]
+
+
+def many(count):
+    texts = ["..." if number == 17 else f"WORDS {number}" for number in range(count)]
+    return [{"resource_key": text, "title": text, "text": text} for text in texts]
+
+
+def test_what_costs_less_for_several_gets_them_together(bus):
+    shout = Shout(None)
+    shouting = TestBus(menos_content.plugin, plugin(shout))
+
+    assert shouting.call("tasks.import_content", many(96), process=["shout"])["failed"] == []
+
+    assert sum(shout.groups) == 96
+    assert set(shout.groups) == {6}
+
+
+def test_of_several_together_only_the_one_to_blame_fails(bus):
+    shout = Shout(Permanent("it is silent", code="silent"))
+    shouting = TestBus(menos_content.plugin, plugin(shout))
+
+    imported = shouting.call("tasks.import_content", many(96), process=["shout"])
+
+    [failed] = imported["failed"]
+    assert (failed["content_id"], failed["code"]) == (imported["content_ids"][17], "silent")
+    assert shout.groups.count(1) == 6
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 95, "failed": 1}
+
+
+def test_of_several_together_none_is_given_up_if_another_try_may_help(bus):
+    shout = Shout(Retryable("not now", code="busy", after=0.01))
+    shouting = TestBus(menos_content.plugin, plugin(shout))
+
+    with pytest.raises(TaskFailed) as failed:
+        shouting.call("tasks.import_content", many(96), process=["shout"])
+
+    assert failed.value.code == "busy"
+    assert failed.value.tries > 1
+    assert 1 not in shout.groups

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import compress
 from typing import Final, NamedTuple
 
 from menos_bus import progress
@@ -55,39 +57,55 @@ class Embed:
             EmbeddingMismatch: the vault's vectors are of another model.
             VaultError: the model or the vault could not do it.
         """
+        [done] = self.run_group(vault, [document])
+        return done
+
+    def run_group(self, vault: Vault, documents: Sequence[Document]) -> list[bool]:
+        """Do so with several texts, whose passages fill the model's batches together."""
         embeddings = vault.embeddings
         if not embeddings.ready:
             embeddings.prepare(partial(progress, "fetching the embedding model"))
         cut = cut_now(embeddings)
-        known = document.chunk_set
-        as_now = (embeddings.model, cut.chunker, document.fingerprint)
-        if known is not None and (known.model, known.chunker, known.fingerprint) == as_now:
-            return False
-        embed(vault, document, cut)
-        return True
+        wanted = [not _is_embedded(document, embeddings.model, cut) for document in documents]
+        embed(vault, list(compress(documents, wanted)), cut)
+        return wanted
 
 
-def embed(vault: Vault, document: Document, cut: Cut) -> None:
-    """Cut a text into passages, embed them and store both, in place of those that it has.
+def embed(vault: Vault, documents: Sequence[Document], cut: Cut) -> None:
+    """Cut texts into passages, embed them and store both, in place of those that they have.
 
     Raises as :meth:`Embed.run` does.
     """
     embeddings = vault.embeddings
+    passages = [_cut(embeddings, document, cut) for document in documents]
+    words = [text for _, texts in passages for text in texts]
+    told = partial(progress, "embedding") if len(words) >= _MANY else None
+    vectors = embeddings.embed_documents(words, told)
+    place = 0
+    for document, (chunks, _) in zip(documents, passages, strict=True):
+        vault.records.replace_chunks(
+            document.content.id,
+            chunks,
+            vectors[place : place + len(chunks)],
+            model=embeddings.model,
+            chunker=cut.chunker,
+            fingerprint=document.fingerprint,
+        )
+        place += len(chunks)
+
+
+def _is_embedded(document: Document, model: str, cut: Cut) -> bool:
+    known = document.chunk_set
+    as_now = (model, cut.chunker, document.fingerprint)
+    return known is not None and (known.model, known.chunker, known.fingerprint) == as_now
+
+
+def _cut(embeddings: Embeddings, document: Document, cut: Cut) -> tuple[list[Chunk], list[str]]:
+    """A text's passages, and what is embedded of each."""
     starts = embeddings.token_starts(document.text)
     chunks = chunk_document(document, starts, tokens=cut.tokens, overlap=cut.overlap)
     count = TokenCounter(document.text, starts)
-    vectors = embeddings.embed_documents(
-        [_words(embeddings, chunk, document.content.title, count) for chunk in chunks],
-        partial(progress, "embedding") if len(chunks) >= _MANY else None,
-    )
-    vault.records.replace_chunks(
-        document.content.id,
-        chunks,
-        vectors,
-        model=embeddings.model,
-        chunker=cut.chunker,
-        fingerprint=document.fingerprint,
-    )
+    return chunks, [_words(embeddings, chunk, document.content.title, count) for chunk in chunks]
 
 
 def _words(embeddings: Embeddings, chunk: Chunk, title: str, count: TokenCounter) -> str:

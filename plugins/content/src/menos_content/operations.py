@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from menos_bus import extensions
 from menos_content.document import Document
@@ -33,6 +33,18 @@ class Operation(Protocol):
 
         An exception with a ``code`` and a ``retryable`` says what is wrong, such as
         ``menos_bus.Permanent`` and ``Retryable``.
+        """
+        ...
+
+
+@runtime_checkable
+class GroupOperation(Operation, Protocol):
+    """An operation that costs less for several contents together than for each by itself."""
+
+    def run_group(self, vault: Vault, documents: Sequence[Document]) -> Sequence[bool | None]:
+        """Do it with several contents; returns of each what ``run`` would.
+
+        If it raises what no other try helps against, each is done by itself.
         """
         ...
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Literal, NamedTuple
+from itertools import filterfalse
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from typing_extensions import TypedDict
 
 from menos_bus import Deferred, Retryable, TaskError
 from menos_content.document import Document, read_document
-from menos_content.operations import Operation
+from menos_content.operations import GroupOperation, Operation
 from menos_content.room import Room
 from menos_content.store import STORED
 from menos_vault import Content, ContentNotFound, Vault, VaultError
 
 PROCESSED: Final = "processed"
 FAILED: Final = "failed"
+
+_TOGETHER: Final = 12_000
+"""Characters of texts from which on they are enough to be processed together."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_Result = bool | Exception | None
 
 Outcome = Literal["completed", "skipped", "failed"]
 
@@ -73,7 +82,7 @@ def process(vault: Vault, document: Document, operations: Sequence[Operation]) -
         Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
-    ended = _run(vault, document, operations)
+    [ended] = _run(vault, [document], operations)
     _conclude(vault, ended)
     if ended.raised is not None:
         raise ended.raised
@@ -86,7 +95,7 @@ def process(vault: Vault, document: Document, operations: Sequence[Operation]) -
 def process_many(
     vault: Vault, contents: Sequence[Content], operations: Sequence[Operation], room: Room
 ) -> Iterator[list[Failed]]:
-    """Run operations on contents, one after another, each once there is room for its text.
+    """Run operations on contents, on short ones together, once there is room for their texts.
 
     It yields of each what failed for good: nothing if it was deleted meanwhile. How they stand is
     noted of all at once, in the end.
@@ -98,51 +107,91 @@ def process_many(
     """
     known = vault.records.chunk_sets([content.id for content in contents])
     done: list[_Ended] = []
+    group: list[Document] = []
     try:
-        for content in contents:
+        for number, content in enumerate(contents, 1):
             try:
-                document = read_document(vault, content, known)
+                group.append(read_document(vault, content, known))
             except (TaskError, VaultError) as error:
                 if _may_pass(error):
                     raise
                 yield [{"content_id": content.id, **_explained(error)}]
+            length = sum(len(document.text) for document in group)
+            if number < len(contents) and length < _TOGETHER:
                 continue
-            with room.taken(len(document.text)):
-                ended = _run(vault, document, operations)
-            if any(isinstance(error, ContentNotFound) for error in ended.errors.values()):
-                yield []
-                continue
-            done.append(ended)
-            passing = filter(_may_pass, ended.errors.values())
-            if (failure := next(passing, None)) is not None:
-                raise failure
-            yield [{"content_id": content.id, **_explained(one)} for one in ended.errors.values()]
+            with room.taken(length):
+                ended = _run(vault, group, operations)
+            done += filterfalse(_is_gone, ended)
+            for failure in (error for one in ended for error in one.errors.values()):
+                if _may_pass(failure):
+                    raise failure
+            yield from map(_failed, ended)
+            group = []
     finally:
-        well = [ended.document.content for ended in done if not ended.errors]
+        well = [one.document.content for one in done if not one.errors]
         noted = vault.records.set_status(well, PROCESSED)
-        for ended in done:
-            if ended.document.content.id not in noted:
+        for one in done:
+            if one.document.content.id not in noted:
                 with suppress(ContentNotFound):
-                    _conclude(vault, ended)
+                    _conclude(vault, one)
 
 
-def _run(vault: Vault, document: Document, operations: Sequence[Operation]) -> _Ended:
+def _run(
+    vault: Vault, documents: Sequence[Document], operations: Sequence[Operation]
+) -> list[_Ended]:
+    results = {operation.name: _results(operation, vault, documents) for operation in operations}
+    return [
+        _ended(vault, document, {name: of_all[place] for name, of_all in results.items()})
+        for place, document in enumerate(documents)
+    ]
+
+
+def _results(operation: Operation, vault: Vault, documents: Sequence[Document]) -> list[_Result]:
+    if len(documents) > 1 and isinstance(operation, GroupOperation):
+        group = _tried(operation.run_group, vault, documents)
+        if not isinstance(group, Exception):
+            return list(group)
+        if isinstance(group, (TaskError, VaultError)) and group.retryable:
+            return [group] * len(documents)
+        # One of them is to blame, and keeps no other back.
+    return [_tried(operation.run, vault, document) for document in documents]
+
+
+def _tried(run: Callable[[Vault, T], R], vault: Vault, what: T) -> R | Exception:
     from celery.exceptions import SoftTimeLimitExceeded
 
+    try:
+        return run(vault, what)
+    except (Deferred, SoftTimeLimitExceeded):
+        raise  # it waits, or has no time left
+    except Exception as error:  # noqa: BLE001 - also one that its author did not think of
+        return error
+
+
+def _ended(vault: Vault, document: Document, results: Mapping[str, _Result]) -> _Ended:
     outcomes: dict[str, Outcome] = {}
     errors: dict[str, Exception] = {}
-    for operation in operations:
-        try:
-            done = operation.run(vault, document)
-            outcomes[operation.name] = "skipped" if done is False else "completed"
-        except (Deferred, SoftTimeLimitExceeded):
-            raise  # it waits, or has no time left
-        except Exception as error:  # noqa: BLE001 - also one that its author did not think of
-            outcomes[operation.name] = "failed"
-            errors[operation.name] = error
+    for name, result in results.items():
+        if isinstance(result, Exception):
+            outcomes[name] = "failed"
+            errors[name] = result
+        else:
+            outcomes[name] = "skipped" if result is False else "completed"
     # One that failed takes nothing from what is there to be found.
     findable = not errors or _has_passages(vault, document)
     return _Ended(document, outcomes, errors, PROCESSED if findable else FAILED)
+
+
+def _is_gone(ended: _Ended) -> bool:
+    """Whether the content was deleted meanwhile."""
+    return any(isinstance(error, ContentNotFound) for error in ended.errors.values())
+
+
+def _failed(ended: _Ended) -> list[Failed]:
+    if _is_gone(ended):
+        return []
+    identity = ended.document.content.id
+    return [{"content_id": identity, **_explained(error)} for error in ended.errors.values()]
 
 
 def _has_passages(vault: Vault, document: Document) -> bool:

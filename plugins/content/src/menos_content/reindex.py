@@ -75,7 +75,11 @@ class _EmbedAnew:
         self._cut = cut
 
     def run(self, vault: Vault, document: Document) -> None:
-        embed(vault, document, self._cut)
+        embed(vault, [document], self._cut)
+
+    def run_group(self, vault: Vault, documents: Sequence[Document]) -> list[None]:
+        embed(vault, documents, self._cut)
+        return [None] * len(documents)
 
 
 def _embed(
