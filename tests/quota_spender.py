@@ -1,8 +1,9 @@
 """One of many processes that spend a quota at the same time, as badly as programs do.
 
-    python quota_spender.py STORE PLACE BUCKET ALLOWED SEED JOURNAL
+    python quota_spender.py STORE PLACE BUCKET ALLOWED SEED JOURNAL [ENDLESS]
 
-It makes 400 reservations of 1 to 9 units, the last 60 of them of 1 unit. It commits twice, asks for
+It makes 400 reservations of 1 to 9 units, the last 60 of them of 1 unit; one that is to be killed
+goes on with those of 1 unit. It commits twice, asks for
 the same lease twice, gives some back, some of those twice. What it has got and kept stands in the
 journal: one line ``<lease> <units>`` after each reservation, ``<lease> -<units>`` after a refund.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import random
 import sys
+from itertools import count
 from pathlib import Path
 
 from menos_bus.quota.redis import RedisQuotaStore
@@ -25,10 +27,12 @@ def open_store(kind: str, place: str) -> QuotaStore:
     return SQLiteQuotaStore(Path(place)) if kind == "sqlite" else RedisQuotaStore(place)
 
 
-def spend(store: QuotaStore, bucket: str, allowed: int, seed: int, journal: Path) -> None:
+def spend(
+    store: QuotaStore, bucket: str, allowed: int, seed: int, journal: Path, *, endless: bool
+) -> None:
     chance = random.Random(seed)
     with journal.open("a", buffering=1) as notes:
-        for number in range(RESERVATIONS):
+        for number in count() if endless else range(RESERVATIONS):
             small = number >= RESERVATIONS - SMALL
             units = 1 if small else chance.randint(1, 9)
             day = Day.at(store.now(), "America/Los_Angeles")
@@ -53,5 +57,6 @@ def spend(store: QuotaStore, bucket: str, allowed: int, seed: int, journal: Path
 
 
 if __name__ == "__main__":
-    kind, place, bucket, allowed, seed, journal = sys.argv[1:]
-    spend(open_store(kind, place), bucket, int(allowed), int(seed), Path(journal))
+    kind, place, bucket, allowed, seed, journal, *more = sys.argv[1:]
+    store = open_store(kind, place)
+    spend(store, bucket, int(allowed), int(seed), Path(journal), endless=bool(more))

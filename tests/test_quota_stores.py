@@ -384,13 +384,13 @@ def spend_together(
     def run() -> int:
         kind, where = place
         journals = [tmp_path / f"journal-{seed}" for seed in range(8)]
+        doomed = (0, 7)  # one of each kind
         for seed, journal in enumerate(journals):
             journal.touch()
             allowed = LIMIT if seed >= 8 - PRIORITY else LIMIT - RESERVE
             script = [sys.executable, quota_spender.__file__, kind, where, bucket]
-            processes.append(subprocess.Popen([*script, str(allowed), str(seed), str(journal)]))
-        # One of each kind.
-        doomed = (0, 7)
+            rest = [str(allowed), str(seed), str(journal), *(["endless"] if seed in doomed else [])]
+            processes.append(subprocess.Popen([*script, *rest]))
         for seed in doomed:
             poll(lambda: journals[seed].read_text().count("\n") > 50, what="some spending")  # noqa: B023
             processes[seed].kill()
