@@ -391,9 +391,16 @@ def spend_together(
             script = [sys.executable, quota_spender.__file__, kind, where, bucket]
             rest = [str(allowed), str(seed), str(journal), *(["endless"] if seed in doomed else [])]
             processes.append(subprocess.Popen([*script, *rest]))
-        for seed in doomed:
-            poll(lambda: journals[seed].read_text().count("\n") > 50, what="some spending")  # noqa: B023
-            processes[seed].kill()
+        alive = set(doomed)
+
+        def kill_spenders() -> bool:
+            for seed in sorted(alive):
+                if journals[seed].read_text().count("\n") > 20:
+                    processes[seed].kill()
+                    alive.discard(seed)
+            return not alive
+
+        poll(kill_spenders, what="some spending of those that are to be killed")
         ends = {seed: process.wait(120) for seed, process in enumerate(processes)}
         assert ends == {seed: -signal.SIGKILL if seed in doomed else 0 for seed in range(8)}
         lines = [line.split() for journal in journals for line in journal.read_text().splitlines()]
