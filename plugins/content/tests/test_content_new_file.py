@@ -62,6 +62,32 @@ def test_what_stops_it_leaves_the_old_file_whole_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_pipe_of_the_process_is_written_to():
+    reading, writing = os.pipe()
+
+    with new_file(f"/dev/fd/{writing}", replace=False) as file:
+        file.write("new\n")
+    os.close(writing)
+
+    with os.fdopen(reading) as pipe:
+        assert pipe.read() == "new\n"
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
+    path = tmp_path / "vault.jsonl"
+
+    def write_slowly():
+        with new_file(str(path), replace=False) as file:
+            file.write("new\n")
+            path.write_text("somebody else's\n")
+
+    with pytest.raises(click.BadParameter, match="is there already"):
+        write_slowly()
+
+    assert path.read_text() == "somebody else's\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path):
     path, link, pipe = tmp_path / "vault.jsonl", tmp_path / "link", tmp_path / "pipe"
     path.write_text("old\n")

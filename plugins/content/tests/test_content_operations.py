@@ -150,7 +150,7 @@ def test_an_unknown_operation_is_refused_with_all_that_there_are(bus):
     assert all(word in said for word in ("operations", "'embed'", "'summarize'", "'count_words'"))
 
 
-def test_one_of_many_whose_text_is_changed_meanwhile_is_processed_again(bus):
+def test_of_one_of_many_whose_text_is_changed_meanwhile_the_newer_text_is_processed(bus):
     meddle = Meddle(bus)
     meddled = TestBus(menos_content.plugin, plugin(meddle))
     lines = [
@@ -161,9 +161,44 @@ def test_one_of_many_whose_text_is_changed_meanwhile_is_processed_again(bus):
     imported = meddled.call("tasks.import_content", lines, process=["meddle"])
 
     assert imported["failed"] == []
-    # The call was tried again, and stored its own text again.
-    assert 20 < len(meddle.runs) <= 40
+    assert len(meddle.runs) == 21
+    assert meddle.runs.count("Other words") == 1
     assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 20}
+
+
+def test_a_call_that_stores_a_text_leaves_a_newer_one_in_its_place(bus, model):
+    meddled = TestBus(menos_content.plugin, plugin(Meddle(bus)))
+
+    stored = meddled.call(
+        "tasks.store_content", TEXT, "Ships", resource_key="ship", process=["embed", "meddle"]
+    )
+
+    assert stored["processed"] == {"embed": "completed", "meddle": "completed"}
+    vault = open_vault()
+    content = vault.records.get_content(stored["content_id"])
+    assert vault.objects.get(content.objects["text"]) == b"Other words"
+    assert [chunk.text for chunk in vault.records.chunks(content.id)] == ["Other words"]
+    assert content.status == "processed"
+
+
+def test_a_text_that_is_changed_all_the_time_is_left_to_a_later_try(bus):
+    class Restless:
+        name = "restless"
+        count = 0
+
+        def run(self, vault, document):
+            self.count += 1
+            bus.call("tasks.store_content", f"Text {self.count}", "Ships", resource_key="ship")
+
+    restless = TestBus(menos_content.plugin, plugin(Restless()))
+
+    with pytest.raises(TaskFailed) as failed:
+        restless.call(
+            "tasks.store_content", TEXT, "Ships", resource_key="ship", process=["restless"]
+        )
+
+    assert failed.value.code == "content_changed"
+    assert bus.call("tasks.vault_stats")["statuses"] == {"stored": 1}
 
 
 def test_one_of_many_that_is_deleted_meanwhile_is_no_failure(bus):

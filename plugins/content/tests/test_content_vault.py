@@ -172,6 +172,32 @@ def test_many_texts_are_stored_and_embedded_by_one_call(bus, model):
     assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 19, "stored": 1}
 
 
+def test_a_line_that_cannot_be_stored_is_named_and_keeps_no_other_back(bus):
+    vault = open_vault()
+    vault.records.put_content(
+        "yt:1", content_type="youtube", title="A video", objects={"text": "youtube/1/text.txt"}
+    )
+    lines = [{"resource_key": key, "title": key, "text": key} for key in ("yt:1", "b", "c")]
+
+    imported = bus.call("tasks.import_content", lines)
+
+    [failed] = imported["failed"]
+    assert (failed["content_id"], failed["code"]) == (content_id("yt:1"), "resource_key_taken")
+    assert vault.records.counts().contents == 3
+
+
+def test_an_imported_text_that_is_another_one_is_yet_to_be_processed(bus, stored, model):
+    bus.call("tasks.process_content", stored["tea"])
+    lines = [line for line in exported(bus) if line["resource_key"] == "tea"]
+    bus.call("tasks.import_content", lines)
+    assert open_vault().records.get_content(stored["tea"]).status == "processed"
+    lines[0]["objects"]["text"]["text"] = "Tea is made of leaves."
+
+    bus.call("tasks.import_content", lines)
+
+    assert open_vault().records.get_content(stored["tea"]).status == "stored"
+
+
 def test_of_lines_with_one_key_the_last_one_counts(bus, model):
     lines = [{"resource_key": "doc", "title": title, "text": title} for title in ("One", "Two")]
 

@@ -513,3 +513,17 @@ def test_more_than_was_taken_is_told(bus: TestBus, channel: Callable[[int], Any]
     assert bus.call(PLAYLIST, LIST_URL, limit=3)["more"] is True
     assert bus.call(PLAYLIST, LIST_URL, limit=60)["more"] is False
     assert bus.call(CHANNEL, "@somebody", since="20260530", limit=3)["more"] is False
+
+
+def test_a_call_that_ends_before_its_list_is_complete_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path))
+    with Vault() as vault:
+        call, other = (list_archive.ListArchive(name, vault) for name in ("call", "call-2"))
+        for archive in (call, other):
+            archive.answer("page-0001.json", lambda: b"{}")
+
+        call.delete()
+
+        assert vault.objects.keys("youtube/lists") == ["youtube/lists/call-2/page-0001.json"]

@@ -114,6 +114,10 @@ def test_a_proxy_of_the_environment_is_named_with_its_variable(
     route = route_of("https://www.youtube.com/watch", YoutubeSettings())
 
     assert route == ("www.youtube.com", "proxy.example:3128", "HTTPS_PROXY")
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.setenv("ALL_PROXY", "http://other.example:8080")
+    route = route_of("https://www.youtube.com/watch", YoutubeSettings())
+    assert route == ("www.youtube.com", "other.example:8080", "ALL_PROXY")
     monkeypatch.setenv("NO_PROXY", "youtube.com")
     assert route_of("https://www.youtube.com/", YoutubeSettings()) == ("www.youtube.com", "", "")
 

@@ -135,6 +135,7 @@ def test_the_buckets_are_those_of_youtube_s_table(bus: TestBus) -> None:
         ("QUOTA_RESERVE", "10001", "QUOTA_RESERVE is more than MENOS_YOUTUBE_QUOTA_LIMIT"),
         ("QUOTA_LIMIT", "-1", "MENOS_YOUTUBE_QUOTA_LIMIT"),
         ("QUOTA_ZONE", "Mars", "no time zone 'Mars'"),
+        ("QUOTA_ZONE", "America", "no time zone 'America'"),
         ("QUOTA_POLICY", "maybe", "MENOS_YOUTUBE_QUOTA_POLICY"),
         ("TRANSCRIPT_RATE", "-1", "MENOS_YOUTUBE_TRANSCRIPT_RATE"),
         ("API_KEY", "two words", "MENOS_YOUTUBE_API_KEY"),

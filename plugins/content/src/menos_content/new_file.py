@@ -28,20 +28,22 @@ def new_file(name: str, *, replace: bool) -> Iterator[IO[str]]:
         BadParameter: there is a file of this name, and it is not to be replaced.
         ClickException: it cannot be written; says why.
     """
-    path = Path(os.path.realpath(name))  # the file itself, and not a link to it, is replaced
-    old = path.is_file()
     if name == "-":
         yield sys.stdout
         return
+    old = Path(name).is_file()
+    direct = Path(name).exists() and not old
+    there = click.BadParameter(
+        f"{name} is there already: take another name, or add --force to replace it",
+        param_hint="FILE",
+    )
     if old and not replace:
-        raise click.BadParameter(
-            f"{name} is there already: take another name, or add --force to replace it",
-            param_hint="FILE",
-        )
+        raise there
+    path = Path(os.path.realpath(name))  # the file itself, and not a link to it, is replaced
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if path.exists() and not old:
-            with path.open("w", encoding="utf-8") as file:
+        if direct:
+            with Path(name).open("w", encoding="utf-8") as file:
                 yield file
             return
         with part.open("w", encoding="utf-8") as file:
@@ -50,6 +52,8 @@ def new_file(name: str, *, replace: bool) -> Iterator[IO[str]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if not replace and path.exists():  # somebody else has made it meanwhile
+            raise there
         part.replace(path)
     except OSError as error:
         left = "; the file that was there is as it was" if old else ""

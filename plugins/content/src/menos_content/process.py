@@ -19,6 +19,9 @@ from menos_vault import Content, ContentNotFound, Vault, VaultError
 PROCESSED: Final = "processed"
 FAILED: Final = "failed"
 
+_NEWER_TEXTS: Final = 5
+"""Times that a content's text may change while it is processed."""
+
 _TOGETHER: Final = 12_000
 """Characters of texts from which on they are enough to be processed together."""
 
@@ -78,12 +81,12 @@ def process(vault: Vault, document: Document, operations: Sequence[Operation]) -
 
     Raises:
         ContentNotFound: it was deleted meanwhile.
-        Retryable: its text was changed meanwhile (``content_changed``).
+        Retryable: its text was changed again and again (``content_changed``).
         Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
-    [ended] = _run(vault, [document], operations)
-    _conclude(vault, ended)
+    [first] = _run(vault, [document], operations)
+    ended = _settled(vault, first, operations)
     if ended.raised is not None:
         raise ended.raised
     if not ended.errors:
@@ -102,7 +105,7 @@ def process_many(
 
     Raises:
         Deferred: the room was closed.
-        Retryable: a text was changed meanwhile (``content_changed``).
+        Retryable: a text was changed again and again (``content_changed``).
         TaskError, VaultError: an operation failed, and another try may help.
     """
     known = vault.records.chunk_sets([content.id for content in contents])
@@ -122,9 +125,8 @@ def process_many(
             with room.taken(length):
                 ended = _run(vault, group, operations)
             done += filterfalse(_is_gone, ended)
-            for failure in (error for one in ended for error in one.errors.values()):
-                if _may_pass(failure):
-                    raise failure
+            for one in ended:
+                _raise_passing(one)
             yield from map(_failed, ended)
             group = []
     finally:
@@ -133,7 +135,7 @@ def process_many(
         for one in done:
             if one.document.content.id not in noted:
                 with suppress(ContentNotFound):
-                    _conclude(vault, one)
+                    _raise_passing(_settled(vault, one, operations))
 
 
 def _run(
@@ -182,6 +184,13 @@ def _ended(vault: Vault, document: Document, results: Mapping[str, _Result]) -> 
     return _Ended(document, outcomes, errors, PROCESSED if findable else FAILED)
 
 
+def _raise_passing(ended: _Ended) -> None:
+    """Raise a failure that another try may help against."""
+    for error in ended.errors.values():
+        if _may_pass(error):
+            raise error
+
+
 def _is_gone(ended: _Ended) -> bool:
     """Whether the content was deleted meanwhile."""
     return any(isinstance(error, ContentNotFound) for error in ended.errors.values())
@@ -200,28 +209,39 @@ def _has_passages(vault: Vault, document: Document) -> bool:
     return known is not None and known.fingerprint == document.fingerprint
 
 
-def _conclude(vault: Vault, ended: _Ended) -> None:
-    """Note how a content stands, unless there is another text by now.
+def _settled(vault: Vault, ended: _Ended, operations: Sequence[Operation]) -> _Ended:
+    """Note how a content stands. If it has a newer text by now, that is processed in its place.
+
+    (To have the call tried again would not do: it may be one that stores, and would store its own
+    text again.)
 
     Raises:
         ContentNotFound: it was deleted meanwhile.
-        Retryable: its text was changed meanwhile (``content_changed``).
+        Retryable: its text was changed again and again (``content_changed``).
     """
+    for _ in range(_NEWER_TEXTS):
+        newer = _note(vault, ended)
+        if newer is None:
+            return ended
+        [ended] = _run(vault, [newer], operations)
+    raise Retryable(
+        f"the text of content {ended.document.content.id} is changed all the time",
+        code="content_changed",
+        after=10,
+    )
+
+
+def _note(vault: Vault, ended: _Ended) -> Document | None:
+    """Note how a content stands, unless there is another text by now, which is returned then."""
     seen = ended.document.content
     while not vault.records.set_status([seen], ended.status, ended.said):
         now = read_document(vault, vault.records.get_content(seen.id))
         if now.fingerprint != ended.document.fingerprint:
-            break
+            # The passages may be those of the old text: whoever stops here leaves it to be done.
+            vault.records.set_status([now.content], STORED)
+            return read_document(vault, vault.records.get_content(seen.id))
         seen = now.content
-    else:
-        return
-    # What was made of the old text is marked as such, so the next try makes it again.
-    vault.records.update_content(seen.id, status=STORED, error=None)
-    raise Retryable(
-        f"the text of content {seen.id} was changed while it was processed",
-        code="content_changed",
-        after=1,
-    )
+    return None
 
 
 def _may_pass(error: Exception) -> bool:

@@ -62,7 +62,7 @@ def store(
     fields = {**fields, "objects": {"text": key}}
     if earlier is None:
         fields = {**fields, "status": STORED}
-    elif not _has(vault, key, data):
+    elif not holds(vault, key, data):
         # Before the text changes: a process that dies in between leaves a content that says it
         # has to be processed, never one that calls the new text processed.
         changes: ContentFields = {"status": STORED, "summary": None, "error": None}
@@ -73,7 +73,8 @@ def store(
     return vault.records.put_content(resource_key, content_type=content_type, title=title, **fields)
 
 
-def _has(vault: Vault, key: str, data: bytes) -> bool:
+def holds(vault: Vault, key: str, data: bytes) -> bool:
+    """Whether the object is there with these bytes."""
     try:
         return vault.objects.get(key) == data
     except ObjectNotFound:

@@ -15,13 +15,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from menos_bus import Permanent
 from menos_content import fields
 from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import STORED, store
-from menos_vault import Content, InvalidKey, ObjectNotFound, Vault, content_id
+from menos_content.store import STORED, holds, store
+from menos_vault import Content, InvalidContent, InvalidKey, ObjectNotFound, Vault, content_id
 from menos_vault.objects.keys import check_key
 from menos_vault.records import ContentFields
 
@@ -30,6 +31,9 @@ PAGE_BYTES: Final = 4_000_000
 
 _LONGEST_OBJECT: Final = 30_000_000
 """Characters of an object in a line."""
+
+_OF_A_LINE: Final = (Permanent, InvalidContent, InvalidKey)
+"""What is wrong with a line, and not with the vault."""
 
 _FIELDS: Final = (
     "author",
@@ -113,7 +117,7 @@ class Exported(TypedDict):
 
 
 class Imported(TypedDict):
-    """What was stored, and which of it could not be processed."""
+    """What was stored, and which of it could not be stored or processed, and why."""
 
     status: str
     content_ids: list[str]
@@ -139,17 +143,23 @@ def import_lines(
 ) -> Imported:
     """Store contents, several at a time, and run operations on those that have a text.
 
-    It is repeatable at any point, since the objects of a content go first.
+    It is repeatable at any point, since the objects of a content go first. A line that cannot be
+    stored keeps no other back.
 
     Raises:
         Deferred: there is more to do, and it is put back for a moment.
-        InvalidKey: the key of an object is the folder of another one.
         VaultError: the vault could not store it, or another try at an operation may help.
     """
 
     def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
         known = vault.records.get_contents([content_id(line.resource_key) for line in group])
-        stored = [_import(vault, line, known) for line in group]
+        stored = []
+        for line in group:
+            try:
+                stored.append(_import(vault, line, known))
+            except _OF_A_LINE as error:
+                identity = content_id(line.resource_key)
+                yield [{"content_id": identity, "code": error.code, "message": str(error)}]
         texts = [content for content in stored if operations and "text" in content.objects]
         yield from [[]] * (len(stored) - len(texts))
         if texts:
@@ -172,12 +182,15 @@ def _import(vault: Vault, line: ContentLine, contents: Mapping[str, Content]) ->
         return store(
             vault, line.text, line.title, line.resource_key, line.content_type, known, contents
         )
-    for item in line.objects.values():
-        data = base64.b64decode(item.base64) if item.base64 is not None else item.text or ""
-        vault.objects.put(item.key, data if isinstance(data, bytes) else data.encode())
+    identity = content_id(line.resource_key)
+    is_new = vault.records.chunk_set(identity) is None
+    for role, item in line.objects.items():
+        data = (item.text or "").encode() if item.base64 is None else base64.b64decode(item.base64)
+        is_new = is_new or (role == "text" and not holds(vault, item.key, data))
+        vault.objects.put(item.key, data)
     given["objects"] = {role: item.key for role, item in line.objects.items()}
-    # Its passages are not among what was exported.
-    if line.status == PROCESSED and vault.records.chunk_set(content_id(line.resource_key)) is None:
+    # The passages of this text are not among what was exported.
+    if line.status == PROCESSED and is_new:
         given["status"] = STORED
     return vault.records.put_content(
         line.resource_key,

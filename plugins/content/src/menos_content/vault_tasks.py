@@ -151,12 +151,16 @@ def import_content(
     """Store many contents; with ``process`` run operations on each, such as ``embed``.
 
     They are new texts, or what another vault exported. The same ``resource_key`` is the same
-    content. Without ``embed`` they are searchable after ``process_content``, or
-    ``reindex_content`` with ``missing``.
+    content, and of lines with one key the last one counts. Without ``embed`` they are searchable
+    after ``process_content``, or ``reindex_content`` with ``missing``.
+
+    Returns:
+        The ids in the order of the lines. ``failed`` has code and message of each line that could
+        not be stored (such as ``resource_key_taken``, ``invalid_key``), and of each operation that
+        failed for good.
 
     Raises:
         Deferred: there is more to do; callers see ``PROGRESS``.
-        InvalidKey: the key of an object is the folder of another one (``invalid_key``).
         TaskError, VaultError: the vault could not do it, or another try at an operation may help;
             its code says why.
     """

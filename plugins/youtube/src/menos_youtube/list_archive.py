@@ -37,7 +37,6 @@ class ListArchive:
     def __init__(self, call_id: str, vault: Vault) -> None:
         self._call_id = call_id
         self._objects = vault.objects
-        self._answers: list[str] = []
         self._began = time.monotonic()
         self._asked = False
         self._progress: tuple[str, int, int | None] | None = None
@@ -55,7 +54,6 @@ class ListArchive:
             Retryable: ``youtube_error``; it is no JSON object, and is asked for again then.
         """
         key = self._key(name)
-        self._answers.append(name)
         raw = self._objects.get(key) if self._objects.exists(key) else b""
         if not is_object(raw):
             self._give_way()
@@ -68,7 +66,6 @@ class ListArchive:
     def once(self, name: str, find: Callable[[], list[str]]) -> list[str]:
         """What a call has found out itself, the same each time it goes on."""
         key = self._key(name)
-        self._answers.append(name)
         if self._objects.exists(key):
             return list(json.loads(self._objects.get(key)))
         found = find()
@@ -82,18 +79,14 @@ class ListArchive:
             kept = json.loads(self._objects.get(key))["collection"]
             return Collection(**kept | {"videos": [Video(**video) for video in kept["videos"]]})
         collection = find()
-        kept = {"collection": asdict(collection), "answers": self._answers}
+        kept = {"collection": asdict(collection)}
         self._objects.put(key, json.dumps(kept).encode())
         return collection
 
     def delete(self) -> None:
         """Delete all of it, once the call has ended."""
-        key = self._key(_COLLECTION)
-        if self._objects.exists(key):
-            answers = json.loads(self._objects.get(key))["answers"]
-            # The list last: it names the others, should this be cut off.
-            for name in (*answers, _COLLECTION):
-                self._objects.delete(self._key(name))
+        for key in self._objects.keys(self._key("").rstrip("/")):
+            self._objects.delete(key)
 
     def _give_way(self) -> None:
         if self._asked and time.monotonic() - self._began > _SLICE:

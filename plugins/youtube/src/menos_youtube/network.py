@@ -40,10 +40,10 @@ def route_of(url: str, settings: YoutubeSettings) -> Route:
     if settings.proxy is not None:
         return Route(host, _place(settings.proxy.get_secret_value()), "MENOS_YOUTUBE_PROXY")
     proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy is None or proxy_bypass(parts.hostname or ""):
+    key = parts.scheme if parts.scheme in proxies else "all"
+    if key not in proxies or proxy_bypass(parts.hostname or ""):
         return Route(host)
-    return Route(host, _place(proxy), f"{parts.scheme.upper()}_PROXY")
+    return Route(host, _place(proxies[key]), f"{key.upper()}_PROXY")
 
 
 def explain(error: BaseException, route: Route) -> str:

@@ -123,7 +123,7 @@ class YoutubeSettings(BaseSettings):
     def _known_zone(cls, zone: str) -> str:
         try:
             ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # some are folders
             raise ValueError(
                 f"there is no time zone {zone!r}: give one like America/Los_Angeles (or is the "
                 "package tzdata not installed?)"
