@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from menos_vault import Chunk, ContentNotFound, Filters, content_id
 from menos_vault.records import Records
-from menos_vault.records.index.ranking import NEIGHBOURS, SIMILARITY_WEIGHT
+from menos_vault.records.index.ranking import CLOSE, NEIGHBOURS, SIMILARITY_WEIGHT
 
 AXES = np.eye(8, dtype=np.float32)
 
@@ -141,6 +141,18 @@ def test_both_kinds_together_find_what_either_finds(records: Records) -> None:
     assert [2 * hit.combined - hit.neighbours for hit in hits] == pytest.approx(own)
     assert hits[2].neighbours == pytest.approx(own[2])  # nothing is like it
     assert [hit.score for hit in hits] == [hit.similarity for hit in hits]
+
+
+def test_where_nothing_is_close_the_words_decide(records: Records) -> None:
+    query = 0.3 * AXES[0] + 0.954 * AXES[1]
+    put(records, "other", *["a note"] * 9, vectors=np.tile(AXES[0], (9, 1)))
+    put(records, "named", "the note zx81", vectors=AXES[2:3])
+
+    hits = records.search(query, model="m", query="zx81", by_words=True)
+
+    assert hits[0].content.resource_key == "named"
+    assert hits[0].combined == pytest.approx(1 - SIMILARITY_WEIGHT)
+    assert hits[1].combined == pytest.approx(SIMILARITY_WEIGHT * 0.3 / CLOSE, abs=1e-4)
 
 
 def test_what_is_like_the_best_comes_before_what_only_shares_words(records: Records) -> None:
@@ -283,7 +295,7 @@ def test_a_filter_lets_everything_through_that_passes(records: Records) -> None:
 
 def test_what_does_not_pass_is_no_measure_for_the_rest(records: Records) -> None:
     put(records, "out", "sea sea sea", vectors=AXES[:1])
-    put(records, "in", "the sea", vectors=AXES[:1] + 2 * AXES[1:2], tags=["in"])
+    put(records, "in", "the sea", vectors=2 * AXES[:1] + AXES[1:2], tags=["in"])
 
     [hit] = records.search(
         AXES[0], model="m", query="sea", by_words=True, filters=Filters(tags=["in"])
