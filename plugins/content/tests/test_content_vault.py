@@ -260,6 +260,7 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
             },
             "lines.0",
         ),
+        ({"resource_key": "x", "title": "X"}, "lines.0"),
         ({"colour": "red"}, "lines.0.colour"),
         ({"published_at": "yesterday"}, "lines.0.published_at"),
         ({"published_at": 1714521600}, "lines.0.published_at"),

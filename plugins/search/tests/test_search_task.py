@@ -138,6 +138,8 @@ def test_vectors_of_another_model_are_a_permanent_failure_that_names_both(bus, d
         ({"query": "x", "group_by": "author"}, "group_by"),
         ({"query": "x", "tags": [""]}, "tags.0"),
         ({"query": "x", "published_from": "yesterday"}, "published_from"),
+        ({"query": "x", "published_from": "2024"}, "published_from"),
+        ({"query": "x", "published_before": 1714521600}, "published_before"),
     ],
 )
 def test_a_bad_argument_is_named(bus, arguments, field):

@@ -158,8 +158,9 @@ def import_(file: IO[bytes], embed: bool) -> None:
             raise _in_file(error, [number for number, _ in batch]) from None
         count += len(imported["content_ids"])
         failed += imported["failed"]
-    found = "" if embed else "; `menos-bus vault reindex --missing` makes them searchable"
-    click.echo(f"{count} contents{found}", err=True)
+    hint = "; `menos-bus vault reindex --missing` makes new ones searchable"
+    said = f"{count} content{'' if count == 1 else 's'}"
+    click.echo(said if embed or not count else said + hint, err=True)
     if failed:
         print_json({"failed": failed})
         sys.exit(1)

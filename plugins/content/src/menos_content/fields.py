@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from menos_content.operations import BUILT_IN, POINT
-from menos_vault.records.fields import moment_of
+from menos_vault.records.fields import given_moment
 
 LONGEST_TEXT: Final = 5_000_000
 """Characters of a text: some 800,000 words, ten long novels."""
@@ -35,25 +35,10 @@ def _not_blank(text: str) -> str:
     return text
 
 
-def _moment(given: object) -> datetime | None:
-    """Take a day or a time as ISO 8601 has it, and nothing else."""
-    if given is None or isinstance(given, datetime):
-        return given
-    try:
-        return moment_of(given if isinstance(given, str) else "")
-    except ValueError:
-        raise PydanticCustomError(
-            "no_date",
-            "{given} is no date: give one such as 2024-05-01 or 2024-05-01T12:00:00+02:00 "
-            "(ISO 8601)",
-            {"given": repr(given)[:50]},
-        ) from None
-
-
 def check_published(metadata: dict[str, JsonValue]) -> None:
     """Refuse a ``published_at`` in metadata that says nothing: no search would go by it."""
     try:
-        _moment(metadata.get("published_at"))
+        given_moment(metadata.get("published_at"))
     except PydanticCustomError as error:
         raise PydanticCustomError(
             "no_date", "published_at: {why}", {"why": error.message()}
@@ -151,7 +136,7 @@ Metadata = Annotated[
 ]
 PublishedAt = Annotated[
     datetime | None,
-    BeforeValidator(_moment),
+    BeforeValidator(given_moment),
     Field(description="When it came out: a day or a time (ISO 8601), UTC if it names no zone."),
 ]
 

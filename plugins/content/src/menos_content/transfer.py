@@ -104,6 +104,10 @@ class ContentLine(BaseModel):
             raise PydanticCustomError(
                 "two_texts", "it has a text and objects: leave one of them out"
             )
+        if self.text is None and "objects" not in self.model_fields_set:
+            raise PydanticCustomError(
+                "no_text", "it has no text: give `text` (or `objects`, as `export` writes them)"
+            )
         if self.text is not None:  # of a vault's own lines all is taken back
             fields.check_published(self.metadata)
         return self

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from menos_vault.records.fields import given_moment
+
 Mode = Annotated[
     Literal["hybrid", "semantic", "keyword"],
     Field(description="By meaning and words together, by meaning alone, or by words alone."),
@@ -62,8 +64,12 @@ Languages = Annotated[
 ]
 ContentIds = Annotated[_Words | None, Field(description="Only in this content, or in these.")]
 PublishedFrom = Annotated[
-    datetime | None, Field(description="Only what came out then or later; ISO 8601, UTC if bare.")
+    datetime | None,
+    BeforeValidator(given_moment),
+    Field(description="Only what came out then or later; ISO 8601, UTC if bare."),
 ]
 PublishedBefore = Annotated[
-    datetime | None, Field(description="Only what came out before that; ISO 8601, UTC if bare.")
+    datetime | None,
+    BeforeValidator(given_moment),
+    Field(description="Only what came out before that; ISO 8601, UTC if bare."),
 ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from menos_vault.errors import InvalidContent
 from menos_vault.models import visible
@@ -100,6 +101,24 @@ def moment_of(text: str) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError("before the year 1, or after the year 9999") from None
+
+
+def given_moment(given: object) -> datetime | None:
+    """Take a day or a time as ISO 8601 has it, and nothing else: a validator for pydantic.
+
+    Raises PydanticCustomError, with an example.
+    """
+    if given is None or isinstance(given, datetime):
+        return given
+    try:
+        return moment_of(given if isinstance(given, str) else "")
+    except ValueError:
+        raise PydanticCustomError(
+            "no_date",
+            "{given} is no date: give one such as 2024-05-01 or 2024-05-01T12:00:00+02:00 "
+            "(ISO 8601)",
+            {"given": repr(given)[:50]},
+        ) from None
 
 
 def published(metadata: dict[str, Any] | None) -> datetime | None:
