@@ -243,6 +243,8 @@ def _message(answer: httpx.Response) -> str:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: whoever terminates the demo means its bus, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(main(sys.argv[1:]))
     except Failed as failed:
