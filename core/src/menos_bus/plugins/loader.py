@@ -159,12 +159,15 @@ def load_plugins(
             )
             for module in modules
         ]
-    before = _versions(allowed)
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    before = _versions(points, allowed)
     declared.newer = lambda: {
-        name for name, version in _versions(allowed).items() if before.get(name) != version
+        name
+        for name, version in _versions(entry_points(group=ENTRY_POINT_GROUP), allowed).items()
+        if before.get(name) != version
     }
     installed: dict[str, list[EntryPoint]] = defaultdict(list)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    for point in points:
         # One distribution can be listed twice, by an editable install and its build folder.
         if all(_source(point) != _source(other) for other in installed[point.name]):
             installed[point.name].append(point)
@@ -184,11 +187,11 @@ def load_plugins(
     return plugins
 
 
-def _versions(allowed: Sequence[str] | None) -> dict[str, str]:
-    """The plugins that are installed now and may be loaded, with their versions."""
+def _versions(points: Iterable[EntryPoint], allowed: Sequence[str] | None) -> dict[str, str]:
+    """Those of the plugins that may be loaded, with their versions."""
     return {
         point.name: point.dist.version if point.dist else ""
-        for point in entry_points(group=ENTRY_POINT_GROUP)
+        for point in points
         if allowed is None or point.name in allowed
     }
 
