@@ -186,15 +186,16 @@ def _import(vault: Vault, line: ContentLine, contents: Mapping[str, Content]) ->
         return store(
             vault, line.text, line.title, line.resource_key, line.content_type, known, contents
         )
-    identity = content_id(line.resource_key)
-    is_new = vault.records.chunk_set(identity) is None
+    processed = line.status == PROCESSED
+    is_new = processed and vault.records.chunk_set(content_id(line.resource_key)) is None
     for role, item in line.objects.items():
         data = (item.text or "").encode() if item.base64 is None else base64.b64decode(item.base64)
-        is_new = is_new or (role == "text" and not holds(vault, item.key, data))
+        if processed and role == "text" and not holds(vault, item.key, data):
+            is_new = True
         vault.objects.put(item.key, data)
     given["objects"] = {role: item.key for role, item in line.objects.items()}
     # The passages of this text are not among what was exported.
-    if line.status == PROCESSED and is_new:
+    if is_new:
         given["status"] = STORED
     return vault.records.put_content(
         line.resource_key,
