@@ -16,10 +16,10 @@ class Explanation(TypedDict):
     """How a result came to its place.
 
     ``combined`` decides. In a hybrid search a passage's own score is 0.65 × ``similarity`` + 0.35 ×
-    ``keywords``, each divided by the best one of the whole search. Of the 64 best ones ``combined``
-    is half of that and half ``neighbours``, the mean score of those among them that are like it; of
-    all others, which come after them, it is the own score. In any other search it is the one that
-    the mode goes by.
+    ``keywords``, each divided by the best one of the whole search (similarities by 0.6 at least).
+    Of the 64 best ones ``combined`` is half of that and half ``neighbours``, the mean score of
+    those among them that are like it; of all others, which come after them, it is the own score. In
+    any other search it is the one that the mode goes by.
     """
 
     mode: Mode
