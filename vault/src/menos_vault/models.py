@@ -1,10 +1,15 @@
 """What the vault stores and answers."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def content_id(resource_key: str) -> str:
@@ -82,6 +87,18 @@ class Chunk(BaseModel):
     heading: Annotated[Text, AfterValidator(one_line)] | None = Field(
         default=None, description="Heading under which it stands, in one line."
     )
+
+
+class NewChunks(NamedTuple):
+    """The chunks that a content is to have."""
+
+    content_id: str
+    chunks: Sequence[Chunk]
+    """Their indexes are 0 to n-1."""
+    vectors: "NDArray[np.float32]"
+    """Of shape (n, d): one per chunk, in the same order."""
+    fingerprint: str = ""
+    """Of what they were made of; kept as it is, see `ChunkSet`."""
 
 
 class ChunkSet(BaseModel):

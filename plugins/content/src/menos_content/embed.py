@@ -13,7 +13,7 @@ from menos_content.context import with_context
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
 from menos_content.token_counter import TokenCounter
-from menos_vault import Chunk, Vault
+from menos_vault import Chunk, NewChunks, Vault
 from menos_vault.embeddings import Embeddings
 
 CHUNKER: Final = 3
@@ -81,17 +81,13 @@ def embed(vault: Vault, documents: Sequence[Document], cut: Cut) -> None:
     words = [text for _, texts in passages for text in texts]
     told = partial(progress, "embedding") if len(words) >= _MANY else None
     vectors = embeddings.embed_documents(words, told)
+    new = []
     place = 0
     for document, (chunks, _) in zip(documents, passages, strict=True):
-        vault.records.replace_chunks(
-            document.content.id,
-            chunks,
-            vectors[place : place + len(chunks)],
-            model=embeddings.model,
-            chunker=cut.chunker,
-            fingerprint=document.fingerprint,
-        )
+        some = vectors[place : place + len(chunks)]
+        new.append(NewChunks(document.content.id, chunks, some, document.fingerprint))
         place += len(chunks)
+    vault.records.replace_many_chunks(new, model=embeddings.model, chunker=cut.chunker)
 
 
 def _is_embedded(document: Document, model: str, cut: Cut) -> bool:

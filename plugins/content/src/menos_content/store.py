@@ -10,7 +10,7 @@ from menos_bus import Permanent
 from menos_vault import Content, ObjectNotFound, Vault, content_id
 
 if TYPE_CHECKING:
-    from menos_vault.records import ContentFields
+    from menos_vault.records import ContentChanges, NewContent
 
 STORED = "stored"
 """The status of a content whose text is there and whose passages are not, or are older."""
@@ -22,55 +22,51 @@ def default_key(title: str, text: str) -> str:
     return f"text:{digest}"
 
 
-def store(
-    vault: Vault,
-    text: str,
-    title: str,
-    resource_key: str,
-    content_type: str,
-    fields: ContentFields,
-    contents: Mapping[str, Content] | None = None,
-) -> Content:
+def store(vault: Vault, text: str, new: NewContent) -> Content:
     """Archive the text, then write the record; repeatable at any point.
 
     Args:
         vault: where to.
         text: the text, not blank.
-        title: its title.
-        resource_key: what it is; the same key is the same content.
-        content_type: what kind it is.
-        fields: further fields of the content; what is absent stays as it is stored.
-        contents: several contents as they are stored, by id, if they were read before.
+        new: the content; what is absent stays as it is stored.
 
     Raises:
         Permanent: the key is that of a content that another plugin stored
             (``resource_key_taken``).
         VaultError: the vault could not store it.
     """
-    identity = content_id(resource_key)
+    stored = vault.records.get_contents([content_id(new["resource_key"])])
+    [content] = vault.records.put_contents([archive(vault, text, new, stored)])
+    return content
+
+
+def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Content]) -> NewContent:
+    """Archive the text, and return the content as it is to be written after that.
+
+    Args as for :func:`store`; ``stored`` are contents as they are stored, by id. Raises as it does.
+    """
+    identity = content_id(new["resource_key"])
     key = f"content/{identity}/text.txt"
     data = text.encode()
-    if contents is None:
-        contents = vault.records.get_contents([identity])
-    earlier = contents.get(identity)
+    earlier = stored.get(identity)
     if earlier is not None and earlier.objects.get("text", key) != key:
         raise Permanent(
-            f"resource_key {resource_key!r} is a {earlier.content_type!r} content that another "
-            "plugin stored: use another key",
+            f"resource_key {new['resource_key']!r} is a {earlier.content_type!r} content that "
+            "another plugin stored: use another key",
             code="resource_key_taken",
         )
-    fields = {**fields, "objects": {"text": key}}
+    new = {**new, "objects": {"text": key}}
     if earlier is None:
-        fields = {**fields, "status": STORED}
+        new["status"] = STORED
     elif not holds(vault, key, data):
         # Before the text changes: a process that dies in between leaves a content that says it
         # has to be processed, never one that calls the new text processed.
-        changes: ContentFields = {"status": STORED, "summary": None, "error": None}
+        changes: ContentChanges = {"status": STORED, "summary": None, "error": None}
         if earlier.metadata.get("digest") is not None:
             changes["metadata"] = {"digest": None}
         vault.records.update_content(identity, **changes)
     vault.objects.put(key, data)
-    return vault.records.put_content(resource_key, content_type=content_type, title=title, **fields)
+    return new
 
 
 def holds(vault: Vault, key: str, data: bytes) -> bool:

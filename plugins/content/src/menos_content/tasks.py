@@ -15,7 +15,7 @@ from menos_content.store import default_key, store
 from menos_vault import open_vault
 
 if TYPE_CHECKING:
-    from menos_vault.records import ContentFields
+    from menos_vault.records import NewContent
 
 
 class Stored(TypedDict):
@@ -64,14 +64,13 @@ def store_content(
     }
     given = {name: value for name, value in optional.items() if value is not None}
     vault = open_vault()
-    content = store(
-        vault,
-        text,
-        title,
-        resource_key or default_key(title, text),
-        content_type,
-        cast("ContentFields", given),
-    )
+    new = {
+        **given,
+        "resource_key": resource_key or default_key(title, text),
+        "content_type": content_type,
+        "title": title,
+    }
+    content = store(vault, text, cast("NewContent", new))
     result: Stored = {"status": "success", "content_id": content.id, "title": content.title}
     if process:
         document = read_document(vault, content)

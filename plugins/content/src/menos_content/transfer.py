@@ -9,22 +9,31 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from menos_bus import Permanent
+from menos_bus import Permanent, TaskError
 from menos_content import fields
 from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import STORED, holds, store
-from menos_vault import Content, InvalidContent, InvalidKey, ObjectNotFound, Vault, content_id
+from menos_content.store import STORED, archive, holds
+from menos_vault import (
+    Content,
+    InvalidContent,
+    InvalidKey,
+    ObjectNotFound,
+    Vault,
+    VaultError,
+    content_id,
+)
 from menos_vault.objects.keys import check_key
-from menos_vault.records import ContentFields
+from menos_vault.records import NewContent
 
 PAGE_BYTES: Final = 4_000_000
 """Size of a page of lines after which no further one is begun."""
@@ -157,13 +166,14 @@ def import_lines(
 
     def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
         known = vault.records.get_contents([content_id(line.resource_key) for line in group])
-        stored = []
+        new = []
         for line in group:
             try:
-                stored.append(_import(vault, line, known))
+                new.append(_archive(vault, line, known))
             except _OF_A_LINE as error:
-                identity = content_id(line.resource_key)
-                yield [{"content_id": identity, "code": error.code, "message": str(error)}]
+                yield [_refused(line.resource_key, error)]
+        stored, refused = _put(vault, new)
+        yield from [[one] for one in refused]
         texts = [content for content in stored if operations and "text" in content.objects]
         yield from [[]] * (len(stored) - len(texts))
         if texts:
@@ -179,13 +189,31 @@ def import_lines(
     }
 
 
-def _import(vault: Vault, line: ContentLine, contents: Mapping[str, Content]) -> Content:
-    given = {name: value for name in _FIELDS if (value := getattr(line, name)) is not None}
+def _put(vault: Vault, new: Sequence[NewContent]) -> tuple[list[Content], list[Failed]]:
+    """Write records, and return them and what is wrong with those that cannot be written."""
+    if len(new) != 1:
+        with suppress(InvalidContent):  # one of them is to blame, and keeps no other back
+            return vault.records.put_contents(new), []
+    stored: list[Content] = []
+    refused: list[Failed] = []
+    for one in new:
+        try:
+            stored += vault.records.put_contents([one])
+        except InvalidContent as error:
+            refused.append(_refused(one["resource_key"], error))
+    return stored, refused
+
+
+def _refused(resource_key: str, error: TaskError | VaultError) -> Failed:
+    return {"content_id": content_id(resource_key), "code": error.code, "message": str(error)}
+
+
+def _archive(vault: Vault, line: ContentLine, stored: Mapping[str, Content]) -> NewContent:
+    """Store the objects of a content, and return it as it is to be written after that."""
+    names = ("resource_key", "content_type", "title", *_FIELDS)
+    given = {name: value for name in names if (value := getattr(line, name)) is not None}
     if line.text is not None:
-        known = cast("ContentFields", given)
-        return store(
-            vault, line.text, line.title, line.resource_key, line.content_type, known, contents
-        )
+        return archive(vault, line.text, cast("NewContent", given), stored)
     processed = line.status == PROCESSED
     is_new = processed and vault.records.chunk_set(content_id(line.resource_key)) is None
     for role, item in line.objects.items():
@@ -197,12 +225,7 @@ def _import(vault: Vault, line: ContentLine, contents: Mapping[str, Content]) ->
     # The passages of this text are not among what was exported.
     if is_new:
         given["status"] = STORED
-    return vault.records.put_content(
-        line.resource_key,
-        content_type=line.content_type,
-        title=line.title,
-        **cast("ContentFields", given),
-    )
+    return cast("NewContent", given)
 
 
 def _line(vault: Vault, content: Content) -> dict[str, Any]:

@@ -7,15 +7,15 @@ a server.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, Unpack
 
-from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics
-from menos_vault.records.fields import ContentChanges, ContentFields
+from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, NewChunks, Statistics
+from menos_vault.records.fields import ContentChanges, ContentFields, NewContent
 from menos_vault.records.filters import NO_FILTERS, Filters
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["NO_FILTERS", "ContentChanges", "ContentFields", "Filters", "Records"]
+__all__ = ["NO_FILTERS", "ContentChanges", "ContentFields", "Filters", "NewContent", "Records"]
 
 
 class Records(Protocol):
@@ -38,6 +38,10 @@ class Records(Protocol):
         `menos_vault.records.tags`). `created_at` is kept. `published_at` follows from the
         metadata's (ISO 8601) if it is not given.
         """
+        ...
+
+    def put_contents(self, new: Sequence[NewContent]) -> list[Content]:
+        """Store several contents, all or none. Of those with the same key the last one counts."""
         ...
 
     def get_content(self, content_id: str) -> Content:
@@ -89,13 +93,17 @@ class Records(Protocol):
     ) -> None:
         """Make these the content's chunks, all or none, in place of those it has.
 
-        `chunker` and `fingerprint` are kept as they are, see `ChunkSet`.
-
-        `vectors` has shape (n, d): one vector per chunk, in the same order, made by `model`. The
-        chunks' indexes are 0 to n-1. The first vectors of a vault decide its model and dimension.
+        `chunker` and `fingerprint` are kept as they are, see `ChunkSet`; the rest is as in
+        `NewChunks`. `model` made the vectors. The first vectors of a vault decide its model and
+        dimension.
 
         Raises ContentNotFound, EmbeddingMismatch (other model or dimension than the vault's).
         """
+
+    def replace_many_chunks(
+        self, new: Sequence[NewChunks], *, model: str, chunker: str = ""
+    ) -> None:
+        """Do so with several contents, all or none."""
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Return a content's chunks in order; none if it has none. Raises ContentNotFound."""

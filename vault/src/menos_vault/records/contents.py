@@ -1,30 +1,27 @@
 """The records of contents: read, and written with what has to go along."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from menos_vault.errors import ContentNotFound, RecordsFailed
 from menos_vault.models import Content
 from menos_vault.records import schema
 from menos_vault.records.answers import lists
+from menos_vault.records.checks import check_id
 from menos_vault.records.connection import Connection
 from menos_vault.records.fields import check_numbers, published
 from menos_vault.records.rows import content_from_row, nulls, record_of
 from menos_vault.records.tags import concerns_tags, with_all_tags
 from menos_vault.records.upkeep import Upkeep, Writing
 
-if TYPE_CHECKING:
-    from surrealdb import RecordID
-
 
 def get(connection: Connection, content_id: str) -> Content:
     """Return a content. Raises ContentNotFound."""
-    content = _find(connection, record_of("content", content_id))
-    if content is None:
+    [rows] = connection.ask("SELECT * FROM $id", id=record_of("content", content_id))
+    if not rows:
         raise ContentNotFound(content_id)
-    return content
+    return content_from_row(rows[0])
 
 
 def get_many(connection: Connection, content_ids: Sequence[str]) -> dict[str, Content]:
@@ -37,25 +34,31 @@ def get_many(connection: Connection, content_ids: Sequence[str]) -> dict[str, Co
 
 
 def write(
-    upkeep: Upkeep,
-    statement: str,
-    content_id: str,
-    fields: dict[str, Any],
-) -> Content:
-    """Write valid fields by a statement, with the tags that do not come from who writes now.
+    upkeep: Upkeep, verb: Literal["UPSERT", "UPDATE"], fields: Mapping[str, dict[str, Any]]
+) -> list[Content]:
+    """Write valid fields of contents, by id, with the tags that do not come from who writes now.
 
-    Raises ContentNotFound.
+    All or none. Raises ContentNotFound.
     """
-    identity = record_of("content", content_id)  # before anything is noted under a wrong one
-    connection = upkeep.connection
-    with upkeep.writing(content_id) as writing:
-        while concerns_tags(fields):
-            stored = _find(connection, identity)
-            seen = [] if stored is None else [stored.updated_at]
-            together = with_all_tags(fields, stored)
-            with suppress(_Changed):  # somebody wrote it in between, and may have changed the tags
-                return _write(connection, writing, statement, identity, together, seen)
-        return _write(connection, writing, statement, identity, fields)
+    if not fields:
+        return []
+    for content_id in fields:
+        check_id(content_id)  # before anything is noted under a wrong one
+    concerned = [content_id for content_id, given in fields.items() if concerns_tags(given)]
+    with upkeep.writing(list(fields)) as writing:
+        while True:
+            stored = get_many(upkeep.connection, concerned)
+            rows = {
+                content_id: _writable(
+                    with_all_tags(given, stored.get(content_id))
+                    if content_id in concerned
+                    else given
+                )
+                for content_id, given in fields.items()
+            }
+            # Somebody may write one in between, and change its tags.
+            with suppress(_Changed):
+                return _write(upkeep.connection, writing, verb, rows, concerned, stored)
 
 
 def set_status(upkeep: Upkeep, seen: Sequence[Content], fields: dict[str, Any]) -> set[str]:
@@ -75,7 +78,7 @@ def set_status(upkeep: Upkeep, seen: Sequence[Content], fields: dict[str, Any]) 
     if not others:
         return noted
     records = {content_id: record_of("content", content_id) for content_id in others}
-    with upkeep.writing_status(list(others)) as after:
+    with upkeep.writing(list(others)) as writing:
         results = connection.ask(
             schema.SET_STATUS,
             ids=list(records.values()),
@@ -84,7 +87,7 @@ def set_status(upkeep: Upkeep, seen: Sequence[Content], fields: dict[str, Any]) 
         )
         [rows] = lists(results)
         contents = [content_from_row(row) for row in rows]
-        after(contents)
+        writing.after_contents(contents, [])
     return noted | {content.id for content in contents}
 
 
@@ -95,36 +98,32 @@ class _Changed(Exception):
 def _write(
     connection: Connection,
     writing: Writing,
-    statement: str,
-    identity: "RecordID",
-    fields: dict[str, Any],
-    seen: list[datetime] | None = None,
-) -> Content:
-    """Write the fields; with `seen` only if the record was not written since. Raises _Changed."""
-    row = _writable(fields)
-    guard = "" if seen is None else schema.UNCHANGED
+    verb: Literal["UPSERT", "UPDATE"],
+    rows: Mapping[str, dict[str, Any]],
+    guarded: Sequence[str],
+    stored: Mapping[str, Content],
+) -> list[Content]:
+    """Write the rows if those guarded are as they are stored. Raises _Changed."""
+    ids = {content_id: record_of("content", content_id) for content_id in rows}
+    seen = [[ids[name], stored[name].updated_at] for name in guarded if name in stored]
+    variables: dict[str, Any] = {"ids": list(ids.values()), "seen": seen}
+    variables["guarded"] = [ids[content_id] for content_id in guarded]
+    for number, (content_id, row) in enumerate(rows.items()):
+        variables[f"id{number}"] = ids[content_id]
+        variables[f"fields{number}"] = row
+    statement = schema.write_contents(verb, len(rows), *writing.with_contents(rows))
     try:
-        results = connection.ask(
-            schema.transaction(guard, statement, *writing.with_content(row)),
-            id=identity,
-            fields=row,
-            seen=seen,
-        )
+        *answers, written = lists(connection.ask(statement, **variables))
     except RecordsFailed as failure:
         if schema.CONTENT_CHANGED in str(failure):
             raise _Changed from None
         raise
-    rows, *answers = lists(results)
-    if not rows:
-        raise ContentNotFound(str(identity.id))
-    content = content_from_row(rows[0])
-    writing.after_content(content, answers)
-    return content
-
-
-def _find(connection: Connection, identity: "RecordID") -> Content | None:
-    [rows] = connection.ask("SELECT * FROM $id", id=identity)
-    return content_from_row(rows[0]) if rows else None
+    contents = {content.id: content for content in map(content_from_row, written)}
+    for content_id in rows:
+        if content_id not in contents:
+            raise ContentNotFound(content_id)
+    writing.after_contents(list(contents.values()), answers)
+    return [contents[content_id] for content_id in rows]
 
 
 def _writable(fields: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,14 @@ class ContentFields(TypedDict, total=False):
     published_at: datetime | None
 
 
+class NewContent(ContentFields):
+    """A content to be stored."""
+
+    resource_key: str
+    content_type: str
+    title: str
+
+
 class ContentChanges(ContentFields, total=False):
     """All fields that a later write may change."""
 

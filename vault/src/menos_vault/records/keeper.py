@@ -7,23 +7,24 @@ not. An embedded database has one process, so nobody else writes to either.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from menos_vault.errors import RecordsUnavailable
-from menos_vault.models import Chunk, ChunkSet, Content
+from menos_vault.models import Chunk, Content
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
-from menos_vault.records.index.local import LocalIndex, index_path
+from menos_vault.records.contents import get_many
+from menos_vault.records.index.local import LocalIndex, Passages, index_path
 from menos_vault.records.rows import chunk_from_row, content_from_row, to_python
-from menos_vault.records.upkeep import Together
+from menos_vault.records.upkeep import Together, Written
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_STRIPES = 64
+_STRIPES = 1024  # so many that those who write several contents seldom meet
 _FLOAT32 = "<f4"  # of vectors in the database, on whatever machine
 
 
@@ -70,28 +71,17 @@ class Keeper:
         return [vector.tobytes() for vector in vectors.astype(_FLOAT32)]
 
     @contextlib.contextmanager
-    def writing(self, content_id: str) -> Iterator["_Writing"]:
-        """Be the only one that writes this content: to the records, then to the index."""
-        with self._alone([content_id]):
-            yield _Writing(self._index, self.connection, content_id)
+    def writing(self, content_ids: Sequence[str]) -> Iterator["_Writing"]:
+        """Be the only one that writes these contents: to the records, then to the index.
 
-    @contextlib.contextmanager
-    def writing_status(
-        self, content_ids: Sequence[str]
-    ) -> Iterator[Callable[[Sequence[Content]], None]]:
-        """Be the only one that writes these contents."""
-        with self._alone(content_ids):
-            yield self._index.put_contents
-
-    @contextlib.contextmanager
-    def _alone(self, content_ids: Sequence[str]) -> Iterator[None]:
-        """Keep other writers out. What fails on the way is read again before the next search."""
+        What fails on the way is read again before the next search.
+        """
         with contextlib.ExitStack() as stack:
             # All in one order, or two of them might wait for each other.
             for stripe in sorted({hash(content_id) % _STRIPES for content_id in content_ids}):
                 stack.enter_context(self._writers[stripe])
             try:
-                yield
+                yield _Writing(self._index, self.connection)
             except BaseException:
                 self._behind.update(content_ids)
                 raise
@@ -133,56 +123,52 @@ class Keeper:
             if not contents or not versions:
                 self._index.delete(identity)
             if contents:
-                content = content_from_row(contents[0])
-                if versions:
-                    self._index.replace_chunks(
-                        identity, _chunks(rows), _vectors(rows), versions[0], content
-                    )
-                else:
-                    self._index.put_contents([content])
+                self._index.put_contents([content_from_row(contents[0])])
+            if contents and versions:
+                passages = Passages(_chunks(rows), _vectors(rows), versions[0])
+                self._index.replace_chunks({identity: passages})
             self._behind.discard(identity)
 
 
 class _Writing:
     """Tells the index, once the records are written. See `menos_vault.records.upkeep.Writing`."""
 
-    def __init__(self, index: LocalIndex, connection: Connection, content_id: str) -> None:
+    def __init__(self, index: LocalIndex, connection: Connection) -> None:
         self._index = index
         self._connection = connection
-        self._content_id = content_id
 
-    def with_content(self, fields: dict[str, Any]) -> list[str]:
+    def with_contents(self, rows: Mapping[str, dict[str, Any]]) -> list[str]:
         """Take nothing along."""
         return []
 
-    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
-        """Put its record into the index."""
-        self._index.put_contents([content])
+    def after_contents(self, contents: Sequence[Content], answers: Sequence[Any]) -> None:
+        """Put their records into the index."""
+        self._index.put_contents(contents)
 
-    def with_chunks(self, keys: Sequence[str]) -> Together:
+    def with_chunks(self, counts: Mapping[str, int]) -> Together:
         """Take nothing along."""
         return Together()
 
-    def after_chunks(
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", note: ChunkSet
-    ) -> None:
-        """Put the passages into the index, and the record if it was never told."""
-        from surrealdb import RecordID
-
-        written = (self._content_id, chunks, vectors, note.version)
-        if not self._index.replace_chunks(*written):
-            [rows] = self._connection.ask(
-                "SELECT * FROM $id", id=RecordID("content", self._content_id)
+    def after_chunks(self, written: Mapping[str, Written]) -> None:
+        """Put the passages into the index, and the records that it was never told of."""
+        passages = {
+            content_id: Passages(one.chunks, one.vectors, one.note.version)
+            for content_id, one in written.items()
+        }
+        if untold := self._index.replace_chunks(passages):
+            contents = get_many(self._connection, untold)
+            self._index.put_contents(list(contents.values()))
+            self._index.replace_chunks(
+                {content_id: passages[content_id] for content_id in contents}
             )
-            self._index.replace_chunks(*written, content_from_row(rows[0]))
 
-    def with_deletion(self) -> list[str]:
+    def with_deletion(self, content_id: str) -> list[str]:
         """Take nothing along."""
         return []
 
-    def after_deletion(self) -> None:
+    def after_deletion(self, content_id: str) -> None:
         """Take it out of the index."""
-        self._index.delete(self._content_id)
+        self._index.delete(content_id)
 
 
 def _iso(moment: Any) -> str:

@@ -37,6 +37,12 @@ def chunk_set_from_row(row: dict[str, Any]) -> ChunkSet:
     return ChunkSet.model_validate({name: row.get(name) for name in ChunkSet.model_fields})
 
 
+def chunk_set_row(content_hash: str, note: ChunkSet, complete: bool) -> dict[str, Any]:
+    """Make a row of table `chunk_set`; without a fingerprint it is that of no text."""
+    row = note.model_dump() if complete else {**note.model_dump(), "fingerprint": ""}
+    return {"id": record_of("chunk_set", content_hash), **row}
+
+
 def chunk_key(content_hash: str, index: int) -> str:
     """Return the key of a chunk: of one length, so that order as text is order as numbers."""
     return f"{content_hash}_{index:06d}"

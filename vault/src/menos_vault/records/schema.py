@@ -7,8 +7,8 @@ reindex texts stand there without a vector.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 # ruff: noqa: S608 - what is put into statements are numbers, constants and checked hexadecimal ids;
 # everything that comes from outside is passed as a variable.
@@ -98,19 +98,31 @@ def transaction(*statements: str, version: int = VERSION) -> str:
 
 
 # Without a default for `created_at` this is a table that engine 2 has just made.
-UPSERT_CONTENT = (
-    "UPSERT $id MERGE $fields RETURN AFTER; "
-    f"IF (SELECT VALUE created_at FROM ONLY $id) = NONE {{ THROW '{OTHER_TABLES}' }}"
+_IN_OUR_TABLE = (
+    "IF array::len((SELECT VALUE id FROM $ids WHERE created_at = NONE)) != 0 "
+    f"{{ THROW '{OTHER_TABLES}' }}"
 )
-UPDATE_CONTENT = "UPDATE $id MERGE $fields RETURN AFTER"
+
+
+def write_contents(verb: Literal["UPSERT", "UPDATE"], count: int, *also: str) -> str:
+    """Return the transaction that merges `$fields0 …` into the contents `$id0 …`.
+
+    UPDATE, unlike UPSERT, makes no row. The statements `also` are run in it after that. The last
+    one answers with the rows of `$ids`. With `$guarded`, ids, nothing is done if the ids and times
+    of those that there are of them are not `$seen`: somebody wrote one, or made one, meanwhile.
+    """
+    unchanged = (
+        "IF array::len($guarded) != 0 AND "
+        "(SELECT VALUE [id, time::floor(updated_at, 1us)] FROM $guarded) != $seen "
+        f"{{ THROW '{CONTENT_CHANGED}' }}"
+    )
+    writes = [f"{verb} $id{n} MERGE $fields{n} RETURN NONE" for n in range(count)]
+    return transaction(unchanged, *writes, _IN_OUR_TABLE, *also, "SELECT * FROM $ids")
+
+
 # The database counts nanoseconds, Python microseconds.
 SET_STATUS = transaction(
     "UPDATE $ids MERGE $fields WHERE [id, time::floor(updated_at, 1us)] IN $seen RETURN AFTER"
-)
-# Here `$seen` is when the record was written last, in a list; an empty one if there is none.
-UNCHANGED = (
-    "IF (SELECT VALUE time::floor(updated_at, 1us) FROM $id) != $seen "
-    f"{{ THROW '{CONTENT_CHANGED}' }}"
 )
 
 EMBEDDING = "SELECT model, dimension FROM vault:embedding"
@@ -146,10 +158,13 @@ STATISTICS = (
 )
 COUNTS = "SELECT count() FROM content GROUP ALL; SELECT count() FROM chunk GROUP ALL"
 
-_UPDATE_CHUNK = ", ".join(
-    f"{name} = $input.{name}"
-    for name in ("content", "index", "text", "start", "heading", "model", "embedding")
-)
+
+def _taken_over(*names: str) -> str:
+    return ", ".join(f"{name} = $input.{name}" for name in names)
+
+
+_UPDATE_CHUNK = _taken_over("content", "index", "text", "start", "heading", "model", "embedding")
+_UPDATE_CHUNK_SET = _taken_over("version", "count", "model", "chunker", "fingerprint")
 _NEAR = "SELECT id, vector::similarity::cosine(embedding, $vector) AS score FROM"
 _BEST_FIRST = "ORDER BY score DESC, id LIMIT $limit"
 
@@ -200,23 +215,24 @@ def read_chunks(content_hash: str) -> str:
     )
 
 
-def replace_chunks(content_hash: str, count: int, batches: int, *also: str) -> str:
-    """Return the transaction that writes `count` chunks from `$rows0 …` and deletes later ones.
+def replace_chunks(counts: Mapping[str, int], batches: int, *also: str) -> str:
+    """Return the transaction that writes so many chunks of contents and deletes later ones.
 
-    The statements `also` are run in it when the chunks are written.
+    Chunks are in `$rows0 …`, what is noted of each content's in `$notes`. The statements `also` are
+    run in it when the chunks are written.
     """
-    guards = [f"IF array::len((SELECT VALUE id FROM $id)) = 0 {{ THROW '{NO_CONTENT}' }}"]
-    if count:
+    guards = [
+        f"IF array::len((SELECT VALUE id FROM $ids)) != {len(counts)} {{ THROW '{NO_CONTENT}' }}"
+    ]
+    if batches:
         guards.append(SAME_MODEL)
     inserts = [
         f"INSERT INTO chunk $rows{number} ON DUPLICATE KEY UPDATE {_UPDATE_CHUNK} RETURN NONE"
         for number in range(batches)
     ]
-    delete = f"DELETE {chunk_range(content_hash, count)} RETURN NONE"
-    note = (
-        "UPSERT $chunk_set SET version = $version, count = $count, model = $model, "
-        "chunker = $chunker, fingerprint = $fingerprint RETURN NONE"
-    )
+    later = ", ".join(chunk_range(content_hash, count) for content_hash, count in counts.items())
+    delete = f"DELETE {later} RETURN NONE"
+    note = f"INSERT INTO chunk_set $notes ON DUPLICATE KEY UPDATE {_UPDATE_CHUNK_SET} RETURN NONE"
     return transaction(*guards, *inserts, delete, *also, note)
 
 

@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from menos_vault.errors import (
     ContentNotFound,
@@ -11,7 +11,16 @@ from menos_vault.errors import (
     RecordsFailed,
     VaultClosed,
 )
-from menos_vault.models import Chunk, ChunkSet, Content, Counts, Hit, Statistics, content_id
+from menos_vault.models import (
+    Chunk,
+    ChunkSet,
+    Content,
+    Counts,
+    Hit,
+    NewChunks,
+    Statistics,
+    content_id,
+)
 from menos_vault.records import contents, schema
 from menos_vault.records.checks import (
     check_model,
@@ -23,6 +32,7 @@ from menos_vault.records.connection import Connection
 from menos_vault.records.fields import (
     ContentChanges,
     ContentFields,
+    NewContent,
     valid_fields,
 )
 from menos_vault.records.filters import NO_FILTERS, Filters, filter_conditions
@@ -32,11 +42,12 @@ from menos_vault.records.rows import (
     chunk_from_row,
     chunk_rows,
     chunk_set_from_row,
+    chunk_set_row,
     content_from_row,
     record_of,
 )
 from menos_vault.records.server.upkeep import ServerUpkeep
-from menos_vault.records.upkeep import Upkeep
+from menos_vault.records.upkeep import Upkeep, Written
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -60,17 +71,21 @@ class SurrealRecords:
     def put_content(
         self, resource_key: str, *, content_type: str, title: str, **fields: Unpack[ContentFields]
     ) -> Content:
-        """Upsert by merge, under an id that follows from the key: two writers never clash."""
-        if not resource_key:
-            raise InvalidContent("content field 'resource_key' is refused: it is empty")
-        given = {
-            **fields,
-            "resource_key": resource_key,
-            "content_type": content_type,
-            "title": title,
-        }
-        valid = valid_fields(given, keep_none=False)
-        return contents.write(self._upkeep, schema.UPSERT_CONTENT, content_id(resource_key), valid)
+        """Put one."""
+        [content] = self.put_contents(
+            [{**fields, "resource_key": resource_key, "content_type": content_type, "title": title}]
+        )
+        return content
+
+    def put_contents(self, new: Sequence[NewContent]) -> list[Content]:
+        """Upsert by merge, under ids that follow from the keys: two writers never clash."""
+        rows = {}
+        for one in new:
+            if not one["resource_key"]:
+                raise InvalidContent("content field 'resource_key' is refused: it is empty")
+            rows[content_id(one["resource_key"])] = valid_fields({**one}, keep_none=False)
+        written = {one.id: one for one in contents.write(self._upkeep, "UPSERT", rows)}
+        return [written[content_id(one["resource_key"])] for one in new]
 
     def get_content(self, content_id: str) -> Content:
         """Select by id."""
@@ -81,9 +96,10 @@ class SurrealRecords:
         return contents.get_many(self._open(), content_ids)
 
     def update_content(self, content_id: str, **fields: Unpack[ContentChanges]) -> Content:
-        """Update by merge; UPDATE, unlike UPSERT, makes no row."""
+        """Update by merge."""
         valid = valid_fields(dict(fields), keep_none=True)
-        return contents.write(self._upkeep, schema.UPDATE_CONTENT, content_id, valid)
+        [content] = contents.write(self._upkeep, "UPDATE", {content_id: valid})
+        return content
 
     def set_status(
         self, seen: Sequence[Content], status: str | None, error: str | None = None
@@ -96,14 +112,14 @@ class SurrealRecords:
         """Delete record and chunks in one transaction."""
         identity = record_of("content", content_id)
         connection = self._open()
-        with self._upkeep.writing(content_id) as writing:
+        with self._upkeep.writing([content_id]) as writing:
             self.get_content(content_id)
             connection.ask(
-                schema.delete_content(content_id, *writing.with_deletion()),
+                schema.delete_content(content_id, *writing.with_deletion(content_id)),
                 id=identity,
                 chunk_set=record_of("chunk_set", content_id),
             )
-            writing.after_deletion()
+            writing.after_deletion(content_id)
 
     def list_contents(
         self, limit: int = 100, offset: int = 0, *, filters: Filters = NO_FILTERS
@@ -129,47 +145,66 @@ class SurrealRecords:
         chunker: str = "",
         fingerprint: str = "",
     ) -> None:
-        """Write all chunks and delete the leftovers of a longer version, in one transaction."""
-        identity = record_of("content", content_id)
-        dimension = check_vectors(chunks, vectors, model)
+        """Replace those of one."""
+        new = NewChunks(content_id, chunks, vectors, fingerprint)
+        self.replace_many_chunks([new], model=model, chunker=chunker)
+
+    def replace_many_chunks(
+        self, new: Sequence[NewChunks], *, model: str, chunker: str = ""
+    ) -> None:
+        """Write all chunks and delete the leftovers of longer versions, in one transaction."""
+        if not new:
+            return
+        ids = {one.content_id: record_of("content", one.content_id) for one in new}
+        widths = {check_vectors(one.chunks, one.vectors, model) for one in new if one.chunks}
         connection = self._open()
-        if chunks:
-            self._claim(connection, (model, dimension))
-        rows = chunk_rows(content_id, chunks, self._upkeep.stored(vectors), model)
+        for width in widths:
+            self._claim(connection, (model, width))
+        rows: list[dict[str, Any]] = []
+        written: dict[str, Written] = {}
+        for one in new:
+            stored = self._upkeep.stored(one.vectors)
+            rows += chunk_rows(one.content_id, one.chunks, stored, model)
+            note = ChunkSet(
+                version=uuid.uuid4().hex,
+                count=len(one.chunks),
+                model=model,
+                chunker=chunker,
+                fingerprint=one.fingerprint,
+            )
+            written[one.content_id] = Written(one.chunks, one.vectors, note)
         batches = {
             f"rows{number}": rows[start : start + _BATCH]
             for number, start in enumerate(range(0, len(rows), _BATCH))
         }
-        note = ChunkSet(
-            version=uuid.uuid4().hex,
-            count=len(rows),
-            model=model,
-            chunker=chunker,
-            fingerprint=fingerprint,
-        )
-        with self._upkeep.writing(content_id) as writing:
-            also = writing.with_chunks([row["id"].id for row in rows])
+        counts = {content_id: one.note.count for content_id, one in written.items()}
+        with self._upkeep.writing(list(ids)) as writing:
+            also = writing.with_chunks(counts)
+            notes = [chunk_set_row(name, one.note, also.complete) for name, one in written.items()]
             variables = {
-                "id": identity,
-                "chunk_set": record_of("chunk_set", content_id),
-                "dimension": dimension,
-                **note.model_dump(),
+                "ids": list(ids.values()),
+                "notes": notes,
+                "model": model,
+                "dimension": max(widths, default=0),
                 **batches,
                 **also.variables,
             }
-            statement = schema.replace_chunks(content_id, len(rows), len(batches), *also.statements)
+            statement = schema.replace_chunks(counts, len(batches), *also.statements)
             try:
                 connection.ask(statement, **variables)
             except RecordsFailed as failure:
                 if schema.NO_CONTENT in str(failure):
-                    raise ContentNotFound(content_id) from None
+                    known = contents.get_many(connection, list(ids))
+                    lost = next((name for name in ids if name not in known), next(iter(ids)))
+                    raise ContentNotFound(lost) from None
                 if schema.OTHER_MODEL not in str(failure):
                     raise
                 # Another process changed the model, or somebody emptied the database.
                 self._claimed = None
-                self._claim(connection, (model, dimension))
+                for width in widths:
+                    self._claim(connection, (model, width))
                 connection.ask(statement, **variables)
-            writing.after_chunks(chunks, vectors, note)
+            writing.after_chunks(written)
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Select by record range, which is also the order of indexes."""

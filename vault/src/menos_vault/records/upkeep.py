@@ -4,7 +4,7 @@ An embedded vault has an index of its own, which is told of each write (`keeper`
 indexes are the database's, and belong to the same transactions (`server.upkeep`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -58,33 +58,40 @@ class Together(NamedTuple):
 
     statements: Sequence[str] = ()
     variables: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    """They may overrule those that the transaction has."""
+    complete: bool = True
+    """Whether that is all; else it does not count as done before what is done after it."""
+
+
+class Written(NamedTuple):
+    """The chunks that were written of a content."""
+
+    chunks: Sequence[Chunk]
+    vectors: "NDArray[np.float32]"
+    note: ChunkSet
 
 
 class Writing(Protocol):
-    """The write of one content: what goes along in the transaction, and what is done after it."""
+    """A write of contents: what goes along in the transaction, and what is done after it."""
 
-    def with_content(self, fields: dict[str, Any]) -> list[str]:
-        """Return the statements for a write of these fields of the record `$id`."""
+    def with_contents(self, rows: Mapping[str, dict[str, Any]]) -> list[str]:
+        """Return the statements for a write of these fields of contents, by id."""
         ...
 
-    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
-        """Take note of the record, and of what the statements answered that went along."""
+    def after_contents(self, contents: Sequence[Content], answers: Sequence[Any]) -> None:
+        """Take note of the records, and of what the statements answered that went along."""
 
-    def with_chunks(self, keys: Sequence[str]) -> Together:
-        """Return what goes along when the content's chunks become those with these keys."""
+    def with_chunks(self, counts: Mapping[str, int]) -> Together:
+        """Return what goes along when contents, by id, get so many chunks."""
         ...
 
-    def after_chunks(
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", note: ChunkSet
-    ) -> None:
-        """Take note of the chunks."""
+    def after_chunks(self, written: Mapping[str, Written]) -> None:
+        """Take note of the chunks of contents, by id."""
 
-    def with_deletion(self) -> list[str]:
+    def with_deletion(self, content_id: str) -> list[str]:
         """Return the statements for a deletion."""
         ...
 
-    def after_deletion(self) -> None:
+    def after_deletion(self, content_id: str) -> None:
         """Take note of it."""
 
 
@@ -105,14 +112,8 @@ class Upkeep(Protocol):
         """Return vectors as the database is to hold them, one by one."""
         ...
 
-    def writing(self, content_id: str) -> AbstractContextManager[Writing]:
-        """Begin the write of a content."""
-        ...
-
-    def writing_status(
-        self, content_ids: Sequence[str]
-    ) -> AbstractContextManager[Callable[[Sequence[Content]], None]]:
-        """Begin a write of several contents' status; what it yields is told of the records."""
+    def writing(self, content_ids: Sequence[str]) -> AbstractContextManager[Writing]:
+        """Begin a write of contents."""
         ...
 
     def expect(self, model: str, dimension: int) -> None:

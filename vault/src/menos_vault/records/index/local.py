@@ -6,7 +6,7 @@ import re
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +39,14 @@ class Found(NamedTuple):
     """The mean score of those that are like it; only of the best ones of a hybrid search."""
     marked: str
     """Its text with `MARKS` around the words of the query; empty if it has none of them."""
+
+
+class Passages(NamedTuple):
+    """The passages of a content."""
+
+    chunks: Sequence[Chunk]
+    vectors: "NDArray[np.float32] | None"
+    version: str
 
 
 class LocalIndex:
@@ -79,31 +87,27 @@ class LocalIndex:
             for content in contents:
                 self._tables.put_content(content)
 
-    def replace_chunks(
-        self,
-        content_id: str,
-        chunks: Sequence[Chunk],
-        vectors: "NDArray[np.float32] | None",
-        version: str,
-        content: Content | None = None,
-    ) -> bool:
-        """Take a content's passages, in place of those it has, and its record if it is given.
+    def replace_chunks(self, passages: Mapping[str, Passages]) -> list[str]:
+        """Take the passages of contents, by id, in place of those they have.
 
-        Returns False, and does nothing, if its record was never told.
+        Returns the contents whose record was never told; nothing was done to these.
         """
+        untold = []
+        written = []
         with self._lock, self._explained():
             with self._tables.writing():
-                if content is not None:
-                    self._tables.put_content(content)
-                owner = self._tables.number_of(content_id)
-                if owner is None:
-                    return False
-                old, slots = self._tables.replace_chunks(owner, chunks, vectors, version)
-            self._matrix.forget(old)
-            if vectors is not None:
-                self._matrix.put(slots, vectors)
-            self._own(slots, owner)
-        return True
+                for content_id, new in passages.items():
+                    owner = self._tables.number_of(content_id)
+                    if owner is None:
+                        untold.append(content_id)
+                    else:
+                        written.append((owner, new, *self._tables.replace_chunks(owner, *new)))
+            for owner, new, old, slots in written:
+                self._matrix.forget(old)
+                if new.vectors is not None:
+                    self._matrix.put(slots, new.vectors)
+                self._own(slots, owner)
+        return untold
 
     def delete(self, content_id: str) -> None:
         """Forget a content."""

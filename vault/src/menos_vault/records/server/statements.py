@@ -12,7 +12,7 @@ conflict; without that row both would succeed, and old titles or words without a
 
 # ruff: noqa: S608 - numbers, constants and checked hexadecimal ids; the rest are variables.
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from menos_vault.records.schema import chunk_range
@@ -41,9 +41,13 @@ def define_index(keyword: str) -> str:
     )
 
 
-def take_turn(content_hash: str) -> str:
-    """Return the statement that lets nobody else write the content in the same moment."""
-    return f"UPSERT writer:`{content_hash}` SET turn = rand::ulid() RETURN NONE"
+def take_turn(content_hashes: Iterable[str]) -> str:
+    """Return the statement that lets nobody else write the contents in the same moment."""
+    return f"UPSERT {_writers(content_hashes)} SET turn = rand::ulid() RETURN NONE"
+
+
+def _writers(content_hashes: Iterable[str]) -> str:
+    return ", ".join(f"writer:`{content_hash}`" for content_hash in content_hashes)
 
 
 INSERT = (
@@ -54,14 +58,17 @@ INSERT = (
 get none: they would be found by their content's title, and stand for no passage."""
 
 
-def delete(content_hash: str, first: int = 0) -> str:
-    """Return the deletion of a content's rows from index `first` on."""
-    return f"DELETE {chunk_range(content_hash, first, 'words')} RETURN NONE"
+def delete(counts: Mapping[str, int]) -> str:
+    """Return the deletion of contents' rows from these indexes on."""
+    rows = ", ".join(
+        chunk_range(content_hash, first, "words") for content_hash, first in counts.items()
+    )
+    return f"DELETE {rows} RETURN NONE"
 
 
 def leave(content_hash: str) -> str:
     """Return the deletion of a content's row in `writer`."""
-    return f"DELETE writer:`{content_hash}` RETURN NONE"
+    return f"DELETE {_writers([content_hash])} RETURN NONE"
 
 
 _RETITLED = 100
@@ -69,20 +76,26 @@ _RETITLED = 100
 client gives up after 30 s."""
 
 
-def retitle(content_hash: str) -> list[str]:
-    """Return the statements that give rows of the content `$id` the title that it has now.
+def retitle(content_hashes: Sequence[str]) -> list[str]:
+    """Return the statements that give rows of contents the titles that these have now.
 
-    The turn is taken, and it is noted whether there are more such rows: the last one answers
-    `[true]` then. The content may not exist; of such a one no row is made.
+    The turn is taken, and it is noted whether there are more such rows: the last statement answers
+    with the rows of `writer` of those contents. A content may not exist; no row is made of it.
     """
+    each = [statement for content_hash in content_hashes for statement in _retitle(content_hash)]
+    return [*each, f"SELECT VALUE id FROM {_writers(content_hashes)} WHERE outdated = true"]
+
+
+def _retitle(content_hash: str) -> list[str]:
     rows = chunk_range(content_hash, table="words")
+    content = f"content:`{content_hash}`"
     return [
-        f"LET $outdated = (SELECT VALUE id FROM {rows} WHERE title != $id.title)",
+        f"LET $title = {content}.title",
+        f"LET $outdated = (SELECT VALUE id FROM {rows} WHERE title != $title)",
         f"LET $some = array::slice($outdated, 0, {_RETITLED})",
         "UPDATE $some SET chunk = chunk RETURN NONE",
-        f"IF record::exists($id) {{ UPSERT writer:`{content_hash}` SET turn = rand::ulid(), "
-        f"outdated = array::len($outdated) > {_RETITLED} RETURN NONE }}",
-        f"SELECT VALUE outdated FROM writer:`{content_hash}`",
+        f"IF record::exists({content}) {{ UPSERT {_writers([content_hash])} "
+        f"SET turn = rand::ulid(), outdated = array::len($outdated) > {_RETITLED} RETURN NONE }}",
     ]
 
 

@@ -1,10 +1,10 @@
 """What a write at a database server takes along so that searches find it."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from menos_vault.models import Chunk, ChunkSet, Content
+from menos_vault.models import Content
 from menos_vault.records import schema
 from menos_vault.records.answers import Ask, lists
 from menos_vault.records.connection import Connection
@@ -13,7 +13,7 @@ from menos_vault.records.rows import chunk_key
 from menos_vault.records.server import statements
 from menos_vault.records.server.index import ServerIndex
 from menos_vault.records.server.words import TOGETHER, insertions, prepare_words, word_rows
-from menos_vault.records.upkeep import Together
+from menos_vault.records.upkeep import Together, Written
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
@@ -48,16 +48,9 @@ class ServerUpkeep:
         return vectors.tolist()  # type: ignore[no-any-return]
 
     @contextlib.contextmanager
-    def writing(self, content_id: str) -> Iterator["_Writing"]:
+    def writing(self, content_ids: Sequence[str]) -> Iterator["_Writing"]:
         """Write at any time; the database has all writers take turns."""
-        yield _Writing(self.connection, content_id)
-
-    @contextlib.contextmanager
-    def writing_status(
-        self, content_ids: Sequence[str]
-    ) -> Iterator[Callable[[Sequence[Content]], None]]:
-        """Write at any time; no search looks at a status."""
-        yield lambda contents: None
+        yield _Writing(self.connection)
 
     def expect(self, model: str, dimension: int) -> None:
         """Make the vector index if there is none."""
@@ -71,62 +64,62 @@ class ServerUpkeep:
 class _Writing:
     """See `menos_vault.records.upkeep.Writing`."""
 
-    def __init__(self, connection: Connection, content_id: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._content_id = content_id
 
-    def with_content(self, fields: dict[str, Any]) -> list[str]:
-        """Write the title to the words."""
-        if "title" not in fields:
-            return []
-        return statements.retitle(self._content_id)
+    def with_contents(self, rows: Mapping[str, dict[str, Any]]) -> list[str]:
+        """Write titles to the words."""
+        titled = [content_id for content_id, row in rows.items() if "title" in row]
+        return statements.retitle(titled) if titled else []
 
-    def after_content(self, content: Content, answers: Sequence[Any]) -> None:
-        """Write the title to those of the words that were too many."""
-        if answers[-1:] == [[True]]:
-            _retitle(self._connection, self._content_id)
+    def after_contents(self, contents: Sequence[Content], answers: Sequence[Any]) -> None:
+        """Write titles to those of the words that were too many."""
+        for record in answers[-1] if answers else []:
+            _retitle(self._connection, record.id)
 
-    def with_chunks(self, keys: Sequence[str]) -> Together:
-        """Write the words, if they are not too many; else the content does not count as done."""
-        also = [
-            statements.take_turn(self._content_id),
-            statements.delete(self._content_id, len(keys)),
-        ]
+    def with_chunks(self, counts: Mapping[str, int]) -> Together:
+        """Write the words, if they are not too many; else no content counts as done."""
+        also = [statements.take_turn(counts), statements.delete(counts)]
+        keys = _keys(counts)
         if len(keys) > TOGETHER:
-            return Together(also, {"fingerprint": ""})
+            return Together(also, complete=False)
         return Together([*also, statements.INSERT], {"words": word_rows(keys)})
 
-    def after_chunks(
-        self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", note: ChunkSet
-    ) -> None:
+    def after_chunks(self, written: Mapping[str, Written]) -> None:
         """Write the words that were too many; then it is done."""
         from surrealdb import RecordID
 
-        if len(chunks) <= TOGETHER:
+        keys = _keys({content_id: len(one.chunks) for content_id, one in written.items()})
+        if len(keys) <= TOGETHER:
             return
-        for statement, variables in insertions(
-            [chunk_key(self._content_id, chunk.index) for chunk in chunks]
-        ):
+        for statement, variables in insertions(keys):
             self._connection.ask(statement, **variables)
-        self._connection.ask(
-            schema.FINISH_CHUNKS,
-            chunk_set=RecordID("chunk_set", self._content_id),
-            version=note.version,
-            fingerprint=note.fingerprint,
-        )
+        for content_id, one in written.items():
+            self._connection.ask(
+                schema.FINISH_CHUNKS,
+                chunk_set=RecordID("chunk_set", content_id),
+                version=one.note.version,
+                fingerprint=one.note.fingerprint,
+            )
 
-    def with_deletion(self) -> list[str]:
+    def with_deletion(self, content_id: str) -> list[str]:
         """Delete the words."""
-        return [statements.leave(self._content_id), statements.delete(self._content_id)]
+        return [statements.leave(content_id), statements.delete({content_id: 0})]
 
-    def after_deletion(self) -> None:
+    def after_deletion(self, content_id: str) -> None:
         """All is done."""
+
+
+def _keys(counts: Mapping[str, int]) -> list[str]:
+    return [
+        chunk_key(content_id, index)
+        for content_id, count in counts.items()
+        for index in range(count)
+    ]
 
 
 def _retitle(connection: Connection, content_id: str) -> None:
     """Write a content's title to all of its words, part by part."""
-    from surrealdb import RecordID
-
-    part = schema.transaction(*statements.retitle(content_id))
-    while lists(connection.ask(part, id=RecordID("content", content_id)))[-1] == [True]:
+    part = schema.transaction(*statements.retitle([content_id]))
+    while lists(connection.ask(part))[-1]:
         pass

@@ -64,8 +64,8 @@ def insertions(keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return the transactions that make written chunks searchable, with their variables."""
     for start in range(0, len(keys), TOGETHER):
         some = keys[start : start + TOGETHER]
-        turns = [statements.take_turn(name) for name in sorted({key[:HASH_LENGTH] for key in some})]
-        yield transaction(*turns, statements.INSERT), {"words": word_rows(some)}
+        turn = statements.take_turn(sorted({key[:HASH_LENGTH] for key in some}))
+        yield transaction(turn, statements.INSERT), {"words": word_rows(some)}
 
 
 class Words:
