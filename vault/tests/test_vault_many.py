@@ -97,6 +97,30 @@ def test_tags_of_people_and_of_a_model_that_are_written_at_once_are_all_there(
     assert [content.tags for content in contents] == [["mine", "said"]] * 8
 
 
+def test_the_calls_that_stored_a_content_are_known_the_latest_ones(records: Records) -> None:
+    for number in range(18):
+        records.put_contents([new("a", stored_by=f"call {number}"), new("b")])
+    records.put_contents([new("a", stored_by="call 9")])
+
+    a, b = records.put_contents([new("a"), new("b")])
+
+    assert a.stored_by == [*(f"call {n}" for n in range(2, 18) if n != 9), "call 9"]
+    assert b.stored_by == []
+
+
+def test_calls_that_store_a_content_at_once_are_all_known(records: Records) -> None:
+    threads = [
+        threading.Thread(target=records.put_contents, args=([new("a", stored_by=str(number))],))
+        for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(records.get_content(content_id("a")).stored_by) == [*"01234567"]
+
+
 def test_a_new_title_is_that_of_all_passages_of_each(records: Records) -> None:
     identities = put(records, "a", "b")
     records.replace_many_chunks(

@@ -29,6 +29,7 @@ from menos_bus.quota.quota import Quota
 from menos_bus.send import send
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.progress import progress
+from menos_bus.tasks.running import task_id
 from menos_bus.tasks.threads import task_threads
 from menos_bus.version import VERSION as __version__
 
@@ -61,5 +62,6 @@ __all__ = [
     "hookimpl",
     "progress",
     "send",
+    "task_id",
     "task_threads",
 ]

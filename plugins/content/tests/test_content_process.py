@@ -40,7 +40,8 @@ def store(bus, text=TEXT, key="doc:x", **fields):
 def state_of(identity):
     records = open_vault().records
     content = records.get_content(identity)
-    return content.model_dump(exclude={"updated_at"}), records.chunks(identity), records.counts()
+    state = content.model_dump(exclude={"updated_at", "stored_by"})
+    return state, records.chunks(identity), records.counts()
 
 
 def test_a_text_is_stored_and_processed_by_one_call(bus):

@@ -72,6 +72,10 @@ class Content(BaseModel):
     status: str | None = Field(default=None, description="How far it is, in the caller's words.")
     error: str | None = Field(default=None, description="Why it is no further.")
     published_at: datetime | None = Field(default=None, description="When it came out (UTC).")
+    stored_by: list[str] = Field(
+        default_factory=list,
+        description="The calls that stored it, by id, the last one last; the latest 16.",
+    )
     created_at: datetime = Field(description="First stored (UTC).")
     updated_at: datetime = Field(description="Last written (UTC).")
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from menos_bus import Permanent
+from menos_bus import Permanent, task_id
 from menos_vault import Content, ObjectNotFound, Vault, content_id
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def default_key(title: str, text: str) -> str:
 def store(vault: Vault, text: str, new: NewContent) -> Content:
     """Archive the text, then write the record; repeatable at any point.
 
+    A call that has done so before finds what stands there now, which may be newer.
+
     Args:
         vault: where to.
         text: the text, not blank.
@@ -35,9 +37,20 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
             (``resource_key_taken``).
         VaultError: the vault could not store it.
     """
-    stored = vault.records.get_contents([content_id(new["resource_key"])])
+    identity = content_id(new["resource_key"])
+    stored = vault.records.get_contents([identity])
+    if was_stored(stored.get(identity)):
+        return stored[identity]
     [content] = vault.records.put_contents([archive(vault, text, new, stored)])
     return content
+
+
+def was_stored(content: Content | None) -> bool:
+    """Whether the running call has stored this before, and is tried again, or goes on.
+
+    What stands there may be newer by now, and is left as it is.
+    """
+    return content is not None and task_id() in content.stored_by
 
 
 def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Content]) -> NewContent:
@@ -55,7 +68,7 @@ def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Conte
             "another plugin stored: use another key",
             code="resource_key_taken",
         )
-    new = {**new, "objects": {"text": key}}
+    new = {**new, "objects": {"text": key}, "stored_by": task_id()}
     if earlier is None:
         new["status"] = STORED
     elif not holds(vault, key, data):

@@ -16,13 +16,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from menos_bus import Permanent, TaskError
+from menos_bus import Permanent, TaskError, task_id
 from menos_content import fields
 from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import STORED, archive, holds
+from menos_content.store import STORED, archive, holds, was_stored
 from menos_vault import (
     Content,
     InvalidContent,
@@ -166,13 +166,18 @@ def import_lines(
 
     def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
         known = vault.records.get_contents([content_id(line.resource_key) for line in group])
+        stored = list(filter(was_stored, known.values()))
+        done = {content.id for content in stored}
         new = []
         for line in group:
+            if content_id(line.resource_key) in done:
+                continue
             try:
                 new.append(_archive(vault, line, known))
             except _OF_A_LINE as error:
                 yield [_refused(line.resource_key, error)]
-        stored, refused = _put(vault, new)
+        written, refused = _put(vault, new)
+        stored += written
         yield from [[one] for one in refused]
         texts = [content for content in stored if operations and "text" in content.objects]
         yield from [[]] * (len(stored) - len(texts))
@@ -222,6 +227,7 @@ def _archive(vault: Vault, line: ContentLine, stored: Mapping[str, Content]) -> 
             is_new = True
         vault.objects.put(item.key, data)
     given["objects"] = {role: item.key for role, item in line.objects.items()}
+    given["stored_by"] = task_id()
     # The passages of this text are not among what was exported.
     if is_new:
         given["status"] = STORED

@@ -15,6 +15,9 @@ from menos_vault.records.rows import content_from_row, nulls, record_of
 from menos_vault.records.tags import concerns_tags, with_all_tags
 from menos_vault.records.upkeep import Upkeep, Writing
 
+_CALLS = 16
+"""Calls that are known to have stored a content: more than will be under way at the same time."""
+
 
 def get(connection: Connection, content_id: str) -> Content:
     """Return a content. Raises ContentNotFound."""
@@ -44,19 +47,15 @@ def write(
         return []
     for content_id in fields:
         check_id(content_id)  # before anything is noted under a wrong one
-    concerned = [content_id for content_id, given in fields.items() if concerns_tags(given)]
+    concerned = [content_id for content_id, given in fields.items() if _adds(given)]
     with upkeep.writing(list(fields)) as writing:
         while True:
             stored = get_many(upkeep.connection, concerned)
             rows = {
-                content_id: _writable(
-                    with_all_tags(given, stored.get(content_id))
-                    if content_id in concerned
-                    else given
-                )
+                content_id: _writable(_added(given, stored.get(content_id)))
                 for content_id, given in fields.items()
             }
-            # Somebody may write one in between, and change its tags.
+            # Somebody may write one in between, and change what was added to.
             with suppress(_Changed):
                 return _write(upkeep.connection, writing, verb, rows, concerned, stored)
 
@@ -89,6 +88,21 @@ def set_status(upkeep: Upkeep, seen: Sequence[Content], fields: dict[str, Any]) 
         contents = [content_from_row(row) for row in rows]
         writing.after_contents(contents, [])
     return noted | {content.id for content in contents}
+
+
+def _adds(fields: dict[str, Any]) -> bool:
+    """Say whether what a write of these fields leaves depends on what is stored."""
+    return "stored_by" in fields or concerns_tags(fields)
+
+
+def _added(fields: dict[str, Any], stored: Content | None) -> dict[str, Any]:
+    """Return fields with what stays of those that are stored."""
+    if concerns_tags(fields):
+        fields = with_all_tags(fields, stored)
+    if caller := fields.get("stored_by"):
+        others = [] if stored is None else [one for one in stored.stored_by if one != caller]
+        fields = {**fields, "stored_by": [*others, caller][-_CALLS:]}
+    return fields
 
 
 class _Changed(Exception):

@@ -25,6 +25,8 @@ class ContentFields(TypedDict, total=False):
     status: str | None
     error: str | None
     published_at: datetime | None
+    stored_by: str | None
+    """The call that stores it; it is added to those that did."""
 
 
 class NewContent(ContentFields):
@@ -59,6 +61,7 @@ class _Fields(BaseModel):
     status: str | None = None
     error: str | None = None
     published_at: datetime | None = None
+    stored_by: str | None = None
 
     @field_validator("*")
     @classmethod

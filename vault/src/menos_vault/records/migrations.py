@@ -123,10 +123,15 @@ async def _bytes(ask: Ask) -> tuple[str, dict[str, Any]]:
     return schema.VERSION_3, {}
 
 
+async def _callers(ask: Ask) -> tuple[str, dict[str, Any]]:
+    """Let contents know which calls stored them."""
+    return schema.VERSION_4, {}
+
+
 def _batches(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for number, start in enumerate(range(0, len(rows), _ROWS)):
         yield f"{name}{number}", rows[start : start + _ROWS]
 
 
-STEPS: list[Step] = [_first, _chunk_sets, _bytes]
+STEPS: list[Step] = [_first, _chunk_sets, _bytes, _callers]
 """Step n leads to version n. Never change one that was released: append another."""

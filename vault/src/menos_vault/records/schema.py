@@ -62,7 +62,11 @@ VERSION_3 = """
 DEFINE FIELD OVERWRITE embedding ON chunk TYPE option<bytes | array<float>>;
 """
 
-VERSIONS = (VERSION_1, VERSION_2, VERSION_3)
+VERSION_4 = """
+DEFINE FIELD IF NOT EXISTS stored_by ON content TYPE option<array<string>>;
+"""
+
+VERSIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 VERSION = len(VERSIONS)
 _TABLE = re.compile(r"DEFINE TABLE IF NOT EXISTS (\w+) (\w+);")
 

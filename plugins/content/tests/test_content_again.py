@@ -1,0 +1,67 @@
+"""Calls that run again: put back, tried again, or delivered twice."""
+
+import pytest
+
+import menos_content.plugin
+from menos_bus.testing import TestBus
+from menos_vault import close_vault, content_id
+
+
+@pytest.fixture
+def bus(tmp_path, monkeypatch):
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path))
+    yield TestBus(menos_content.plugin)
+    close_vault()
+
+
+def deliver(bus, call, task, *args, **kwargs):
+    """Run a call under an id, as often as it is delivered."""
+    outcome = bus.app.run_in_place(f"tasks.{task}", args, kwargs, task_id=call)
+    assert outcome.successful(), outcome.result
+    return outcome.result
+
+
+def shown(bus, key):
+    found = bus.call("tasks.show_content", content_id(key), text=True)
+    return found["title"], found["text"]
+
+
+def test_a_call_does_not_store_its_text_over_that_of_a_later_call(bus):
+    first = deliver(bus, "first", "store_content", "Old words", "Old", resource_key="ship")
+    deliver(bus, "second", "store_content", "New words", "New", resource_key="ship", author="Ada")
+
+    again = deliver(bus, "first", "store_content", "Old words", "Old", resource_key="ship")
+
+    assert shown(bus, "ship") == ("New", "New words")
+    assert again == {**first, "title": "New"}
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_an_import_stores_no_line_over_the_text_of_a_later_call(bus, exported):
+    lines = [
+        {"resource_key": f"ship:{number}", "title": "Old", "text": f"Old words {number}"}
+        for number in range(20)
+    ]
+    if exported:
+        bus.call("tasks.import_content", lines)
+        lines = bus.call("tasks.export_content")["lines"]
+        for line in lines:
+            bus.call("tasks.delete_content", content_id(line["resource_key"]))
+    deliver(bus, "import", "import_content", lines)
+    bus.call("tasks.store_content", "New words", "New", resource_key="ship:7")
+
+    again = deliver(bus, "import", "import_content", lines)
+
+    assert (len(again["content_ids"]), again["failed"]) == (20, [])
+    assert shown(bus, "ship:7") == ("New", "New words")
+    assert shown(bus, "ship:8") == ("Old", "Old words 8")
+    assert bus.call("tasks.vault_stats")["contents"] == 20
+
+
+def test_a_call_stores_its_text_over_that_of_an_earlier_one(bus):
+    deliver(bus, "first", "store_content", "Old words", "Old", resource_key="ship")
+    deliver(bus, "second", "store_content", "New words", "New", resource_key="ship")
+
+    deliver(bus, "third", "store_content", "Old words", "Old", resource_key="ship")
+
+    assert shown(bus, "ship") == ("Old", "Old words")
