@@ -22,12 +22,17 @@ def read_hits(
 
     if not found:
         return []
-    ids = list(dict.fromkeys(item.place.content_id for item in found))
-    chunk_rows, content_rows = connection.ask(
-        schema.READ_HITS,
-        chunks=[RecordID("chunk", chunk_key(*p)) for p in _places(found)],
-        contents=[RecordID("content", identity) for identity in ids],
-    )
+    chunk_rows = [item.rows[0] for item in found if item.rows]
+    content_rows = [item.rows[1] for item in found if item.rows]
+    if places := [item.place for item in found if not item.rows]:
+        ids = dict.fromkeys(place.content_id for place in places)
+        more_chunks, more_contents = connection.ask(
+            schema.READ_HITS,
+            chunks=[RecordID("chunk", chunk_key(*place)) for place in places],
+            contents=[RecordID("content", identity) for identity in ids],
+        )
+        chunk_rows += more_chunks
+        content_rows += more_contents
     contents = {row["id"].id: content_from_row(row) for row in content_rows}
     chunks = {(row["content"].id, row["index"]): chunk_from_row(row) for row in chunk_rows}
     found = _marked(found, chunks, query)
@@ -53,10 +58,6 @@ def _marked(
     return [
         item._replace(marked=text) for item, text in zip(found, marks(query, texts), strict=True)
     ]
-
-
-def _places(found: Sequence[Found]) -> list[Any]:
-    return [item.place for item in found]
 
 
 def _passage(item: Found, chunk: Chunk) -> dict[str, Any]:

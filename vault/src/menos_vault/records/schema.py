@@ -169,7 +169,14 @@ def _taken_over(*names: str) -> str:
 
 _UPDATE_CHUNK = _taken_over("content", "index", "text", "start", "heading", "model", "embedding")
 _UPDATE_CHUNK_SET = _taken_over("version", "count", "model", "chunker", "fingerprint")
-_NEAR = "SELECT id, vector::similarity::cosine(embedding, $vector) AS score FROM"
+
+
+def _near(fields: str) -> str:
+    return f"SELECT {fields}, vector::similarity::cosine(embedding, $vector) AS score FROM"
+
+
+_NEAR = _near("id")
+_OF_HIT = "content, index, text, start, heading"
 _BEST_FIRST = "ORDER BY score DESC, id LIMIT $limit"
 
 
@@ -275,10 +282,10 @@ CONTENT_VERSIONS = "SELECT id, updated_at FROM content; SELECT id, version FROM 
 # For an embedded vault, whose index is its own.
 NO_VECTOR_INDEX = "REMOVE INDEX IF EXISTS chunk_embedding ON chunk"
 
-READ_HITS = "SELECT id, content, index, text, start, heading FROM $chunks; SELECT * FROM $contents"
+READ_HITS = f"SELECT {_OF_HIT} FROM $chunks; SELECT * FROM $contents"
 
 
-def nearest(limit: int) -> str:
+def nearest(limit: int, fields: str = "id") -> str:
     """Return the search through the index: generous candidates, then exact order.
 
     k and ef have to be literal. ef 150 gave a recall@10 of .998. While the index is being built, it
@@ -286,7 +293,15 @@ def nearest(limit: int) -> str:
     """
     candidates = max(2 * limit, 20)
     breadth = max(150, 2 * candidates)
-    return f"{_NEAR} chunk WHERE embedding <|{candidates},{breadth}|> $vector {_BEST_FIRST}"
+    return f"{_near(fields)} chunk WHERE embedding <|{candidates},{breadth}|> $vector {_BEST_FIRST}"
+
+
+def read_nearest(limit: int) -> str:
+    """Return the same search, whose last two answers are chunks with scores, and their contents."""
+    return (
+        f"LET $near = ({nearest(limit, f'id, {_OF_HIT}')}); "
+        "RETURN $near; SELECT * FROM array::distinct($near.content)"
+    )
 
 
 NOT_OF = "content != $without"

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from menos_vault.errors import RecordsUnavailable, VaultClosed
 from menos_vault.models import Chunk, Content
@@ -39,6 +39,8 @@ class Found(NamedTuple):
     """The mean score of those that are like it; only of the best ones of a hybrid search."""
     marked: str
     """Its text with `MARKS` around the words of the query; empty if it has none of them."""
+    rows: tuple[dict[str, Any], dict[str, Any]] | None = None
+    """Of the chunk and of its content, if they came along."""
 
 
 class Passages(NamedTuple):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _THREADS = 16  # searches whose two halves run side by side; of more, some halves wait
+_READ = 100  # passages that are read along with the search for them
 _MORE = 40  # passages beyond the best whose vectors are asked for with theirs
 
 
@@ -65,6 +66,10 @@ class ServerIndex:
             if model is not None:
                 self._meaning.has(model)  # or else say so, as any other search
             return []
+        if vector is not None and not (by_words or filters or without or per_content):
+            read = self._read(vector, model, offset + limit)
+            if read is not None:
+                return read[offset:]
         further = 4 if by_words else 1  # so that most of what the words find is among the nearest
 
         @cache
@@ -93,6 +98,17 @@ class ServerIndex:
     def mean(self, content_id: str) -> "NDArray[np.float32] | None":
         """Return the mean vector of a content's passages; None if it has none."""
         return self._meaning.mean(content_id)
+
+    def _read(
+        self, vector: "NDArray[np.float32]", model: tuple[str, int] | None, depth: int
+    ) -> list[Found] | None:
+        """Return the nearest passages with their rows; None if they are too many, or too few."""
+        if depth > _READ:
+            return None
+        near = self._meaning.read_nearest(vector, model, depth)
+        if near is None or len(near) < depth:
+            return None
+        return [Found(place, score, score, None, None, "", rows) for place, score, rows in near]
 
     def _allowed(self, filters: Filters) -> list[str]:
         conditions, variables = filter_conditions(filters)

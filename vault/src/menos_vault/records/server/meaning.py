@@ -1,7 +1,7 @@
 """Passages by their vectors, the nearest first, and exactly so unless the vault is large."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from menos_vault.errors import RecordsConflict, RecordsFailed
 from menos_vault.records import schema
@@ -22,7 +22,11 @@ _FEW_CHUNKS = 2000
 """Passages that are compared one by one in a filtered search: some 40 µs each at the server."""
 _RANGES = 500  # per statement
 
+T = TypeVar("T")
+
 Nearest = list[tuple[Place, float]]
+Rows = tuple[dict[str, Any], dict[str, Any]]
+"""Of a chunk, and of its content."""
 Model = tuple[str, int]
 """Name and dimension."""
 
@@ -54,11 +58,32 @@ class Meaning:
         Only those of the contents `allowed` unless that is None, and not those of `without`. None
         if the vault has no vectors yet. Raises EmbeddingMismatch, unless `model` is None.
         """
-        variables: dict[str, Any] = {"vector": vector.tolist(), "limit": depth}
-        if model is not None:
-            variables |= {"model": model[0], "dimension": model[1]}
+        variables = {"vector": vector.tolist(), "limit": depth, **_named(model)}
+        return self._checked(model, lambda: self._nearest(depth, allowed, without, variables))
+
+    def read_nearest(
+        self, vector: "NDArray[np.float32]", model: Model | None, depth: int
+    ) -> list[tuple[Place, float, Rows]] | None:
+        """Return the same without filters, with what is stored of each; the index may come short.
+
+        It is all in one request, since reading it in a second one takes its time.
+        """
+        variables = {"vector": vector.tolist(), "limit": depth, **_named(model)}
+        answers = self._checked(model, lambda: self._ask(schema.read_nearest(depth), variables))
+        if answers is None:
+            return None
+        *_, near, contents = answers
+        known = {row["id"].id: row for row in contents}
+        return [
+            (place_of(row["id"]), float(row["score"]), (row, known[row["content"].id]))
+            for row in near
+            if row["content"].id in known
+        ]
+
+    def _checked(self, model: Model | None, ask: Callable[[], T]) -> T | None:
+        """Ask, unless the vault has no vectors. Raises EmbeddingMismatch if it has others."""
         try:
-            return self._nearest(depth, allowed, without, variables)
+            return ask()
         except RecordsFailed as failure:
             if model is None or schema.OTHER_MODEL not in str(failure):
                 raise
@@ -171,6 +196,10 @@ class Meaning:
         if "model" not in variables:
             return self._connection.ask(statements, **variables)
         return self._connection.ask(f"{schema.SAME_MODEL}; {statements}", **variables)[1:]
+
+
+def _named(model: Model | None) -> dict[str, Any]:
+    return {} if model is None else {"model": model[0], "dimension": model[1]}
 
 
 def _passing(
