@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from kombu import Connection
+from xdist.scheduler import LoadFileScheduling
 
 from fake_youtube import FakeYouTube
 from running import (
@@ -24,6 +26,32 @@ from running import (
     poll,
     start_bus,
 )
+
+# The tests start hundreds of processes: compiled files halve what each takes to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+SHARING_SERVERS = {
+    "test_amqp_door.py",
+    "test_callbacks.py",
+    "test_exactly_once.py",
+    "test_fleet.py",
+    "test_quota_fleet.py",
+    "test_redis_ledger.py",
+}
+"""The files whose tests use the same queues, so that one process runs them one after the other."""
+
+
+class ByFile(LoadFileScheduling):
+    """Gives each process whole files, and to one of them those that would wait for each other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "sharing servers" if Path(file).name in SHARING_SERVERS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    """Let ``--dist loadfile`` mean :class:`ByFile`."""
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture
@@ -83,11 +111,12 @@ def redis_url() -> str:
 
 
 @pytest.fixture(scope="module")
-def services() -> Iterator[None]:
+def services(request: pytest.FixtureRequest) -> Iterator[None]:
     """RabbitMQ and Redis on their standard ports; CI must have them, a laptop need not.
 
-    Files of tests run side by side; those that use the same queues wait for each other here.
+    The queues are those of one run at a time: another one waits here.
     """
+    assert request.path.name in SHARING_SERVERS
     _need("RabbitMQ", RABBITMQ)
     _need("Redis", REDIS)
     with FileLock(Path(tempfile.gettempdir()) / f"menos-bus-tests-{os.getuid()}.lock"):

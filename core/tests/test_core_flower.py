@@ -56,7 +56,7 @@ def url(tmp_path_factory):
 
 @pytest.fixture
 def ask(url):
-    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=30) as client:
         yield client.request
 
 

@@ -69,3 +69,12 @@ def test_the_commands_that_list_import_no_heavy_library_either(environment, comm
     imported = set(ran.stderr.split())
     assert "menos_bus.cli.inspect" in imported
     assert imported.intersection(HEAVY) == set()
+
+
+def test_an_application_is_made_without_a_client_of_http(environment):
+    code = "import sys; from menos_bus import Bus; Bus().app; print(*sys.modules, sep='\\n')"
+
+    ran = python("-c", code, environment=environment)
+
+    assert "celery.app" in ran.stdout
+    assert {"httpx", "rich"}.isdisjoint(ran.stdout.split())

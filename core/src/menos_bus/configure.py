@@ -51,6 +51,8 @@ _EMBEDDED: Final[dict[str, Any]] = {
     "broker_url": "memory://localhost//",
     # Seconds between two looks at the queues; what a call waits for its worker.
     "broker_transport_options": {"polling_interval": 0.005},
+    # Seconds that the worker's timer sleeps at most; what the end waits for it.
+    "worker_timer_precision": 0.1,
     "result_backend": "menos_bus.outcomes.backend:LedgerBackend",
 }
 _REDIS_BACKEND: Final = "menos_bus.outcomes.redis_backend:RedisLedgerBackend"

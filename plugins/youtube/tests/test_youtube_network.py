@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 import requests
 
 from menos_bus import Retryable
+from menos_youtube.data_api import client
 from menos_youtube.errors import from_library
 from menos_youtube.network import route_of
 from menos_youtube.settings import YoutubeSettings
@@ -141,3 +143,12 @@ def told(error: Exception, url: str, proxy: str | None = None) -> str:
     assert isinstance(found, Retryable)
     assert found.code == "network"
     return found.message
+
+
+def test_the_certificates_are_read_for_the_first_client_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client(YoutubeSettings()).close()
+    monkeypatch.delattr(ssl, "create_default_context")
+
+    client(YoutubeSettings()).close()

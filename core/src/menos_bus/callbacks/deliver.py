@@ -16,7 +16,6 @@ from functools import cache
 from typing import Final
 
 import httpcore
-import httpx
 from httpcore import SOCKET_OPTION
 
 from menos_bus.callbacks.guard import Forbidden, Guard, Target
@@ -262,4 +261,7 @@ def _reason(error: Exception) -> str:
 
 @cache
 def _public_authorities() -> ssl.SSLContext:
+    # Not before it is needed: with it come its own command and rich.
+    import httpx
+
     return httpx.create_ssl_context(trust_env=False)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +45,13 @@ def up(port: int | None, api_port: int | None, as_json: bool) -> None:
     _log(settings)
     _need_flower()
     os.umask(0o077)  # arguments, texts and results are its owner's, whatever the folder allows
-    from menos_bus.cli.banner import print_banner
-    from menos_bus.doors.embedded import EmbeddedBus
+    with _kept_for_good():
+        from menos_bus.cli.banner import print_banner
+        from menos_bus.doors.embedded import EmbeddedBus
 
-    bus = Bus(settings)
-    EmbeddedBus(bus).run(lambda address: print_banner(bus, address, as_json=as_json))
+        bus = Bus(settings)
+        embedded = EmbeddedBus(bus)
+    embedded.run(lambda address: print_banner(bus, address, as_json=as_json))
 
 
 @click.command()
@@ -150,6 +155,17 @@ def api(port: int | None, host: str | None) -> None:
 def _given(**overrides: object) -> dict[str, Any]:
     """The settings that an option was given for."""
     return {name: value for name, value in overrides.items() if value is not None}
+
+
+@contextmanager
+def _kept_for_good() -> Iterator[None]:
+    """What is made here lives as long as the process; the garbage collector leaves it alone."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _log(settings: BusSettings) -> None:

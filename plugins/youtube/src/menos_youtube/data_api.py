@@ -5,7 +5,9 @@ Each function returns an answer as it came, to be archived before anything is re
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import httpx
@@ -110,7 +112,13 @@ def search_channel(text: str, settings: YoutubeSettings) -> bytes:
 def client(settings: YoutubeSettings) -> httpx.Client:
     """An HTTP client with the settings' timeout and proxy. It follows no redirects."""
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
-    return httpx.Client(timeout=settings.timeout, proxy=proxy)
+    return httpx.Client(timeout=settings.timeout, proxy=proxy, verify=_authorities())
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whose certificates are trusted; to read them takes longer than a request."""
+    return httpx.create_ssl_context()
 
 
 def _call(method: str, settings: YoutubeSettings, **params: str) -> bytes:
