@@ -492,3 +492,22 @@ def test_a_bus_whose_worker_was_shut_down_ends_with_an_error(start):
     bus.request("POST", f"/api/worker/shutdown/{node}")
 
     assert bus.process.wait(30) == 2
+
+
+def test_a_command_that_waits_for_a_bus_says_so_and_keeps_its_output_clean(start, tmp_path):
+    bus, until = start(), tmp_path / "until"
+    command = [MENOS_BUS, "call", "probe.work", str(tmp_path / "m"), str(until), "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=bus.env, **pipes) as waiting:
+        poll(lambda: lines(tmp_path / "m"), what="the task")
+
+        bus.kill()
+        missed = waiting.stderr.readline()
+        start()
+        back = waiting.stderr.readline()
+        until.touch()
+        output, rest = waiting.communicate(timeout=60)
+
+    assert missed.startswith("Still waiting, but no bus is running on the data folder")
+    assert (back, rest) == ("It is back: waiting for the result\n", "")
+    assert json.loads(output)["result"] == "worked"

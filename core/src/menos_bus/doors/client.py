@@ -21,6 +21,7 @@ from menos_bus.errors import (
     UnknownQuota,
     UnknownTask,
 )
+from menos_bus.messages.broker import connected
 from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.quota.status import Status
@@ -31,6 +32,8 @@ _ERRORS: Final[dict[str, type[BusError]]] = {
 }
 _POLL: Final = (0.05, 0.5)
 """Seconds between two looks at a result: the first wait, and the longest."""
+_LOOK: Final = 5.0
+"""Seconds between two looks at whether there is anybody to wait for."""
 
 
 def submit(bus: Bus, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
@@ -136,19 +139,77 @@ def request(address: Address, method: str, path: str, body: Any = None) -> Any:
 
 
 def wait(
-    bus: Bus, task_id: str, seconds: float | None, on_change: Callable[[Outcome], None]
+    bus: Bus,
+    task_id: str,
+    seconds: float | None,
+    on_change: Callable[[Outcome], None],
+    tell: Callable[[str], None],
 ) -> Outcome:
     """Follow a call until its terminal state, or for so many seconds.
 
+    Args:
+        bus: leads to the results, and to whatever runs the call.
+        task_id: the call.
+        seconds: how long to wait at most; ``None`` for as long as it takes.
+        on_change: is given each outcome that was read.
+        tell: is given a line when what the call needs is away, and another when it is back.
+
     Raises:
         UnknownTaskId: no such call is known.
+        BusUnavailable: the store of the results was away to the last.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
+    away = _Away(bus, tell)
     pause, longest = _POLL
     while True:
-        outcome = bus.outcome(task_id)
-        on_change(outcome)
-        if outcome.ready or (deadline is not None and time.monotonic() >= deadline):
-            return outcome
+        last = deadline is not None and time.monotonic() >= deadline
+        try:
+            outcome = bus.outcome(task_id)
+        except BusUnavailable as error:
+            if last:
+                raise
+            away.look(error)
+        else:
+            on_change(outcome)
+            if outcome.ready or last:
+                return outcome
+            away.look()
         time.sleep(pause)
         pause = min(pause * 1.5, longest)
+
+
+class _Away:
+    """Tells once that what a call needs is away, and once that it is back."""
+
+    def __init__(self, bus: Bus, tell: Callable[[str], None]) -> None:
+        self._bus = bus
+        self._tell = tell
+        self._told = False
+        self._next = time.monotonic() + _LOOK
+
+    def look(self, missing: BusUnavailable | None = None) -> None:
+        """Every few seconds, see what there is.
+
+        Args:
+            missing: what is known to be away already.
+        """
+        if time.monotonic() < self._next:
+            return
+        missing = missing or self._missing()
+        self._next = time.monotonic() + _LOOK
+        if missing and not self._told:
+            self._tell(f"Still waiting, but {missing.message}")
+        elif self._told and not missing:
+            self._tell("It is back: waiting for the result")
+        self._told = missing is not None
+
+    def _missing(self) -> BusUnavailable | None:
+        try:
+            if self._bus.settings.embedded:
+                running(self._bus)
+            else:
+                with connected(self._bus.app):
+                    pass
+        except BusUnavailable as error:
+            return error
+        return None
