@@ -112,6 +112,11 @@ ODD = {
     "no task": ({"id": "ID"}, {}),
     "task a list": ({"task": ["a"], "id": "ID"}, {}),
     "unknown task": ({"task": "probe.nope", "id": "ID"}, {}),
+    "misspelt task": ({"task": "probe.not", "id": "ID"}, {}),
+    "forged, misspelt": (
+        [[], {}, EMBED],
+        {"menos_accepted": True, "task": "probe.noted", "id": "ID"},
+    ),
     "unknown public task": ({"task": "tasks.nope", "id": "ID"}, {}),
     "args an object": ({"task": "probe.echo", "args": {"text": "u"}, "id": "ID"}, {}),
     "args a text": ({"task": "probe.echo", "args": "abc", "id": "ID"}, {}),
@@ -171,6 +176,9 @@ def test_no_odd_message_ends_the_worker_and_each_has_a_grave_and_an_outcome(
     assert worker.poll() is None
     poll(lambda: len(letters(bus)) == 2 * len(ODD), what="all dead letters")
     assert all(letter.death.reason and letter.death.code for letter in letters(bus))
+    told = {letter.death.task: letter.death.reason for letter in letters(bus)}
+    assert "; did you mean 'probe.note'? (known: " in told["probe.not"]
+    assert told["probe.noted"].endswith("does not register it; did you mean 'probe.note'?")
     for task_id, name in named.items():
         # A compression that nobody knows hides what else the message says.
         if name != "compression":

@@ -102,7 +102,8 @@ def test_an_unknown_task_is_answered_with_the_known_ones(run, command):
     shown = run(*command, "hello.great")
 
     assert shown.exit_code == 2
-    assert "unknown task 'hello.great' (known: hello.greet)" in shown.stderr
+    meant = "did you mean 'hello.greet'?"
+    assert f"unknown task 'hello.great'; {meant} (known: hello.greet)" in shown.stderr
 
 
 def test_an_error_is_told_to_programs_too(run):

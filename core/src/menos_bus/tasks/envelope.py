@@ -97,10 +97,13 @@ class Envelope(BaseModel):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            problems = problems_of(error, parameters=list(cls.model_fields))
+            known = ", ".join(cls.model_fields)
+            problems = problems_of(error)
             for n, (field, reason) in enumerate(problems):
                 if field in fields.keys() - cls.model_fields.keys():
-                    problems[n] = FieldProblem(field, reason + hint_at_kwargs(field, fields))
+                    # Likely a parameter of the task: none of these names is meant.
+                    said = f"{reason} (known: {known}){hint_at_kwargs(field, fields)}"
+                    problems[n] = FieldProblem(field, said)
             raise InvalidCall(problems) from None
 
     @property

@@ -13,6 +13,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_python
 
+from menos_bus.alike import did_you_mean
 from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
 
 RESERVED_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
@@ -213,8 +214,10 @@ def problems_of(
         field = ".".join(filter(None, (prefix, path))) or "body"
         reason = item["msg"]
         if item["type"] == "extra_forbidden":
-            known = f" (known: {', '.join(parameters)})" if parameters else ""
-            reason = f"unknown field{known}"
+            reason = "unknown field"
+            if parameters is not None and len(item["loc"]) == 1:
+                meant = did_you_mean(field, parameters)
+                reason = f"unknown field{meant} (known: {', '.join(parameters) or 'none'})"
         elif item["type"] == "missing":
             reason = "required"
         problems.append(FieldProblem(field, reason[:1].lower() + reason[1:]))
