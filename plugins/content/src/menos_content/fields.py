@@ -97,9 +97,11 @@ ContentId = Annotated[
     str,
     Field(min_length=1, max_length=64, description="The `content_id` that storing it returned."),
 ]
+_ContentIds = Annotated[
+    list[ContentId], Field(min_length=1, max_length=100), AfterValidator(distinct)
+]
 ContentIds = Annotated[
-    ContentId
-    | Annotated[list[ContentId], Field(min_length=1, max_length=100), AfterValidator(distinct)],
+    ContentId | _ContentIds,
     Field(description="The `content_id` that storing it returned, or up to 100 of them."),
 ]
 
@@ -110,6 +112,10 @@ ResourceKey = Annotated[
         description="What it is in the world, such as `doc:handbook/intro`: the same key is the "
         "same content. By default it follows from title and text."
     ),
+]
+OnlyIds = Annotated[
+    ContentId | _ContentIds | None,
+    Field(description="Only the content with this id, or those with these, up to 100."),
 ]
 Author = Annotated[Annotated[str, Line] | None, Field(description="Who wrote it.")]
 Url = Annotated[
