@@ -31,6 +31,7 @@ from menos_bus.settings import BusSettings
 from menos_bus.tasks.progress import progress
 from menos_bus.tasks.threads import task_threads
 from menos_bus.version import VERSION as __version__
+from menos_bus.wanted import Wanted
 
 __all__ = [
     "Bus",
@@ -55,6 +56,7 @@ __all__ = [
     "UnknownTask",
     "UnknownTaskId",
     "Wait",
+    "Wanted",
     "__version__",
     "extensions",
     "fan_out",

@@ -30,11 +30,13 @@ from pydantic_core import PydanticCustomError, PydanticSerializationError, from_
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.schema import RESERVED, jsonable, problems_of
+from menos_bus.wanted import Wanted
 
 DAY: Final = 24 * 3600.0
 WEEK: Final = 7 * DAY
 
-TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+ID: Final = Wanted("a text of up to 128 letters, digits and _ . : -, as in a UUID")
+TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"), ID]
 
 
 def _not_a_bool(value: Any) -> Any:

@@ -47,7 +47,9 @@ The third reserved one, ``priority``, may be declared by a function, which then 
 MAX_STRING: Final = 100_000
 """Characters that a string parameter may have unless its annotation sets ``max_length``."""
 
-_UNION_BRANCH: Final = re.compile(r"(?:function|constrained|lax|nullable|is-instance)-|\w+\[")
+_UNION_BRANCH: Final = re.compile(
+    r"(?:function|constrained|custom|lax|nullable|is-instance)-|\w+\["
+)
 """Parts of pydantic's error paths that name a type of a union, and no field of the caller's."""
 
 
