@@ -140,7 +140,10 @@ def test_a_data_folder_that_is_a_file_is_named_without_a_traceback(
 
 def test_queues_without_a_running_bus_are_those_that_wait_for_its_next_start(run):
     nothing = run("queues")
-    Bus().submit("hello.greet", ["Ada"])
+    bus = Bus()
+    bus.submit("hello.greet", ["Ada"])
+    cut_off = bus.submit("hello.greet", ["Ben"])
+    bus.app.backend.store_result(cut_off, None, "STARTED")  # what a process leaves that is killed
 
     shown = run("queues", "--json")
 
@@ -149,7 +152,7 @@ def test_queues_without_a_running_bus_are_those_that_wait_for_its_next_start(run
     assert not nothing.stdout
     assert shown.exit_code == 0
     assert "No bus is running" in shown.stderr
-    assert {"name": "hello", "messages": 1, "running": 0} in json.loads(shown.stdout)
+    assert {"name": "hello", "messages": 2, "running": 0} in json.loads(shown.stdout)
     assert "hello.priority" in run("queues").stdout
 
 

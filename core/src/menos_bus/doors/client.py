@@ -85,7 +85,7 @@ def queues(bus: Bus, address: Address | None) -> list[dict[str, Any]]:
         BusUnavailable: whoever was asked does not answer.
     """
     if address is None:
-        return queue_depths(bus.app)
+        return queue_depths(bus.app, stopped=True)
     found: list[dict[str, Any]] = request(address, "GET", "/api/queues/length")["active_queues"]
     return found
 
