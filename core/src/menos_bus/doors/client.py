@@ -109,6 +109,24 @@ def quotas(bus: Bus, address: Address | None, name: str | None = None) -> list[S
     return [Status.from_json(told) for told in request(address, "GET", "/api/v1/quota")["quotas"]]
 
 
+def reopen_quota(bus: Bus, address: Address | None, name: str) -> None:
+    """Take back that the service calls a quota spent for today.
+
+    Args:
+        bus: leads to the store.
+        address: the embedded bus to ask instead, if one runs: it may have other plugins.
+        name: the quota.
+
+    Raises:
+        UnknownQuota: no loaded plugin declares it.
+        BusUnavailable: whoever was asked does not answer.
+    """
+    if address is None:
+        bus.reopen_quota(name)
+    else:
+        request(address, "POST", f"/api/v1/quota/{quote(name, safe='')}/reopen")
+
+
 def request(address: Address, method: str, path: str, body: Any = None) -> Any:
     """One request at the HTTP door of a running embedded bus.
 
