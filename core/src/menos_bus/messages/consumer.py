@@ -185,6 +185,9 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         elif entry.state != states.FAILURE:
             message.ack()  # Another delivery of it has ended well.
             return
+        if not self.app.registry.leaves_dead_letter(call.task):
+            message.ack()
+            return
         error = Outcome.read(self.app, call.task_id).error or {}
         death = Death(
             error.get("code", why),
