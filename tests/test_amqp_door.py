@@ -13,6 +13,7 @@ from celery import Celery
 from conftest import BROKER, RABBITMQ
 from menos_bus import Bus, BusSettings, UnknownTaskId
 from menos_bus.messages.dead_letters import Which, dead_letters
+from menos_bus.messages.topology import DEAD_LETTERED, dead_letter_queues
 from running import poll, run_cli
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -112,6 +113,11 @@ ODD = {
     "no task": ({"id": "ID"}, {}),
     "task a list": ({"task": ["a"], "id": "ID"}, {}),
     "unknown task": ({"task": "probe.nope", "id": "ID"}, {}),
+    "misspelt task": ({"task": "probe.not", "id": "ID"}, {}),
+    "forged, misspelt": (
+        [[], {}, EMBED],
+        {"menos_accepted": True, "task": "probe.noted", "id": "ID"},
+    ),
     "unknown public task": ({"task": "tasks.nope", "id": "ID"}, {}),
     "args an object": ({"task": "probe.echo", "args": {"text": "u"}, "id": "ID"}, {}),
     "args a text": ({"task": "probe.echo", "args": "abc", "id": "ID"}, {}),
@@ -171,6 +177,9 @@ def test_no_odd_message_ends_the_worker_and_each_has_a_grave_and_an_outcome(
     assert worker.poll() is None
     poll(lambda: len(letters(bus)) == 2 * len(ODD), what="all dead letters")
     assert all(letter.death.reason and letter.death.code for letter in letters(bus))
+    told = {letter.death.task: letter.death.reason for letter in letters(bus)}
+    assert "; did you mean 'probe.note'? (known: " in told["probe.not"]
+    assert told["probe.noted"].endswith("does not register it; did you mean 'probe.note'?")
     for task_id, name in named.items():
         # A compression that nobody knows hides what else the message says.
         if name != "compression":
@@ -273,6 +282,27 @@ def test_a_task_without_dead_letters_tells_its_failure_and_leaves_none(start_wor
 
     poll(lambda: {letter.id for letter in letters(bus)} >= {unread, other})
     assert {letter.id for letter in letters(bus)} == {unread, other}
+
+
+def test_what_the_broker_gives_up_leaves_no_dead_letter_either(start_worker, channel, bus):
+    calls = {"probe.look_up": {"word": "gryphon"}, "probe.echo": {"text": "ha"}}
+    ids = [bus.submit(task, (), kwargs) for task, kwargs in calls.items()]
+
+    def given_up():
+        # As workers that die before they count: the broker hands it out again, up to its limit.
+        while (message := channel.basic_get("probe")) is not None:
+            channel.basic_reject(message.delivery_tag, requeue=True)
+        return channel.queue_declare(DEAD_LETTERED, passive=True).message_count == len(ids)
+
+    with bus.app.connection_for_write() as connection:
+        for queue in dead_letter_queues([]):  # as a worker declares them
+            queue.bind(connection.default_channel).declare()
+    poll(given_up, what="the broker's limit")
+    start_worker()
+
+    assert [ended(bus, task_id).error["code"] for task_id in ids] == ["crash_loop"] * 2
+    poll(lambda: letters(bus), what="the dead letter of the task that has some")
+    assert [letter.death.task for letter in letters(bus)] == ["probe.echo"]
 
 
 def test_a_call_that_was_mended_succeeds_under_its_old_id(start_worker, bus, tmp_path, fleet_env):

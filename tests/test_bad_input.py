@@ -12,8 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+import menos_content.plugin
+import menos_search.plugin
+import menos_youtube.plugin
+from menos_bus import Bus, BusSettings, InvalidCall
 from running import RunningBus, clean_environment, poll, start_bus
 
+PLUGINS = (menos_content.plugin, menos_search.plugin, menos_youtube.plugin)
 NOBODY = "0" * 32
 LONG = "a" * 5_000_001
 Send = Callable[[RunningBus, bytes], tuple[int, str]]
@@ -227,6 +232,25 @@ def test_a_content_that_is_not_there_is_named_and_what_was_to_change_it_a_dead_l
     assert deleted.returncode == 1
     assert "content_not_found" in deleted.stderr
     assert kept(bus) == before
+
+
+def test_no_parameter_of_a_task_answers_with_a_regular_expression(clean_env):
+    bus = Bus(BusSettings.load(home=clean_env["MENOS_HOME"]), PLUGINS)
+    told = {}
+    for spec in bus.registry.values():
+        for name, schema in spec.signature.parameters_schema["properties"].items():
+            if '"pattern":' in json.dumps(schema):
+                for wrong in ("?!", ["?!"]):
+                    with pytest.raises(InvalidCall) as refused:
+                        spec.signature.validate({name: wrong})
+                    told[f"{spec.name} {name} {wrong}"] = [
+                        problem.reason
+                        for problem in refused.value.problems
+                        if problem.field.startswith(name)
+                    ]
+
+    assert any(place.startswith("tasks.store_content url") for place in told)
+    assert {place: said for place, said in told.items() if "pattern" in str(said)} == {}
 
 
 @pytest.fixture

@@ -11,11 +11,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from menos_bus.quota.sqlite import SQLiteQuotaStore
+from menos_bus.quota.store import Day
 from running import MENOS_BUS, PROBE, poll, run_cli
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -141,6 +144,24 @@ def test_what_is_asked_of_a_running_bus_goes_by_its_settings(start, clean_env):
     assert json.loads(unknown.stdout)["error"]["code"] == "unknown_quota"
     assert "probe" in {queue["name"] for queue in json.loads(queues.stdout)}
     assert "quota youtube: 0 of 77 units" in checked.stdout
+
+
+def test_a_quota_is_opened_again_by_the_running_bus_whatever_plugins_the_shell_has(
+    start, clean_env
+):
+    bus = start(MENOS_PLUGINS="youtube")
+    today = Day.at(time.time(), "America/Los_Angeles")
+    SQLiteQuotaStore(bus.home).close("youtube", today, "quotaExceeded")
+    shell = {**clean_env, "MENOS_PLUGINS": ""}
+
+    closed = run_cli("quota", "youtube", "--json", env=shell)
+    opened = run_cli("quota", "youtube", "--reopen", "--json", env=shell)
+    told = json.loads((bus.home / "bus.json").read_text())
+    caller = (told["caller_user"], told["caller_password"])
+
+    assert json.loads(closed.stdout)["closed"] == "quotaExceeded"
+    assert json.loads(opened.stdout)["closed"] is None
+    assert bus.request("POST", "/api/v1/quota/youtube/reopen", auth=caller).status_code == 403
 
 
 def test_a_plugin_installed_while_the_bus_runs_is_told_to_need_a_restart(start, install, clean_env):
@@ -492,3 +513,22 @@ def test_a_bus_whose_worker_was_shut_down_ends_with_an_error(start):
     bus.request("POST", f"/api/worker/shutdown/{node}")
 
     assert bus.process.wait(30) == 2
+
+
+def test_a_command_that_waits_for_a_bus_says_so_and_keeps_its_output_clean(start, tmp_path):
+    bus, until = start(), tmp_path / "until"
+    command = [MENOS_BUS, "call", "probe.work", str(tmp_path / "m"), str(until), "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=bus.env, **pipes) as waiting:
+        poll(lambda: lines(tmp_path / "m"), what="the task")
+
+        bus.kill()
+        missed = waiting.stderr.readline()
+        start()
+        back = waiting.stderr.readline()
+        until.touch()
+        output, rest = waiting.communicate(timeout=60)
+
+    assert missed.startswith("Still waiting, but no bus is running on the data folder")
+    assert (back, rest) == ("It is back: waiting for the result\n", "")
+    assert json.loads(output)["result"] == "worked"

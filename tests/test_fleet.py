@@ -15,6 +15,7 @@ from kombu import Connection
 
 from conftest import BROKER, REDIS
 from menos_bus import Bus, BusSettings
+from menos_bus.doors import client
 from menos_bus.outcomes.ledger import PUBLISH_SECONDS, Entry
 from menos_bus.tasks.envelope import digest_of
 from running import MENOS_BUS, poll, run_cli
@@ -333,3 +334,24 @@ def test_a_part_that_was_recorded_but_never_sent_is_sent_after_all(
 
     assert not record.published
     assert (ended.result, bus.outcome(part).result) == (["worked"], "worked")
+
+
+def test_who_waits_is_told_that_the_broker_is_away(fleet_env, monkeypatch, tmp_path):
+    monkeypatch.setattr(client, "_LOOK", 0.05)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        gone = f"amqp://127.0.0.1:{nobody.getsockname()[1]}//"
+        backend = fleet_env["MENOS_RESULT_BACKEND"]
+        settings = BusSettings.load(broker_url=gone, result_backend=backend, home=tmp_path)
+        bus = Bus(settings, modules=())
+        task_id = str(uuid5(NAMESPACE_URL, str(tmp_path)))
+        bus.app.ledger.accept(Entry(task_id, "probe.echo", "probe", "digest", {}))
+        told = []
+
+        outcome = client.wait(bus, task_id, 0.5, lambda outcome: None, told.append)
+
+        bus.app.ledger.forget(task_id)
+    assert not outcome.ready
+    assert [line[: len("Still waiting, but the broker")] for line in told] == [
+        "Still waiting, but the broker"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -160,6 +161,15 @@ def test_the_demo_answers_questions_and_exits_0(clean_env, tmp_path):
     assert ".menos-demo" in demo.stdout
     assert (tmp_path / ".menos-demo").is_dir()
     assert not Path(clean_env["MENOS_HOME"]).exists()
+
+
+def test_nothing_that_the_demo_stores_repeats_its_questions():
+    demo = runpy.run_path(str(ROOT / "examples" / "demo.py"))
+
+    texts = [document["kwargs"]["text"] for document in demo["_read"](demo["SOURCES"])]
+
+    assert len(texts) > 1
+    assert [q for q in demo["QUESTIONS"] for text in texts if q in text] == []
 
 
 def test_the_demo_says_what_failed_and_exits_1(clean_env, tmp_path):

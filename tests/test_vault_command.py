@@ -38,6 +38,13 @@ def test_what_one_vault_exports_another_one_finds(start, tmp_path):
 
     refused = bus.cli("vault", "delete", ids["bees"], stdin="n\n")
     assert refused.returncode == 1
+    assert refused.stdout.startswith(f"{ids['bees']}  bees\nDelete 1 for good?")
+    unknown = bus.cli("vault", "delete", "0" * 32, stdin="n\n")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == f"there is no content {'0' * 32} (content_not_found)\n"
+    partly = bus.cli("vault", "delete", ids["bees"], "0" * 32, stdin="n\n")
+    assert "0" * 32 in partly.stderr
+    assert "Delete 1 for good?" in partly.stdout
     first, second = ids.values()
     deleted = bus.cli("vault", "delete", first, "0" * 32, second, "--yes")
     assert (deleted.returncode, deleted.stdout.count("deleted ")) == (1, 2)

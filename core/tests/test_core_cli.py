@@ -102,7 +102,8 @@ def test_an_unknown_task_is_answered_with_the_known_ones(run, command):
     shown = run(*command, "hello.great")
 
     assert shown.exit_code == 2
-    assert "unknown task 'hello.great' (known: hello.greet)" in shown.stderr
+    meant = "did you mean 'hello.greet'?"
+    assert f"unknown task 'hello.great'; {meant} (known: hello.greet)" in shown.stderr
 
 
 def test_an_error_is_told_to_programs_too(run):
@@ -139,7 +140,10 @@ def test_a_data_folder_that_is_a_file_is_named_without_a_traceback(
 
 def test_queues_without_a_running_bus_are_those_that_wait_for_its_next_start(run):
     nothing = run("queues")
-    Bus().submit("hello.greet", ["Ada"])
+    bus = Bus()
+    bus.submit("hello.greet", ["Ada"])
+    cut_off = bus.submit("hello.greet", ["Ben"])
+    bus.app.backend.store_result(cut_off, None, "STARTED")  # what a process leaves that is killed
 
     shown = run("queues", "--json")
 
@@ -148,7 +152,7 @@ def test_queues_without_a_running_bus_are_those_that_wait_for_its_next_start(run
     assert not nothing.stdout
     assert shown.exit_code == 0
     assert "No bus is running" in shown.stderr
-    assert {"name": "hello", "messages": 1, "running": 0} in json.loads(shown.stdout)
+    assert {"name": "hello", "messages": 2, "running": 0} in json.loads(shown.stdout)
     assert "hello.priority" in run("queues").stdout
 
 

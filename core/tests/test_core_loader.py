@@ -119,16 +119,16 @@ def test_a_plugin_that_is_asked_for_and_not_installed_is_missing(load):
 
 
 def test_a_plugin_that_is_installed_later_needs_a_restart(site, load, greeter):
-    load("hello", "other")
+    load("late", "other")
     with pytest.raises(UnknownTask, match="known: none"):
-        load.registry["hello.greet"]
+        load.registry["late.greet"]
 
-    site.install("hello", greeter)
+    site.install("late", greeter)
     site.install("nobody-asked", greeter)
 
-    assert load.declared.newer() == {"hello"}
-    with pytest.raises(UnknownTask, match="'hello' was installed after the bus had started"):
-        load.registry["hello.greet"]
+    assert load.declared.newer() == {"late"}
+    with pytest.raises(UnknownTask, match="'late' was installed after the bus had started"):
+        load.registry["late.greet"]
     with pytest.raises(UnknownTask, match="known: none"):
         load.registry["other.greet"]
 

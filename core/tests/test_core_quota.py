@@ -93,8 +93,10 @@ def test_an_unknown_quota_is_told_with_those_that_there_are():
     quotas = Quotas()
     quotas.add("w", [Quota("w.b", limit=1), Quota("w.a", limit=1)])
 
-    with pytest.raises(UnknownQuota, match=r"known: w\.a, w\.b"):
+    with pytest.raises(UnknownQuota, match=r"unknown quota 'x' \(known: w\.a, w\.b\)"):
         _ = quotas["x"]
+    with pytest.raises(UnknownQuota, match=r"did you mean 'w\.b'\? \(known: "):
+        _ = quotas["wb"]
 
 
 def test_a_quota_that_cannot_be_fails_its_plugin_only(make_plugin, make_bus):

@@ -115,12 +115,24 @@ def test_the_registry_finds_what_was_added_in_order_of_name():
     assert registry["hello.a"].function is greet
 
 
-def test_an_unknown_task_is_answered_with_the_known_ones():
+@pytest.mark.parametrize("name", ["hello.great", "Hello.Greet"])
+def test_an_unknown_task_is_answered_with_the_one_that_is_like_it_and_all_others(name):
+    registry = Registry()
+    registry.add([register(greet), register(greet, name="hello.wave")])
+
+    with pytest.raises(UnknownTask) as caught:
+        registry[name]
+
+    meant = "did you mean 'hello.greet'? (known: hello.greet, hello.wave)"
+    assert caught.value.message == f"unknown task {name!r}; {meant}"
+
+
+def test_a_common_beginning_makes_no_suggestion():
     registry = Registry()
     registry.add([register(greet)])
 
-    with pytest.raises(UnknownTask, match=r"'hello\.great' \(known: hello\.greet\)"):
-        registry["hello.great"]
+    with pytest.raises(UnknownTask, match=r"^unknown task 'hello\.summarize' \(known: "):
+        registry["hello.summarize"]
 
 
 def test_an_unknown_task_without_plugins_says_that_there_are_none():

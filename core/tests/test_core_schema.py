@@ -7,15 +7,19 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from menos_bus import InvalidCall, Permanent, PluginError
+from menos_bus import InvalidCall, Permanent, PluginError, Wanted
 from menos_bus.tasks.schema import MAX_STRING, Signature
 
 
 class Point(BaseModel):
     x: int
     label: str = "here"
+
+
+class ClosedPoint(Point):
+    model_config = ConfigDict(extra="forbid")
 
 
 def problems(function, arguments):
@@ -46,6 +50,35 @@ def test_a_missing_argument_is_named_as_required():
 
 def test_an_unknown_argument_is_named_with_those_that_exist():
     assert problems(greet, {"who": "Ada", "hwo": 1}) == {"hwo": "unknown field (known: who, times)"}
+    assert problems(greet, {"who": "Ada", "time": 1}) == {
+        "time": "unknown field; did you mean 'times'? (known: who, times)"
+    }
+
+
+Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$", max_length=7), Wanted("one like #ff0000")]
+
+
+def test_what_is_wanted_is_said_in_words_and_the_schema_stays_exact():
+    def paint(colour: Colour, others: Colour | list[Colour] | None = None): ...
+
+    for wrong in ("red", "#ff00000", 5):
+        assert problems(paint, {"colour": wrong}) == {"colour": "must be one like #ff0000"}
+    assert problems(paint, {"colour": "#ff0000", "others": ["#000000", "red"]}) == {
+        "others": "must be one like #ff0000",
+        "others.1": "must be one like #ff0000",
+    }
+    assert Signature(paint).parameters_schema["properties"]["colour"] == {
+        "type": "string",
+        "pattern": "^#[0-9a-f]{6}$",
+        "maxLength": 7,
+        "title": "Colour",
+    }
+
+
+def test_an_unknown_field_inside_of_an_argument_is_not_told_the_names_of_arguments():
+    def move(point: ClosedPoint): ...
+
+    assert problems(move, {"point": {"x": 1, "points": 1}}) == {"point.points": "unknown field"}
 
 
 def test_an_argument_of_a_wrong_type_is_named():

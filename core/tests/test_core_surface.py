@@ -32,6 +32,7 @@ PUBLIC = [
     "UnknownTask",
     "UnknownTaskId",
     "Wait",
+    "Wanted",
     "__version__",
     "extensions",
     "fan_out",

@@ -229,6 +229,23 @@ def test_words_of_the_query_are_highlighted_in_any_kind_of_search(records: Recor
         assert [hit.chunk.text[a:b] for a, b in hit.highlights] == ["sailing", "ünder", "Sails"]
 
 
+@pytest.mark.parametrize(
+    ("query", "highlighted"),
+    [
+        ("AI safety", ["AI", "safety"]),
+        ("What is the safety of an AI?", ["AI", "safety"]),
+        ("how is it to use C?", ["C"]),
+        ("the", ["the"]),
+    ],
+)
+def test_short_words_are_highlighted_unless_they_say_nothing(records: Records, query, highlighted):
+    put(records, "k", "An AI in C: the safety of it is to be seen.")
+
+    [hit] = records.search(AXES[0], model="m", query=query)
+
+    assert [hit.chunk.text[a:b] for a, b in hit.highlights] == highlighted
+
+
 PUBLISHED = datetime(2024, 5, 1, tzinfo=UTC)
 
 

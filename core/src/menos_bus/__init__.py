@@ -32,6 +32,7 @@ from menos_bus.tasks.progress import progress
 from menos_bus.tasks.running import task_id
 from menos_bus.tasks.threads import task_threads
 from menos_bus.version import VERSION as __version__
+from menos_bus.wanted import Wanted
 
 __all__ = [
     "Bus",
@@ -56,6 +57,7 @@ __all__ = [
     "UnknownTask",
     "UnknownTaskId",
     "Wait",
+    "Wanted",
     "__version__",
     "extensions",
     "fan_out",

@@ -14,7 +14,13 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from menos_bus.errors import SettingsError
+from menos_bus.wanted import Wanted
 
+UserName = Annotated[
+    str,
+    Field(pattern=r"^[!-9;-~]+$"),
+    Wanted("printable ASCII without a colon or a space, such as `menos`"),
+]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -72,9 +78,8 @@ class BusSettings(BaseSettings):
     flower_port: int = Field(
         5555, ge=0, le=65535, description="The port that Flower listens on; 0 takes a free one."
     )
-    flower_user: str = Field(
+    flower_user: UserName = Field(
         "menos",
-        pattern=r"^[!-9;-~]+$",
         description="The operator's user name at the HTTP doors: printable ASCII without a colon "
         "or a space.",
     )
@@ -83,9 +88,8 @@ class BusSettings(BaseSettings):
         description="The operator's password, who may do everything. By default one is generated "
         "and kept in `credentials.json` in the data folder, readable by its owner only.",
     )
-    caller_user: str = Field(
+    caller_user: UserName = Field(
         "caller",
-        pattern=r"^[!-9;-~]+$",
         description="The user name of callers, who may submit calls and read results at the HTTP "
         "doors, and nothing else: printable ASCII without a colon or a space.",
     )

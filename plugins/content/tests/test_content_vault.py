@@ -41,12 +41,15 @@ def test_contents_are_listed_the_newest_first_page_by_page_and_by_filter(bus, st
     first = bus.call("tasks.list_content", limit=2)
     second = bus.call("tasks.list_content", limit=2, offset=2)
     tagged = bus.call("tasks.list_content", tag="tea", content_type="text")
+    chosen = bus.call("tasks.list_content", content_id=[stored["tea"], "0" * 32])
 
     assert [row["title"] for row in first["contents"]] == ["Law", "Tea"]
     assert [row["title"] for row in second["contents"]] == ["Ships"]
     assert first["total"] == second["total"] == 3
     assert [row["content_id"] for row in tagged["contents"]] == [stored["tea"]]
     assert tagged["total"] == 1
+    assert ([row["title"] for row in chosen["contents"]], chosen["total"]) == (["Tea"], 1)
+    assert bus.call("tasks.list_content", content_id=stored["law"])["total"] == 1
     assert bus.call("tasks.list_content", limit=1, tag="t")["total"] == 3
 
 

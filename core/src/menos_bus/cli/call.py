@@ -195,11 +195,15 @@ def _finish(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def follow(bus: Bus, task_id: str, seconds: float | None) -> Outcome:
-    """Wait for a call's end, or for so many seconds, with a progress bar in a terminal."""
+    """Wait for a call's end, or for so many seconds, with a progress bar in a terminal.
+
+    What it waits for in vain is told on standard error.
+    """
     from menos_bus.doors.client import wait
 
     with _progress_bar() as show:
-        return wait(bus, task_id, seconds, show)
+        # print, and not click.echo, which would write into the line of the bar.
+        return wait(bus, task_id, seconds, show, lambda line: print(line, file=sys.stderr))
 
 
 @contextmanager

@@ -31,14 +31,15 @@ def quota(name: str | None, reopen: bool, as_json: bool) -> None:
 
     A bus that runs is asked, since its limits count.
     """
-    from menos_bus.doors.client import quotas
+    from menos_bus.doors.client import quotas, reopen_quota
 
+    if reopen and name is None:
+        raise click.UsageError("--reopen needs the NAME of a quota")
     bus = Bus()
-    if reopen:
-        if name is None:
-            raise click.UsageError("--reopen needs the NAME of a quota")
-        bus.reopen_quota(name)
-    found = quotas(bus, ask_running(bus, "these are the limits of the settings here"), name)
+    address = ask_running(bus, "these are the limits of the settings here")
+    if reopen and name is not None:
+        reopen_quota(bus, address, name)
+    found = quotas(bus, address, name)
     if as_json:
         shown = [status.as_json() for status in found]
         print_json(shown[0] if name else shown)

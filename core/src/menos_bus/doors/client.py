@@ -22,6 +22,7 @@ from menos_bus.errors import (
     UnknownQuota,
     UnknownTask,
 )
+from menos_bus.messages.broker import connected
 from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.quota.status import Status
@@ -32,6 +33,8 @@ _ERRORS: Final[dict[str, type[BusError]]] = {
 }
 _POLL: Final = (0.05, 0.5)
 """Seconds between two looks at a result: the first wait, and the longest."""
+_LOOK: Final = 5.0
+"""Seconds between two looks at whether there is anybody to wait for."""
 _NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Whose certificates are trusted: the door speaks plain HTTP, and reading others' takes longer."""
 
@@ -85,7 +88,7 @@ def queues(bus: Bus, address: Address | None) -> list[dict[str, Any]]:
         BusUnavailable: whoever was asked does not answer.
     """
     if address is None:
-        return queue_depths(bus.app)
+        return queue_depths(bus.app, stopped=True)
     found: list[dict[str, Any]] = request(address, "GET", "/api/queues/length")["active_queues"]
     return found
 
@@ -107,6 +110,24 @@ def quotas(bus: Bus, address: Address | None, name: str | None = None) -> list[S
     if name is not None:
         return [Status.from_json(request(address, "GET", f"/api/v1/quota/{quote(name, safe='')}"))]
     return [Status.from_json(told) for told in request(address, "GET", "/api/v1/quota")["quotas"]]
+
+
+def reopen_quota(bus: Bus, address: Address | None, name: str) -> None:
+    """Take back that the service calls a quota spent for today.
+
+    Args:
+        bus: leads to the store.
+        address: the embedded bus to ask instead, if one runs: it may have other plugins.
+        name: the quota.
+
+    Raises:
+        UnknownQuota: no loaded plugin declares it.
+        BusUnavailable: whoever was asked does not answer.
+    """
+    if address is None:
+        bus.reopen_quota(name)
+    else:
+        request(address, "POST", f"/api/v1/quota/{quote(name, safe='')}/reopen")
 
 
 def request(address: Address, method: str, path: str, body: Any = None) -> Any:
@@ -140,19 +161,77 @@ def request(address: Address, method: str, path: str, body: Any = None) -> Any:
 
 
 def wait(
-    bus: Bus, task_id: str, seconds: float | None, on_change: Callable[[Outcome], None]
+    bus: Bus,
+    task_id: str,
+    seconds: float | None,
+    on_change: Callable[[Outcome], None],
+    tell: Callable[[str], None],
 ) -> Outcome:
     """Follow a call until its terminal state, or for so many seconds.
 
+    Args:
+        bus: leads to the results, and to whatever runs the call.
+        task_id: the call.
+        seconds: how long to wait at most; ``None`` for as long as it takes.
+        on_change: is given each outcome that was read.
+        tell: is given a line when what the call needs is away, and another when it is back.
+
     Raises:
         UnknownTaskId: no such call is known.
+        BusUnavailable: the store of the results was away to the last.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
+    away = _Away(bus, tell)
     pause, longest = _POLL
     while True:
-        outcome = bus.outcome(task_id)
-        on_change(outcome)
-        if outcome.ready or (deadline is not None and time.monotonic() >= deadline):
-            return outcome
+        last = deadline is not None and time.monotonic() >= deadline
+        try:
+            outcome = bus.outcome(task_id)
+        except BusUnavailable as error:
+            if last:
+                raise
+            away.look(error)
+        else:
+            on_change(outcome)
+            if outcome.ready or last:
+                return outcome
+            away.look()
         time.sleep(pause)
         pause = min(pause * 1.5, longest)
+
+
+class _Away:
+    """Tells once that what a call needs is away, and once that it is back."""
+
+    def __init__(self, bus: Bus, tell: Callable[[str], None]) -> None:
+        self._bus = bus
+        self._tell = tell
+        self._told = False
+        self._next = time.monotonic() + _LOOK
+
+    def look(self, missing: BusUnavailable | None = None) -> None:
+        """Every few seconds, see what there is.
+
+        Args:
+            missing: what is known to be away already.
+        """
+        if time.monotonic() < self._next:
+            return
+        missing = missing or self._missing()
+        self._next = time.monotonic() + _LOOK
+        if missing and not self._told:
+            self._tell(f"Still waiting, but {missing.message}")
+        elif self._told and not missing:
+            self._tell("It is back: waiting for the result")
+        self._told = missing is not None
+
+    def _missing(self) -> BusUnavailable | None:
+        try:
+            if self._bus.settings.embedded:
+                running(self._bus)
+            else:
+                with connected(self._bus.app):
+                    pass
+        except BusUnavailable as error:
+            return error
+        return None

@@ -251,6 +251,16 @@ class Quotas(_Handler):
         self.write({"quotas": [status.as_json() for status in found]})
 
 
+class ReopenQuota(_Handler):
+    """``POST /api/v1/quota/<name>/reopen``: as ``menos-bus quota NAME --reopen``."""
+
+    for_callers: ClassVar = False
+
+    async def post(self, name: str) -> None:
+        await to_thread(self.bus.reopen_quota, name)
+        self.write((await to_thread(self.bus.quota, name)).as_json())
+
+
 class Health(_Handler):
     """``GET /api/health``: what the plugins say of themselves, in the process that serves them."""
 
@@ -280,6 +290,7 @@ _HANDLERS: Final = [
     (r"/api/task/result/(.+)", Result),
     (r"/api/task/types", TaskTypes),
     (r"/api/queues/length", QueueLengths),
+    (r"/api/v1/quota/(.+)/reopen", ReopenQuota),
     (r"/api/v1/quota(?:/(.+))?", Quotas),
     (r"/api/health", Health),
     (r"/healthcheck", _OpenHealthcheck),

@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.messages.publish import ACCEPTED_HEADER, CALLBACK_HEADER
-from menos_bus.tasks.envelope import Envelope, TaskId, hint_at_kwargs
+from menos_bus.tasks.envelope import ID, Envelope, TaskId, hint_at_kwargs
 
 _ENVELOPE: Final = frozenset({"id", *Envelope.model_fields})
 _HEADERS: Final[tuple[str, ...]] = ("task", "id", "eta", "expires", "timelimit")
@@ -206,8 +206,7 @@ def _read_outside(fields: dict[str, Any]) -> Outside:
     if fields.get("timelimit") not in (None, [None, None]):
         problems.append(FieldProblem("timelimit", "is the task's own to set"))
     if fields.get("id") is not None and _valid_id(fields["id"]) is None:
-        reason = "must be a text of up to 128 letters, digits and _ . : -, as in a UUID"
-        problems.append(FieldProblem("id", reason))
+        problems.append(FieldProblem("id", f"must be {ID.what}"))
     known = {"task", "timelimit", *_CANVAS, *_ENVELOPE, *_PROTOCOL_1}
     problems += [
         FieldProblem(name, f"is no field of a call{hint_at_kwargs(name, fields)}")

@@ -16,6 +16,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import active_requests
 from redis import RedisError
 
+from menos_bus.alike import did_you_mean
 from menos_bus.errors import BusUnavailable, CallError, TaskFailed
 from menos_bus.messages.arrival import Malformed, Outside, Own, read
 from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
@@ -105,6 +106,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         if call.task not in self.strategies:
             # This worker serves the queue, so no other host would know the task either.
             reason = f"unknown task {call.task!r}: the plugin of this queue does not register it"
+            reason += did_you_mean(call.task, self.app.registry)
             self._bury(
                 message,
                 Malformed(reason, "unknown_task", task=call.task, task_id=call.task_id),
@@ -182,6 +184,9 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             give_up(self.app, call.task, call.task_id, outcome)
         elif entry.state != states.FAILURE:
             message.ack()  # Another delivery of it has ended well.
+            return
+        if not self.app.registry.leaves_dead_letter(call.task):
+            message.ack()
             return
         error = Outcome.read(self.app, call.task_id).error or {}
         death = Death(

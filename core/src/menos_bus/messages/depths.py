@@ -10,13 +10,14 @@ from menos_bus.outcomes.sqlite import SQLiteLedger
 _WAITING: Final = frozenset({"PENDING", "RETRY"})
 
 
-def queue_depths(app: Any) -> list[dict[str, Any]]:
+def queue_depths(app: Any, *, stopped: bool = False) -> list[dict[str, Any]]:
     """Per queue: ``name``, ``messages`` (waiting) and, where it is known, ``running``.
 
     Embedded they come from the ledger, retries among the waiting; a broker is asked itself.
 
     Args:
         app: the bus's Celery application.
+        stopped: whether no process serves an embedded bus: what ran when it ended waits, too.
 
     Raises:
         BusUnavailable: the broker does not answer.
@@ -25,19 +26,17 @@ def queue_depths(app: Any) -> list[dict[str, Any]]:
     if isinstance(app.ledger, SQLiteLedger):
         depths = app.ledger.depths()
         return [
-            {
-                "name": name,
-                "messages": _count(depths.get(name, {}), waiting=True),
-                "running": _count(depths.get(name, {}), waiting=False),
-            }
+            _depth(name, depths.get(name, {}), stopped=stopped)
             for name in sorted({*names, *depths})
         ]
     with connected(app) as connection:
         return [{"name": name, "messages": _ask(connection, name)} for name in sorted(names)]
 
 
-def _count(states: dict[str, int], *, waiting: bool) -> int:
-    return sum(number for state, number in states.items() if (state in _WAITING) == waiting)
+def _depth(name: str, states: dict[str, int], *, stopped: bool) -> dict[str, Any]:
+    running = sum(number for state, number in states.items() if state not in _WAITING)
+    running = 0 if stopped else running
+    return {"name": name, "messages": sum(states.values()) - running, "running": running}
 
 
 def _ask(connection: Any, queue: str) -> int:

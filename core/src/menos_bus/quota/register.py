@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from menos_bus.alike import did_you_mean
 from menos_bus.errors import PluginError, UnknownQuota
 from menos_bus.quota.quota import Quota
 
@@ -50,7 +51,8 @@ class Quotas(Mapping[str, Quota]):
             return self._quotas[name]
         except KeyError:
             known = ", ".join(self) or "none: no loaded plugin declares one"
-            raise UnknownQuota(f"unknown quota {name!r} (known: {known})") from None
+            meant = did_you_mean(name, self._quotas)
+            raise UnknownQuota(f"unknown quota {name!r}{meant} (known: {known})") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._quotas

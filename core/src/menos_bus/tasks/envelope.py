@@ -30,11 +30,13 @@ from pydantic_core import PydanticCustomError, PydanticSerializationError, from_
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.schema import RESERVED, jsonable, problems_of
+from menos_bus.wanted import Wanted
 
 DAY: Final = 24 * 3600.0
 WEEK: Final = 7 * DAY
 
-TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+ID: Final = Wanted("a text of up to 128 letters, digits and _ . : -, as in a UUID")
+TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"), ID]
 
 
 def _not_a_bool(value: Any) -> Any:
@@ -97,10 +99,13 @@ class Envelope(BaseModel):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            problems = problems_of(error, parameters=list(cls.model_fields))
+            known = ", ".join(cls.model_fields)
+            problems = problems_of(error)
             for n, (field, reason) in enumerate(problems):
                 if field in fields.keys() - cls.model_fields.keys():
-                    problems[n] = FieldProblem(field, reason + hint_at_kwargs(field, fields))
+                    # Likely a parameter of the task: none of these names is meant.
+                    said = f"{reason} (known: {known}){hint_at_kwargs(field, fields)}"
+                    problems[n] = FieldProblem(field, said)
             raise InvalidCall(problems) from None
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from menos_bus.alike import did_you_mean
 from menos_bus.errors import PluginError, UnknownTask
 from menos_bus.tasks.contract import owner_of
 from menos_bus.tasks.retry import RetryPolicy
@@ -184,7 +185,7 @@ class Registry(Mapping[str, TaskSpec]):
         """The task of that name.
 
         Raises:
-            UnknownTask: lists what there is, or says that a restart brings it.
+            UnknownTask: lists what there is, what is alike first, or says that a restart brings it.
         """
         try:
             return self._tasks[name]
@@ -192,7 +193,8 @@ class Registry(Mapping[str, TaskSpec]):
             if (plugin := owner_of(name)) in self._newer():
                 raise UnknownTask(f"unknown task {name!r}: {restart_for(plugin)}") from None
             known = ", ".join(sorted(self._tasks)) or "none: no plugin is loaded"
-            raise UnknownTask(f"unknown task {name!r} (known: {known})") from None
+            meant = did_you_mean(name, self._tasks)
+            raise UnknownTask(f"unknown task {name!r}{meant} (known: {known})") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._tasks

@@ -13,6 +13,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_python
 
+from menos_bus.alike import did_you_mean
 from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
 
 RESERVED_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
@@ -46,7 +47,9 @@ The third reserved one, ``priority``, may be declared by a function, which then 
 MAX_STRING: Final = 100_000
 """Characters that a string parameter may have unless its annotation sets ``max_length``."""
 
-_UNION_BRANCH: Final = re.compile(r"(?:function|constrained|lax|nullable|is-instance)-|\w+\[")
+_UNION_BRANCH: Final = re.compile(
+    r"(?:function|constrained|custom|lax|nullable|is-instance)-|\w+\["
+)
 """Parts of pydantic's error paths that name a type of a union, and no field of the caller's."""
 
 
@@ -213,8 +216,10 @@ def problems_of(
         field = ".".join(filter(None, (prefix, path))) or "body"
         reason = item["msg"]
         if item["type"] == "extra_forbidden":
-            known = f" (known: {', '.join(parameters)})" if parameters else ""
-            reason = f"unknown field{known}"
+            reason = "unknown field"
+            if parameters is not None and len(item["loc"]) == 1:
+                meant = did_you_mean(field, parameters)
+                reason = f"unknown field{meant} (known: {', '.join(parameters) or 'none'})"
         elif item["type"] == "missing":
             reason = "required"
         problems.append(FieldProblem(field, reason[:1].lower() + reason[1:]))

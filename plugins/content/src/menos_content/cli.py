@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Final
 
 import click
@@ -89,17 +89,19 @@ def delete(content_ids: tuple[str, ...], yes: bool) -> None:
 
     Ids that no content has are named, and keep no others back.
     """
+    there = list(content_ids)
+    missing: list[str] = []
     if not yes:
-        click.confirm(f"Delete {len(content_ids)} for good?", abort=True)
-    missing = []
-    for start in range(0, len(content_ids), _MOST_AT_A_TIME):
-        batch = content_ids[start : start + _MOST_AT_A_TIME]
+        there, missing = _looked_up(content_ids)
+        _name_missing(missing)
+        if there:
+            click.confirm(f"Delete {len(there)} for good?", abort=True)
+    for batch in _in_batches(there):
         result = call_task("tasks.delete_content", content_id=batch)
         for deleted in result["deleted"]:
             click.echo(f"deleted {deleted['content_id']}  {deleted['title']}")
+        _name_missing(result["missing"])
         missing += result["missing"]
-    for content_id in missing:
-        click.echo(f"there is no content {content_id} (content_not_found)", err=True)
     if missing:
         sys.exit(1)
 
@@ -175,6 +177,27 @@ def reindex(missing: bool) -> None:
     print_json(result)
     if result["failed"]:
         sys.exit(1)
+
+
+def _looked_up(content_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Show the contents with these ids; returns the ids that there are, and those there are not."""
+    there: list[str] = []
+    for batch in _in_batches(content_ids):
+        found = call_task("tasks.list_content", content_id=batch)["contents"]
+        for content in found:
+            click.echo(f"{content['content_id']}  {content['title']}")
+        there += [content["content_id"] for content in found]
+    return there, [content_id for content_id in content_ids if content_id not in there]
+
+
+def _in_batches(content_ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(content_ids), _MOST_AT_A_TIME):
+        yield list(content_ids[start : start + _MOST_AT_A_TIME])
+
+
+def _name_missing(content_ids: Sequence[str]) -> None:
+    for content_id in content_ids:
+        click.echo(f"there is no content {content_id} (content_not_found)", err=True)
 
 
 def _in_file(error: InvalidCall, numbers: list[int]) -> BadLine:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from menos_bus import Wanted
 from menos_content.operations import BUILT_IN, POINT
 from menos_vault.records.fields import given_moment
 
@@ -88,8 +89,9 @@ Text = Annotated[
 Title = Annotated[str, Line, AfterValidator(_not_blank), Field(description="What it is called.")]
 ContentType = Annotated[
     str,
+    Field(pattern=r"^[a-z][a-z0-9_.+/-]{0,63}$"),
+    Wanted("up to 64 small letters, digits and _ . + / -, such as `markdown` or `text`"),
     Field(
-        pattern=r"^[a-z][a-z0-9_.+/-]{0,63}$",
         description="`markdown` is split at its headings; everything else counts as plain text.",
     ),
 ]
@@ -97,9 +99,11 @@ ContentId = Annotated[
     str,
     Field(min_length=1, max_length=64, description="The `content_id` that storing it returned."),
 ]
+_ContentIds = Annotated[
+    list[ContentId], Field(min_length=1, max_length=100), AfterValidator(distinct)
+]
 ContentIds = Annotated[
-    ContentId
-    | Annotated[list[ContentId], Field(min_length=1, max_length=100), AfterValidator(distinct)],
+    ContentId | _ContentIds,
     Field(description="The `content_id` that storing it returned, or up to 100 of them."),
 ]
 
@@ -111,13 +115,30 @@ ResourceKey = Annotated[
         "same content. By default it follows from title and text."
     ),
 ]
+OnlyIds = Annotated[
+    ContentId | _ContentIds | None,
+    Field(description="Only the content with this id, or those with these, up to 100."),
+]
 Author = Annotated[Annotated[str, Line] | None, Field(description="Who wrote it.")]
 Url = Annotated[
-    Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s]+$")] | None,
+    Annotated[
+        str,
+        Field(max_length=2048, pattern=r"^https?://[^\s]+$"),
+        Wanted(
+            "a URL of up to 2048 characters without spaces that begins with http:// or https://, "
+            "such as `https://example.com/page`"
+        ),
+    ]
+    | None,
     Field(description="Where it can be read, http or https."),
 ]
 Language = Annotated[
-    Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None,
+    Annotated[
+        str,
+        Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"),
+        Wanted("a language as a BCP 47 tag, such as `en` or `pt-BR`"),
+    ]
+    | None,
     Field(description="BCP 47 tag, such as `en` or `pt-BR`."),
 ]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]

@@ -49,6 +49,7 @@ def list_content(
     content_type: fields.Word = None,
     tag: fields.Word = None,
     author: fields.Word = None,
+    content_id: fields.OnlyIds = None,
 ) -> Listing:
     """List what is in the vault, the newest first.
 
@@ -58,6 +59,7 @@ def list_content(
         VaultError: the vault could not do it; its code says why.
     """
     filters = Filters(
+        content_ids=[content_id] if isinstance(content_id, str) else content_id or [],
         content_types=[content_type] if content_type else [],
         tags=[tag] if tag else [],
         authors=[author] if author else [],

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from menos_bus import Permanent
+from menos_bus import Permanent, Wanted
 from menos_youtube.channel_name import parse_channel
 from menos_youtube.playlist_id import parse_playlist_id
 from menos_youtube.video_id import parse_video_id
@@ -92,7 +92,11 @@ Title = Annotated[
     str | None,
     Field(min_length=1, max_length=500, description="Your own title, instead of YouTube's."),
 ]
-_Tag = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$", max_length=35)]
+_Tag = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$", max_length=35),
+    Wanted("a language as a BCP 47 tag, such as `en` or `pt-BR`"),
+]
 Language = Annotated[
     _Tag | Annotated[list[_Tag], Field(min_length=1, max_length=20)] | None,
     Field(
@@ -102,7 +106,11 @@ Language = Annotated[
     ),
 ]
 Refresh = Annotated[bool, Field(description="Fetch everything again, though the vault has it.")]
-_Operation = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
+_Operation = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50),
+    Wanted("the name of an operation, up to 50 small letters, digits and _, such as `embed`"),
+]
 Process = Annotated[
     list[_Operation],
     Field(

@@ -11,6 +11,18 @@ _MOST_TERMS = 64
 _MOST_TIMES = 8  # that a word counts: the work of a search grows with it
 LARGE = 1000  # passages from which on it is worth to look for words that stand everywhere
 _VISITS = 20_000  # passages that the words of a query may have together, each counted for itself
+# Words of English up to three letters, and what is left of `it's` and `don't`.
+_ENGLISH = (
+    "a all am an and any are as at be but by can did do for get got had has he her him his how i "
+    "if in is it its me my no nor not of off on or our out own s she so t the to too up us was we "
+    "who why you d m ll re ve"
+)
+# The most common ones of German, French and Spanish that are no other words in English.
+_OTHERS = (
+    "auf das dem den der ein für im ist und von zu de des du est les par que qui sur une del las "
+    "los por una y"
+)
+_SAY_NOTHING = frozenset([*_ENGLISH.split(), *_OTHERS.split()])
 _TERM = re.compile(r'"([^"]+)"|(\w+)')
 
 
@@ -52,9 +64,9 @@ def telling(asked: Counter[str], frequency: Callable[[str], int], passages: int)
 
 
 def long(asked: Iterable[str]) -> list[str]:
-    """Leave out the words of up to three letters, if there are others: most of them say nothing."""
+    """Leave out the short words that say nothing, such as `the`, if there are others: not `ai`."""
     found = list(asked)
-    return [term for term in found if len(term) > 3] or found
+    return [term for term in found if term not in _SAY_NOTHING] or found
 
 
 def expression(asked: Iterable[str]) -> str:
