@@ -116,7 +116,7 @@ def services(request: pytest.FixtureRequest) -> Iterator[None]:
 
     The queues are those of one run at a time: another one waits here.
     """
-    assert request.path.name in SHARING_SERVERS
+    assert request.path.name in SHARING_SERVERS, "name the file there, too"
     _need("RabbitMQ", RABBITMQ)
     _need("Redis", REDIS)
     with FileLock(Path(tempfile.gettempdir()) / f"menos-bus-tests-{os.getuid()}.lock"):
