@@ -75,7 +75,9 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
         (b'\n\n{"a": "\\ud800"}', "line 3 is not JSON: unexpected end of hex escape at column 14"),
         (b'{"a": NaN}', "line 1 is not JSON"),
         (b"[1]", "line 1 is no JSON object"),
-        (b'\n{"title": "T"}', "line 2: resource_key: required"),
+        (b'\n{"text": "x"}', "line 2: title: required"),
+        (b'\n{"title": "T", "objects": {}}', "line 2: it has objects and no `resource_key`"),
+        (b'{"title": "T", "text": "x", "titel": "T"}', "line 1: titel: unknown field"),
         (b'{"title": "T", "tags": ["a", 1]}', "line 1: tags.1: "),
     ):
         file.write_bytes(content)
@@ -84,3 +86,18 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr
     assert bus.cli("vault", "import", str(tmp_path / "nothing.jsonl")).returncode == 2
+
+
+def test_what_is_stored_of_a_file_before_a_bad_line_is_said(start, tmp_path):
+    bus = start()
+    good = [json.dumps({"title": f"T{number}", "text": "x"}) for number in range(101)]
+    for bad, said in (("[1]", "line 102 is no"), ('{"text": "x"}', "line 102: title")):
+        file = tmp_path / "notes.jsonl"
+        file.write_text("\n".join([*good, bad]))
+
+        refused = bus.cli("vault", "import", str(file))
+
+        assert refused.returncode == 2
+        assert said in refused.stderr
+        assert "100 contents of the lines before are stored" in refused.stderr
+    assert bus.result("tasks.vault_stats")["contents"] == 100

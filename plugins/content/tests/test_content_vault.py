@@ -211,6 +211,15 @@ def test_of_lines_with_one_key_the_last_one_counts(bus, model):
     assert (content["title"], content["status"]) == ("Two", "processed")
 
 
+def test_a_line_without_a_key_is_the_content_that_a_call_without_one_stores(bus):
+    stored = bus.call("tasks.store_content", "Green tea.", "Tea")
+
+    imported = bus.call("tasks.import_content", [{"title": "Tea", "text": "Green tea."}])
+
+    assert imported["content_ids"] == [stored["content_id"]]
+    assert bus.call("tasks.vault_stats")["contents"] == 1
+
+
 @pytest.mark.parametrize(
     ("given", "moment"),
     [
@@ -253,7 +262,8 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
 @pytest.mark.parametrize(
     ("line", "field"),
     [
-        ({}, "lines.0.resource_key"),
+        ({}, "lines.0.title"),
+        ({"title": "X", "objects": {}}, "lines.0"),
         (
             {
                 "resource_key": "x",

@@ -151,15 +151,24 @@ def import_(file: IO[bytes], embed: bool) -> None:
     """Store the contents of a FILE that `export` wrote; - is standard input."""
     count = 0
     failed = []
-    for batch in _batches(file):
-        lines = [line for _, line in batch]
-        process = ["embed"] if embed else []
-        try:
-            imported = call_task("tasks.import_content", lines=lines, process=process)
-        except InvalidCall as error:
-            raise _in_file(error, [number for number, _ in batch]) from None
-        count += len(imported["content_ids"])
-        failed += imported["failed"]
+    process = ["embed"] if embed else []
+    try:
+        for batch in _batches(file):
+            lines = [line for _, line in batch]
+            try:
+                imported = call_task("tasks.import_content", lines=lines, process=process)
+            except InvalidCall as error:
+                raise _in_file(error, [number for number, _ in batch]) from None
+            count += len(imported["content_ids"])
+            failed += imported["failed"]
+    except BadLine:
+        if count:
+            click.echo(
+                f"{count} contents of the lines before are stored: mend the file and import all of "
+                "it again, or what is left of it",
+                err=True,
+            )
+        raise
     hint = "; `menos-bus vault reindex --missing` makes new ones searchable"
     said = f"{count} content{'' if count == 1 else 's'}"
     click.echo(said if embed or not count else said + hint, err=True)

@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -22,7 +23,7 @@ from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import STORED, archive, holds, was_stored
+from menos_content.store import STORED, archive, default_key, holds, was_stored
 from menos_vault import (
     Content,
     InvalidContent,
@@ -91,7 +92,7 @@ class ContentLine(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    resource_key: Annotated[str, Field(min_length=1, max_length=500)]
+    resource_key: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     content_type: fields.ContentType = "text"
     title: Annotated[str, Field(min_length=1, max_length=500)]
     author: str | None = None
@@ -119,7 +120,21 @@ class ContentLine(BaseModel):
             )
         if self.text is not None:  # of a vault's own lines all is taken back
             fields.check_published(self.metadata)
+        elif self.resource_key is None:
+            raise PydanticCustomError(
+                "no_key", "it has objects and no `resource_key`: give the one it was exported with"
+            )
         return self
+
+    @cached_property
+    def key(self) -> str:
+        """Its resource key."""
+        return self.resource_key or default_key(self.title, self.text or "")
+
+    @cached_property
+    def content_id(self) -> str:
+        """The id that its content has or will have."""
+        return content_id(self.key)
 
 
 class Exported(TypedDict):
@@ -165,17 +180,17 @@ def import_lines(
     """
 
     def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
-        known = vault.records.get_contents([content_id(line.resource_key) for line in group])
+        known = vault.records.get_contents([line.content_id for line in group])
         stored = list(filter(was_stored, known.values()))
         done = {content.id for content in stored}
         new = []
         for line in group:
-            if content_id(line.resource_key) in done:
+            if line.content_id in done:
                 continue
             try:
                 new.append(_archive(vault, line, known))
             except _OF_A_LINE as error:
-                yield [_refused(line.resource_key, error)]
+                yield [_refused(line.content_id, error)]
         written, refused = _put(vault, new)
         stored += written
         yield from [[one] for one in refused]
@@ -185,11 +200,11 @@ def import_lines(
             yield from process_many(vault, texts, operations, room)
 
     # Of lines with one key the last one counts.
-    contents = {content_id(line.resource_key): line for line in lines}
+    contents = {line.content_id: line for line in lines}
     done = side_by_side(work, list(contents.values()), stage="importing")
     return {
         "status": "success",
-        "content_ids": [content_id(line.resource_key) for line in lines],
+        "content_ids": [line.content_id for line in lines],
         "failed": [failure for failures in done for failure in failures],
     }
 
@@ -205,22 +220,23 @@ def _put(vault: Vault, new: Sequence[NewContent]) -> tuple[list[Content], list[F
         try:
             stored += vault.records.put_contents([one])
         except InvalidContent as error:
-            refused.append(_refused(one["resource_key"], error))
+            refused.append(_refused(content_id(one["resource_key"]), error))
     return stored, refused
 
 
-def _refused(resource_key: str, error: TaskError | VaultError) -> Failed:
-    return {"content_id": content_id(resource_key), "code": error.code, "message": str(error)}
+def _refused(identity: str, error: TaskError | VaultError) -> Failed:
+    return {"content_id": identity, "code": error.code, "message": str(error)}
 
 
 def _archive(vault: Vault, line: ContentLine, stored: Mapping[str, Content]) -> NewContent:
     """Store the objects of a content, and return it as it is to be written after that."""
-    names = ("resource_key", "content_type", "title", *_FIELDS)
+    names = ("content_type", "title", *_FIELDS)
     given = {name: value for name in names if (value := getattr(line, name)) is not None}
+    given["resource_key"] = line.key
     if line.text is not None:
         return archive(vault, line.text, cast("NewContent", given), stored)
     processed = line.status == PROCESSED
-    is_new = processed and vault.records.chunk_set(content_id(line.resource_key)) is None
+    is_new = processed and vault.records.chunk_set(line.content_id) is None
     for role, item in line.objects.items():
         data = (item.text or "").encode() if item.base64 is None else base64.b64decode(item.base64)
         if processed and role == "text" and not holds(vault, item.key, data):

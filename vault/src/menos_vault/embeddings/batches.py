@@ -28,8 +28,10 @@ _PADDING = 1.2
 
 
 class _Request:
-    def __init__(self, texts: Sequence[Tokens]) -> None:
+    def __init__(self, texts: Sequence[Tokens], lock: threading.Lock, by_steps: bool) -> None:
         self.texts = texts
+        self._change = threading.Condition(lock)
+        self._by_steps = by_steps
         # The longest ones first, so that memory is at its height at once and not at the end.
         self.todo = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         self.vectors: dict[int, NDArray[np.float32]] = {}
@@ -42,6 +44,17 @@ class _Request:
     @property
     def ended(self) -> bool:
         return self.error is not None or len(self.vectors) == len(self.texts)
+
+    def wait(self, told: int) -> int:
+        """Wait until it has ended, or by steps until there are more; returns how many there are."""
+        while not self.ended and not (self._by_steps and len(self.vectors) > told):
+            self._change.wait()
+        return len(self.vectors)
+
+    def tell(self) -> None:
+        """Wake who waits, if it is what was waited for."""
+        if self.ended or self._by_steps:
+            self._change.notify()
 
 
 class Batches:
@@ -56,7 +69,7 @@ class Batches:
         self._tokens = tokens
         self._threads = threads
         self._process = os.getpid()
-        self._change = threading.Condition()
+        self._lock = threading.Lock()
         self._requests: list[_Request] = []
         self._workers: set[threading.Thread] = set()
         self._closed = False
@@ -70,24 +83,22 @@ class Batches:
         Raises what running a batch raised, if one of these texts was in it, and ModelUnavailable if
         this was closed before all of them were.
         """
-        request = _Request(texts)
+        request = _Request(texts, self._lock, by_steps=on_done is not None)
         told = 0
         try:
-            with self._change:
+            with self._lock:
                 if self._closed:
                     self._refuse(request)
                 self._requests.append(request)
                 self._start()
             while not request.ended:
-                with self._change:
-                    while not request.ended and len(request.vectors) == told:
-                        self._change.wait()
-                    done = len(request.vectors)
+                with self._lock:
+                    done = request.wait(told)
                 if on_done is not None and done > told:
                     on_done(done)
                 told = done
         finally:
-            with self._change:
+            with self._lock:
                 self._requests.remove(request)
         if request.error is not None:
             raise request.error
@@ -97,11 +108,11 @@ class Batches:
         """Let go those whose texts wait, and return when the batches that run are done."""
         if self._process != os.getpid():
             return  # a fork's copy: its threads live in the parent only
-        with self._change:
+        with self._lock:
             self._closed = True
             for request in self._requests:
                 self._refuse(request)
-            self._change.notify_all()
+                request.tell()
             workers = list(self._workers)
         for worker in workers:
             worker.join()
@@ -124,23 +135,25 @@ class Batches:
 
     def _work(self) -> None:
         while True:
-            with self._change:
+            with self._lock:
                 batch = self._take()
                 if not batch:
                     self._workers.discard(threading.current_thread())
                     return
             try:
                 vectors = self._run([request.texts[place] for request, place in batch])
-                with self._change:
+                with self._lock:
                     for (request, place), vector in zip(batch, vectors, strict=True):
                         request.vectors[place] = vector
-                    self._change.notify_all()
             except BaseException as error:  # noqa: BLE001 - raised where the texts are from
-                with self._change:
+                with self._lock:
                     for request, _ in batch:
                         request.error = error
                         request.todo.clear()
-                    self._change.notify_all()
+            # Only these: else each batch would wake all callers, who take turns at the lock.
+            with self._lock:
+                for request in {request for request, _ in batch}:
+                    request.tell()
 
     def _take(self) -> list[tuple[_Request, int]]:
         """Take the next batch: callers by turns decide its length, and all may fill it."""
