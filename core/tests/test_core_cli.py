@@ -156,6 +156,15 @@ def test_queues_without_a_running_bus_are_those_that_wait_for_its_next_start(run
     assert "hello.priority" in run("queues").stdout
 
 
+def test_a_misspelt_command_is_answered_with_the_one_that_is_like_it(run):
+    shown = run("quta")
+    other = run("nonsense")
+
+    assert shown.exit_code == other.exit_code == 2
+    assert "No such command 'quta'; did you mean 'quota'?" in shown.stderr
+    assert "No such command 'nonsense': see menos-bus --help" in other.stderr
+
+
 @pytest.mark.parametrize("command", ["worker", "flower"])
 def test_what_only_a_fleet_has_says_that_it_needs_a_broker(run, command):
     shown = run(command)

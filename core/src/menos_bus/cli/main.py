@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from menos_bus.alike import did_you_mean
+
 _COMMANDS: Final = {
     "up": "run",
     "worker": "run",
@@ -37,6 +39,14 @@ class _LazyGroup(click.Group):
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None:
+            meant = did_you_mean(args[0], self.list_commands(ctx))
+            ctx.fail(f"No such command {args[0]!r}{meant or ': see menos-bus --help'}")
+        return super().resolve_command(ctx, args)
 
 
 def _of_plugin(name: str) -> click.Command | None:

@@ -89,10 +89,10 @@ def delete(content_ids: tuple[str, ...], yes: bool) -> None:
 
     Ids that no content has are named, and keep no others back.
     """
-    there = list(content_ids)
+    there = list(dict.fromkeys(content_ids))
     missing: list[str] = []
     if not yes:
-        there, missing = _looked_up(content_ids)
+        there, missing = _looked_up(there)
         _name_missing(missing)
         if there:
             click.confirm(f"Delete {len(there)} for good?", abort=True)
