@@ -36,6 +36,16 @@ def test_a_call_does_not_store_its_text_over_that_of_a_later_call(bus):
     assert again == {**first, "title": "New"}
 
 
+def test_a_call_with_the_id_of_one_that_is_forgotten_stores_its_own_text(bus):
+    for words in ("Old words", "New words"):
+        line = {"resource_key": "pier", "title": "Pier", "text": words}
+        deliver(bus, "weekly", "store_content", words, "Ship", resource_key="ship")
+        deliver(bus, "import", "import_content", [line])
+
+    assert shown(bus, "ship") == ("Ship", "New words")
+    assert shown(bus, "pier") == ("Pier", "New words")
+
+
 @pytest.mark.parametrize("exported", [False, True])
 def test_an_import_stores_no_line_over_the_text_of_a_later_call(bus, exported):
     lines = [
