@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from menos_vault import Chunk, ContentNotFound, Filters, Vault, VaultSettings, content_id
-from menos_vault.records import Records
+from menos_vault.records import NewContent, Records
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
 from menos_vault.records.server.words import insertions
@@ -195,6 +195,33 @@ def test_a_long_content_gets_its_new_title_in_parts_also_if_it_was_cut_short(
 
     with Vault(at_server) as vault:
         assert (found_by("gull"), found_by("tern")) == (0, 230)
+
+
+def test_new_titles_of_several_contents_are_no_longer_work_at_once_than_one(
+    at_server: VaultSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def found_by(vault: Vault, query: str) -> int:
+        return len(vault.records.search(query=query, by_words=True, limit=1000))
+
+    keys = ("a", "b", "c")
+    new: list[NewContent] = [
+        {"resource_key": key, "content_type": "text", "title": "gull"} for key in keys
+    ]
+    with Vault(at_server) as vault:
+        for key in keys:
+            put_chunks(vault.records, put(vault.records, key, []), ["sea"] * 60)
+        with monkeypatch.context() as patched:
+            patched.setattr("menos_vault.records.server.upkeep._retitle", die)
+            with pytest.raises(KeyboardInterrupt):
+                vault.records.put_contents(new)
+
+        assert 0 < found_by(vault, "gull") <= 100
+
+    with Vault(at_server) as vault:
+        assert found_by(vault, "gull") == 180
 
 
 def test_a_content_that_is_not_there_leaves_nothing_when_it_is_named(vault: Vault) -> None:
