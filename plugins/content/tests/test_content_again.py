@@ -4,7 +4,8 @@ import pytest
 
 import menos_content.plugin
 from menos_bus.testing import TestBus
-from menos_vault import close_vault, content_id
+from menos_content.store import archive
+from menos_vault import close_vault, content_id, open_vault
 
 
 @pytest.fixture
@@ -66,6 +67,19 @@ def test_an_import_stores_no_line_over_the_text_of_a_later_call(bus, exported):
     assert shown(bus, "ship:7") == ("New", "New words")
     assert shown(bus, "ship:8") == ("Old", "Old words 8")
     assert bus.call("tasks.vault_stats")["contents"] == 20
+
+
+def test_a_content_that_is_deleted_while_its_text_is_stored_is_made_anew(bus):
+    bus.call("tasks.store_content", "Old words", "Ship", resource_key="ship")
+    vault = open_vault()
+    seen = vault.records.get_contents([content_id("ship")])
+    bus.call("tasks.delete_content", content_id("ship"))
+
+    new = {"resource_key": "ship", "content_type": "text", "title": "Ship"}
+    [stored] = vault.records.put_contents([archive(vault, "New words", new, seen)])
+
+    assert shown(bus, "ship") == ("Ship", "New words")
+    assert stored.status == "stored"
 
 
 def test_a_call_stores_its_text_over_that_of_an_earlier_one(bus):

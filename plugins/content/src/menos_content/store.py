@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from menos_bus import Permanent, task_id
-from menos_vault import Content, ObjectNotFound, Vault, content_id
+from menos_vault import Content, ContentNotFound, ObjectNotFound, Vault, content_id
 
 if TYPE_CHECKING:
     from menos_vault.records import ContentChanges, NewContent
@@ -85,7 +85,10 @@ def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Conte
         changes: ContentChanges = {"status": STORED, "summary": None, "error": None}
         if earlier.metadata.get("digest") is not None:
             changes["metadata"] = {"digest": None}
-        vault.records.update_content(identity, **changes)
+        try:
+            vault.records.update_content(identity, **changes)
+        except ContentNotFound:  # deleted meanwhile
+            new["status"] = STORED
     vault.objects.put(key, data)
     return new
 
