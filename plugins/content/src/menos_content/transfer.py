@@ -35,6 +35,7 @@ from menos_vault import (
 )
 from menos_vault.objects.keys import check_key
 from menos_vault.records import NewContent
+from menos_vault.records.fields import check_numbers, valid_fields
 
 PAGE_BYTES: Final = 4_000_000
 """Size of a page of lines after which no further one is begun."""
@@ -237,6 +238,9 @@ def _archive(
     names = ("content_type", "title", *_FIELDS)
     given = {name: value for name in names if (value := getattr(line, name)) is not None}
     given |= {"resource_key": line.key, "stored_by": call}
+    # Before its objects take the place of those that are stored.
+    valid_fields(given, keep_none=False)
+    check_numbers(line.metadata, "metadata")
     if line.text is not None:
         return archive(vault, line.text, cast("NewContent", given), stored)
     processed = line.status == PROCESSED
