@@ -91,6 +91,7 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
 def test_what_is_stored_of_a_file_before_a_bad_line_is_said(start, tmp_path):
     bus = start()
     good = [json.dumps({"title": f"T{number}", "text": "x"}) for number in range(101)]
+    good[7] = json.dumps({"title": "T7", "text": "x", "metadata": {"views": 2**64}})
     for bad, said in (("[1]", "line 102 is no"), ('{"text": "x"}', "line 102: title")):
         file = tmp_path / "notes.jsonl"
         file.write_text("\n".join([*good, bad]))
@@ -99,5 +100,7 @@ def test_what_is_stored_of_a_file_before_a_bad_line_is_said(start, tmp_path):
 
         assert refused.returncode == 2
         assert said in refused.stderr
-        assert "100 contents of the lines before are stored" in refused.stderr
-    assert bus.result("tasks.vault_stats")["contents"] == 100
+        assert "100 contents of the lines before are stored, but for those" in refused.stderr
+        [failed] = json.loads(refused.stdout)["failed"]
+        assert "more than 64 bits" in failed["message"]
+    assert bus.result("tasks.vault_stats")["contents"] == 99

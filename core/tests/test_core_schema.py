@@ -60,12 +60,16 @@ Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$", max_length=7), Wanted("o
 
 def test_what_is_wanted_is_said_in_words_and_the_schema_stays_exact():
     def paint(colour: Colour, others: Colour | list[Colour] | None = None): ...
+    def mix(shares: dict[str, Colour]): ...
 
     for wrong in ("red", "#ff00000", 5):
         assert problems(paint, {"colour": wrong}) == {"colour": "must be one like #ff0000"}
     assert problems(paint, {"colour": "#ff0000", "others": ["#000000", "red"]}) == {
         "others": "must be one like #ff0000",
         "others.1": "must be one like #ff0000",
+    }
+    assert problems(mix, {"shares": {"custom-red": "red"}}) == {
+        "shares.custom-red": "must be one like #ff0000"
     }
     assert Signature(paint).parameters_schema["properties"]["colour"] == {
         "type": "string",

@@ -39,6 +39,7 @@ PUBLIC = [
     "hookimpl",
     "progress",
     "send",
+    "task_id",
     "task_threads",
 ]
 

@@ -1,14 +1,20 @@
 """Searching by words, by meaning and by both; filters, pages, groups, highlights."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from surrealdb import RecordID
 
-from menos_vault import Chunk, ContentNotFound, Filters, content_id
+from menos_vault import Chunk, ContentNotFound, Filters, Vault, content_id
 from menos_vault.records import Records
+from menos_vault.records.hits import read_hits
+from menos_vault.records.index.local import Found
 from menos_vault.records.index.ranking import CLOSE, NEIGHBOURS, SIMILARITY_WEIGHT
+from menos_vault.records.index.tables import Place
+from menos_vault.records.surreal import SurrealRecords
 
 AXES = np.eye(8, dtype=np.float32)
 
@@ -366,3 +372,28 @@ def test_after_a_change_of_model_words_are_found_and_meanings_come_back(library:
     library.replace_chunks(content_id("a"), chunks, query[None], model="new")
     assert len(library.search(query, model="new")) == 1
     assert len(library.search(query, model="new", query="sea", by_words=True)) == 3
+
+
+def test_a_content_that_came_along_with_each_of_its_passages_is_made_once(vault: Vault) -> None:
+    made = []
+
+    class Row(dict[str, Any]):
+        def items(self) -> Any:
+            made.append(self)
+            return super().items()
+
+    records = vault.records
+    assert isinstance(records, SurrealRecords)
+    identity, now = RecordID("content", "k"), datetime.now(UTC)
+    fields = {"resource_key": "k", "content_type": "text", "title": "T"}
+    content = Row(id=identity, created_at=now, updated_at=now, **fields)
+    chunks = [{"content": identity, "index": index, "text": "sea"} for index in range(3)]
+    passages = [
+        Found(Place("k", number), 1, 1, None, None, "", (chunk, content))
+        for number, chunk in enumerate(chunks)
+    ]
+
+    hits = read_hits(records._open(), passages, "", grouped=False)
+
+    assert [hit.chunk.index for hit in hits] == [0, 1, 2]
+    assert len(made) == 1

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from menos_vault import Chunk, ContentNotFound, Filters, Vault, VaultSettings, content_id
-from menos_vault.records import Records
+from menos_vault import (
+    Chunk,
+    ContentNotFound,
+    Filters,
+    RecordsUnavailable,
+    Vault,
+    VaultSettings,
+    content_id,
+)
+from menos_vault.records import NewContent, Records
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
 from menos_vault.records.server.words import insertions
@@ -195,6 +203,29 @@ def test_a_long_content_gets_its_new_title_in_parts_also_if_it_was_cut_short(
 
     with Vault(at_server) as vault:
         assert (found_by("gull"), found_by("tern")) == (0, 230)
+
+
+def test_new_titles_of_several_contents_are_no_longer_work_at_once_and_are_all_written(
+    at_server: VaultSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RecordsUnavailable("away")
+
+    keys = ("a", "b", "c")
+    new: list[NewContent] = [
+        {"resource_key": key, "content_type": "text", "title": "gull"} for key in keys
+    ]
+    with Vault(at_server) as vault:
+        for key in keys:
+            put_chunks(vault.records, put(vault.records, key, []), ["sea"] * 60)
+        with monkeypatch.context() as patched:
+            patched.setattr("menos_vault.records.server.upkeep._retitle", fail)
+            with pytest.raises(RecordsUnavailable):
+                vault.records.put_contents(new)
+            at_once = vault.records.search(query="gull", by_words=True, limit=1000)
+
+        assert 0 < len(at_once) <= 100
+        assert len(vault.records.search(query="gull", by_words=True, limit=1000)) == 180
 
 
 def test_a_content_that_is_not_there_leaves_nothing_when_it_is_named(vault: Vault) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 import menos_content.plugin
 from menos_bus.testing import TestBus
-from menos_vault import close_vault, content_id
+from menos_content.store import archive
+from menos_vault import close_vault, content_id, open_vault
 
 
 @pytest.fixture
@@ -36,6 +37,16 @@ def test_a_call_does_not_store_its_text_over_that_of_a_later_call(bus):
     assert again == {**first, "title": "New"}
 
 
+def test_a_call_with_the_id_of_one_that_is_forgotten_stores_its_own_text(bus):
+    for words in ("Old words", "New words"):
+        line = {"resource_key": "pier", "title": "Pier", "text": words}
+        deliver(bus, "weekly", "store_content", words, "Ship", resource_key="ship")
+        deliver(bus, "import", "import_content", [line])
+
+    assert shown(bus, "ship") == ("Ship", "New words")
+    assert shown(bus, "pier") == ("Pier", "New words")
+
+
 @pytest.mark.parametrize("exported", [False, True])
 def test_an_import_stores_no_line_over_the_text_of_a_later_call(bus, exported):
     lines = [
@@ -56,6 +67,37 @@ def test_an_import_stores_no_line_over_the_text_of_a_later_call(bus, exported):
     assert shown(bus, "ship:7") == ("New", "New words")
     assert shown(bus, "ship:8") == ("Old", "Old words 8")
     assert bus.call("tasks.vault_stats")["contents"] == 20
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"text": "New words"},
+        {"objects": {"text": {"key": f"content/{content_id('ship')}/text.txt", "text": "New"}}},
+    ],
+    ids=["text", "exported"],
+)
+def test_a_line_that_is_refused_leaves_the_text_that_is_stored(bus, given):
+    bus.call("tasks.store_content", "Old words", "Old", resource_key="ship")
+
+    line = {"resource_key": "ship", "title": "New", "metadata": {"views": 2**64}, **given}
+    [failed] = bus.call("tasks.import_content", [line])["failed"]
+
+    assert failed["code"] == "invalid_content"
+    assert shown(bus, "ship") == ("Old", "Old words")
+
+
+def test_a_content_that_is_deleted_while_its_text_is_stored_is_made_anew(bus):
+    bus.call("tasks.store_content", "Old words", "Ship", resource_key="ship")
+    vault = open_vault()
+    seen = vault.records.get_contents([content_id("ship")])
+    bus.call("tasks.delete_content", content_id("ship"))
+
+    new = {"resource_key": "ship", "content_type": "text", "title": "Ship"}
+    [stored] = vault.records.put_contents([archive(vault, "New words", new, seen)])
+
+    assert shown(bus, "ship") == ("Ship", "New words")
+    assert stored.status == "stored"
 
 
 def test_a_call_stores_its_text_over_that_of_an_earlier_one(bus):

@@ -74,7 +74,7 @@ class Content(BaseModel):
     published_at: datetime | None = Field(default=None, description="When it came out (UTC).")
     stored_by: list[str] = Field(
         default_factory=list,
-        description="The calls that stored it, by id, the last one last; the latest 16.",
+        description="The calls that stored it, the last one last; the latest 16.",
     )
     created_at: datetime = Field(description="First stored (UTC).")
     updated_at: datetime = Field(description="Last written (UTC).")

@@ -7,7 +7,8 @@ def task_id() -> str | None:
     """Return the id of the running call; ``None`` where a task function is called as plain Python.
 
     It is the same whenever a call is tried again, put back, or delivered twice: a task that notes
-    it beside what it does can tell that it has done so before.
+    it beside what it does can tell that it has done so before. Once its result has expired, another
+    call may be given the same one.
     """
     from celery import current_task
 

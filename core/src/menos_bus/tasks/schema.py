@@ -48,7 +48,7 @@ MAX_STRING: Final = 100_000
 """Characters that a string parameter may have unless its annotation sets ``max_length``."""
 
 _UNION_BRANCH: Final = re.compile(
-    r"(?:function|constrained|custom|lax|nullable|is-instance)-|\w+\["
+    r"(?:function|constrained|lax|nullable|is-instance)-|(?:custom-error|\w+)\["
 )
 """Parts of pydantic's error paths that name a type of a union, and no field of the caller's."""
 

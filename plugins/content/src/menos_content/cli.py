@@ -163,17 +163,20 @@ def import_(file: IO[bytes], embed: bool) -> None:
             failed += imported["failed"]
     except BadLine:
         if count:
+            but = ", but for those that failed" if failed else ""
             click.echo(
-                f"{count} contents of the lines before are stored: mend the file and import all of "
-                "it again, or what is left of it",
+                f"{count} contents of the lines before are stored{but}: mend the file and import "
+                "all of it again, or what is left of it",
                 err=True,
             )
         raise
+    finally:
+        if failed:
+            print_json({"failed": failed})
     hint = "; `menos-bus vault reindex --missing` makes new ones searchable"
     said = f"{count} content{'' if count == 1 else 's'}"
     click.echo(said if embed or not count else said + hint, err=True)
     if failed:
-        print_json({"failed": failed})
         sys.exit(1)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from menos_bus import Permanent, task_id
-from menos_vault import Content, ObjectNotFound, Vault, content_id
+from menos_vault import Content, ContentNotFound, ObjectNotFound, Vault, content_id
 
 if TYPE_CHECKING:
     from menos_vault.records import ContentChanges, NewContent
@@ -38,19 +39,26 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
         VaultError: the vault could not store it.
     """
     identity = content_id(new["resource_key"])
+    call = this_call({**new, "text": text})
     stored = vault.records.get_contents([identity])
-    if was_stored(stored.get(identity)):
+    if identity in stored and call in stored[identity].stored_by:
         return stored[identity]
-    [content] = vault.records.put_contents([archive(vault, text, new, stored)])
+    archived = archive(vault, text, {**new, "stored_by": call}, stored)
+    [content] = vault.records.put_contents([archived])
     return content
 
 
-def was_stored(content: Content | None) -> bool:
-    """Whether the running call has stored this before, and is tried again, or goes on.
+def this_call(stores: Mapping[str, Any]) -> str | None:
+    """Name the running call, by its id and what it stores.
 
-    What stands there may be newer by now, and is left as it is.
+    A call that is tried again, or goes on, keeps its name. The id alone would not do: once its
+    result has expired, it may be given to a call that stores something else.
     """
-    return content is not None and task_id() in content.stored_by
+    called = task_id()
+    if called is None:
+        return None
+    told = json.dumps(stores, sort_keys=True, default=str)
+    return f"{called} {hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Content]) -> NewContent:
@@ -68,7 +76,7 @@ def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Conte
             "another plugin stored: use another key",
             code="resource_key_taken",
         )
-    new = {**new, "objects": {"text": key}, "stored_by": task_id()}
+    new = {**new, "objects": {"text": key}}
     if earlier is None:
         new["status"] = STORED
     elif not holds(vault, key, data):
@@ -77,7 +85,10 @@ def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Conte
         changes: ContentChanges = {"status": STORED, "summary": None, "error": None}
         if earlier.metadata.get("digest") is not None:
             changes["metadata"] = {"digest": None}
-        vault.records.update_content(identity, **changes)
+        try:
+            vault.records.update_content(identity, **changes)
+        except ContentNotFound:  # deleted meanwhile
+            new["status"] = STORED
     vault.objects.put(key, data)
     return new
 

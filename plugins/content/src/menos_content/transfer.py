@@ -17,13 +17,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from menos_bus import Permanent, TaskError, task_id
+from menos_bus import Permanent, TaskError
 from menos_content import fields
 from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import STORED, archive, default_key, holds, was_stored
+from menos_content.store import STORED, archive, default_key, holds, this_call
 from menos_vault import (
     Content,
     InvalidContent,
@@ -35,6 +35,7 @@ from menos_vault import (
 )
 from menos_vault.objects.keys import check_key
 from menos_vault.records import NewContent
+from menos_vault.records.fields import check_numbers, valid_fields
 
 PAGE_BYTES: Final = 4_000_000
 """Size of a page of lines after which no further one is begun."""
@@ -181,14 +182,16 @@ def import_lines(
 
     def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
         known = vault.records.get_contents([line.content_id for line in group])
-        stored = list(filter(was_stored, known.values()))
-        done = {content.id for content in stored}
+        stored = []
         new = []
         for line in group:
-            if line.content_id in done:
+            call = this_call(line.model_dump(exclude_unset=True))
+            there = known.get(line.content_id)
+            if there is not None and call in there.stored_by:
+                stored.append(there)
                 continue
             try:
-                new.append(_archive(vault, line, known))
+                new.append(_archive(vault, line, known, call))
             except _OF_A_LINE as error:
                 yield [_refused(line.content_id, error)]
         written, refused = _put(vault, new)
@@ -228,11 +231,16 @@ def _refused(identity: str, error: TaskError | VaultError) -> Failed:
     return {"content_id": identity, "code": error.code, "message": str(error)}
 
 
-def _archive(vault: Vault, line: ContentLine, stored: Mapping[str, Content]) -> NewContent:
-    """Store the objects of a content, and return it as it is to be written after that."""
+def _archive(
+    vault: Vault, line: ContentLine, stored: Mapping[str, Content], call: str | None
+) -> NewContent:
+    """Store the objects of a content, and return it as this call is to write it after that."""
     names = ("content_type", "title", *_FIELDS)
     given = {name: value for name in names if (value := getattr(line, name)) is not None}
-    given["resource_key"] = line.key
+    given |= {"resource_key": line.key, "stored_by": call}
+    # Before its objects take the place of those that are stored.
+    valid_fields(given, keep_none=False)
+    check_numbers(line.metadata, "metadata")
     if line.text is not None:
         return archive(vault, line.text, cast("NewContent", given), stored)
     processed = line.status == PROCESSED
@@ -243,7 +251,6 @@ def _archive(vault: Vault, line: ContentLine, stored: Mapping[str, Content]) -> 
             is_new = True
         vault.objects.put(item.key, data)
     given["objects"] = {role: item.key for role, item in line.objects.items()}
-    given["stored_by"] = task_id()
     # The passages of this text are not among what was exported.
     if is_new:
         given["status"] = STORED

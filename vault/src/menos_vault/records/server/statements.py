@@ -82,20 +82,21 @@ def retitle(content_hashes: Sequence[str]) -> list[str]:
     The turn is taken, and it is noted whether there are more such rows: the last statement answers
     with the rows of `writer` of those contents. A content may not exist; no row is made of it.
     """
-    each = [statement for content_hash in content_hashes for statement in _retitle(content_hash)]
+    most = _RETITLED // len(content_hashes)
+    each = [statement for one in content_hashes for statement in _retitle(one, most)]
     return [*each, f"SELECT VALUE id FROM {_writers(content_hashes)} WHERE outdated = true"]
 
 
-def _retitle(content_hash: str) -> list[str]:
+def _retitle(content_hash: str, most: int) -> list[str]:
     rows = chunk_range(content_hash, table="words")
     content = f"content:`{content_hash}`"
     return [
         f"LET $title = {content}.title",
         f"LET $outdated = (SELECT VALUE id FROM {rows} WHERE title != $title)",
-        f"LET $some = array::slice($outdated, 0, {_RETITLED})",
+        f"LET $some = array::slice($outdated, 0, {most})",
         "UPDATE $some SET chunk = chunk RETURN NONE",
         f"IF record::exists({content}) {{ UPSERT {_writers([content_hash])} "
-        f"SET turn = rand::ulid(), outdated = array::len($outdated) > {_RETITLED} RETURN NONE }}",
+        f"SET turn = rand::ulid(), outdated = array::len($outdated) > {most} RETURN NONE }}",
     ]
 
 

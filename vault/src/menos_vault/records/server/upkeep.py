@@ -1,9 +1,10 @@
 """What a write at a database server takes along so that searches find it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from menos_vault.errors import VaultError
 from menos_vault.models import Content
 from menos_vault.records import schema
 from menos_vault.records.answers import Ask, lists
@@ -33,15 +34,21 @@ class ServerUpkeep:
     def __init__(self, settings: VaultSettings) -> None:
         """Connect, and see to the tables. Raises as Connection does."""
         self.connection = Connection(settings, prepare)
+        self._outdated: set[str] = set()
         try:
-            self.index = ServerIndex(self.connection)
+            self._index = ServerIndex(self.connection)
             # Somebody was cut short.
             [outdated] = self.connection.ask(statements.OUTDATED)
-            for record in outdated:
-                _retitle(self.connection, record.id)
+            self._retitle_all(record.id for record in outdated)
         except BaseException:
             self.connection.close()
             raise
+
+    @property
+    def index(self) -> ServerIndex:
+        """The index, in step with the records as far as it can be written."""
+        self._catch_up()
+        return self._index
 
     def stored(self, vectors: "NDArray[np.float32]") -> Sequence[Any]:
         """As Python's floats, the only numbers that the client takes, for its vector index."""
@@ -50,7 +57,8 @@ class ServerUpkeep:
     @contextlib.contextmanager
     def writing(self, content_ids: Sequence[str]) -> Iterator["_Writing"]:
         """Write at any time; the database has all writers take turns."""
-        yield _Writing(self.connection)
+        self._catch_up()
+        yield _Writing(self.connection, self._retitle_all)
 
     def expect(self, model: str, dimension: int) -> None:
         """Make the vector index if there is none."""
@@ -60,12 +68,37 @@ class ServerUpkeep:
         """Close the connection."""
         self.connection.close()
 
+    def _catch_up(self) -> None:
+        """Go on with titles on which a write of this process failed.
+
+        The call that wrote may not do so again when it is tried again, as its record is there.
+        """
+        with contextlib.suppress(VaultError):
+            self._retitle_all([])
+
+    def _retitle_all(self, content_ids: Iterable[str]) -> None:
+        """Write titles to all words of contents, and of those on which that failed before."""
+        left = set(content_ids)
+        with contextlib.suppress(KeyError):  # there are no more
+            while True:
+                left.add(self._outdated.pop())
+        try:
+            while left:
+                content_id = next(iter(left))
+                _retitle(self.connection, content_id)
+                left.discard(content_id)
+        finally:
+            self._outdated.update(left)
+
 
 class _Writing:
     """See `menos_vault.records.upkeep.Writing`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, retitle_all: Callable[[Iterable[str]], None]
+    ) -> None:
         self._connection = connection
+        self._retitle_all = retitle_all
 
     def with_contents(self, rows: Mapping[str, dict[str, Any]]) -> list[str]:
         """Write titles to the words."""
@@ -74,8 +107,7 @@ class _Writing:
 
     def after_contents(self, contents: Sequence[Content], answers: Sequence[Any]) -> None:
         """Write titles to those of the words that were too many."""
-        for record in answers[-1] if answers else []:
-            _retitle(self._connection, record.id)
+        self._retitle_all(record.id for record in (answers[-1] if answers else []))
 
     def with_chunks(self, counts: Mapping[str, int]) -> Together:
         """Write the words, if they are not too many; else no content counts as done."""
