@@ -81,6 +81,7 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> 
     [
         ("MENOS_VAULT_URL", "postgres://here", "MENOS_VAULT_URL: must start with"),
         ("MENOS_VAULT_THREADS", "many", "MENOS_VAULT_THREADS: Input should be a valid integer"),
+        ("MENOS_VAULT_OLLAMA_KEEP_ALIVE", "5 minutes", "such as 5m"),
         ("MENOS_VAULT_OBJECTS", "s3://bucket", "set MENOS_VAULT_S3_ACCESS_KEY"),
     ],
 )

@@ -1,6 +1,7 @@
 """Settings of the vault: environment variables `MENOS_VAULT_…`, all of them optional."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -107,7 +108,6 @@ class VaultSettings(BaseSettings):
     )
     ollama_keep_alive: str = Field(
         default="5m",
-        pattern=r"^-?\d+(ms|s|m|h)$",
         description="How long the server keeps a model loaded after a request: `30s`, `5m`, `24h`, "
         "`-1m` for ever.",
     )
@@ -178,6 +178,13 @@ class VaultSettings(BaseSettings):
         if not is_http(url):
             raise ValueError("must be http://host:port or https://host:port")
         return url.rstrip("/")
+
+    @field_validator("ollama_keep_alive")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        if not re.fullmatch(r"-?\d+(ms|s|m|h)", text):
+            raise ValueError("must be a number with ms, s, m or h behind it, such as 5m")
+        return text
 
     @model_validator(mode="after")
     def _fill_in(self) -> Self:

@@ -188,7 +188,9 @@ class LocalIndex:
             places = self._tables.places(slots)
             marked = {}
             if expression is not None and slots:
-                marked = self._tables.marked(words.expression(words.long(asked)), slots, MARKS)
+                marked = self._tables.marked(
+                    words.expression(words.worth_marking(asked)), slots, MARKS
+                )
         return [
             Found(
                 places[slot],

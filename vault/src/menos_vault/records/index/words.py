@@ -63,7 +63,7 @@ def telling(asked: Counter[str], frequency: Callable[[str], int], passages: int)
     return Counter({term: asked[term] for term in asked if term in kept}) if visits else asked
 
 
-def long(asked: Iterable[str]) -> list[str]:
+def worth_marking(asked: Iterable[str]) -> list[str]:
     """Leave out the short words that say nothing, such as `the`, if there are others: not `ai`."""
     found = list(asked)
     return [term for term in found if term not in _SAY_NOTHING] or found

@@ -58,5 +58,5 @@ def marks(query: str, texts: Sequence[str]) -> list[str]:
     if not asked or not texts:
         return [""] * len(texts)
     with sheet(texts) as made:
-        marked = made.marked(words.expression(words.long(asked)), MARKS)
+        marked = made.marked(words.expression(words.worth_marking(asked)), MARKS)
     return [marked.get(number, "") for number in range(len(texts))]
