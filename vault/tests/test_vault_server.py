@@ -205,6 +205,19 @@ def test_a_long_content_gets_its_new_title_in_parts_also_if_it_was_cut_short(
         assert (found_by("gull"), found_by("tern")) == (0, 230)
 
 
+def test_a_note_of_a_content_that_somebody_removed_by_hand_keeps_nobody_out(
+    at_server: VaultSettings,
+) -> None:
+    with Vault(at_server) as vault:
+        put(vault.records, "albatross", ["sea"])
+        records = vault.records
+        assert isinstance(records, SurrealRecords)
+        records._open().ask("UPDATE writer SET outdated = true; DELETE content RETURN NONE")
+
+    with Vault(at_server) as vault:
+        assert vault.records.counts().contents == 0
+
+
 def test_new_titles_of_several_contents_are_no_longer_work_at_once_and_are_all_written(
     at_server: VaultSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,7 +80,7 @@ def retitle(content_hashes: Sequence[str]) -> list[str]:
     """Return the statements that give rows of contents the titles that these have now.
 
     The turn is taken, and it is noted whether there are more such rows: the last statement answers
-    with the rows of `writer` of those contents. A content may not exist; no row is made of it.
+    with the rows of `writer` of those contents. A content may not exist; it has no row after that.
     """
     most = _RETITLED // len(content_hashes)
     each = [statement for one in content_hashes for statement in _retitle(one, most)]
@@ -96,7 +96,8 @@ def _retitle(content_hash: str, most: int) -> list[str]:
         f"LET $some = array::slice($outdated, 0, {most})",
         "UPDATE $some SET chunk = chunk RETURN NONE",
         f"IF record::exists({content}) {{ UPSERT {_writers([content_hash])} "
-        f"SET turn = rand::ulid(), outdated = array::len($outdated) > {most} RETURN NONE }}",
+        f"SET turn = rand::ulid(), outdated = array::len($outdated) > {most} RETURN NONE }} "
+        f"ELSE {{ {leave(content_hash)} }}",
     ]
 
 
