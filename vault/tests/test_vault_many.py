@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from menos_vault import (
     Chunk,
     ContentNotFound,
-    EmbeddingMismatch,
     InvalidContent,
     NewChunks,
     content_id,
@@ -198,10 +197,11 @@ def test_vectors_of_two_dimensions_are_refused(records: Records) -> None:
     one, two = put(records, "one", "two")
     wide = NewChunks(two, [Chunk(index=0, text="x")], unit(1, dimension=16))
 
-    with pytest.raises(EmbeddingMismatch):
+    with pytest.raises(InvalidContent, match=r"\[8, 16\]"):
         records.replace_many_chunks([chunks_of(one, "gull", 2), wide], model="m")
 
     assert records.counts() == (2, 0)
+    assert records.model() is None
 
 
 def test_those_who_write_overlapping_groups_wait_for_each_other(records: Records) -> None:

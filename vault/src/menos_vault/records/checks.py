@@ -48,6 +48,14 @@ def check_vectors(chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", model
     return int(vectors.shape[1])
 
 
+def check_dimensions(dimensions: Sequence[int]) -> int:
+    """Return the one that all have, 0 if there are none. Raises InvalidContent."""
+    different = sorted(set(dimensions))
+    if len(different) > 1:
+        raise InvalidContent(f"the vectors of one model have one dimension, not {different}")
+    return different[0] if different else 0
+
+
 def check_query(vector: "NDArray[np.float32]") -> None:
     """Raise InvalidContent for what is no single vector with a direction."""
     if vector.ndim != 1:

@@ -23,6 +23,7 @@ from menos_vault.models import (
 )
 from menos_vault.records import contents, schema
 from menos_vault.records.checks import (
+    check_dimensions,
     check_model,
     check_page,
     check_query,
@@ -156,10 +157,12 @@ class SurrealRecords:
         if not new:
             return
         ids = {one.content_id: record_of("content", one.content_id) for one in new}
-        widths = {check_vectors(one.chunks, one.vectors, model) for one in new if one.chunks}
+        dimension = check_dimensions(
+            [check_vectors(one.chunks, one.vectors, model) for one in new if one.chunks]
+        )
         connection = self._open()
-        for width in widths:
-            self._claim(connection, (model, width))
+        if dimension:
+            self._claim(connection, (model, dimension))
         rows: list[dict[str, Any]] = []
         written: dict[str, Written] = {}
         for one in new:
@@ -185,7 +188,7 @@ class SurrealRecords:
                 "ids": list(ids.values()),
                 "notes": notes,
                 "model": model,
-                "dimension": max(widths, default=0),
+                "dimension": dimension,
                 **batches,
                 **also.variables,
             }
@@ -201,8 +204,7 @@ class SurrealRecords:
                     raise
                 # Another process changed the model, or somebody emptied the database.
                 self._claimed = None
-                for width in widths:
-                    self._claim(connection, (model, width))
+                self._claim(connection, (model, dimension))
                 connection.ask(statement, **variables)
             writing.after_chunks(written)
 
