@@ -1,14 +1,12 @@
 """Records in SurrealDB."""
 
 import threading
-import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from menos_vault.errors import (
     ContentNotFound,
     InvalidContent,
-    RecordsFailed,
     VaultClosed,
 )
 from menos_vault.models import (
@@ -21,13 +19,11 @@ from menos_vault.models import (
     Statistics,
     content_id,
 )
-from menos_vault.records import contents, schema
+from menos_vault.records import chunk_sets, contents, schema
 from menos_vault.records.checks import (
-    check_dimensions,
     check_model,
     check_page,
     check_query,
-    check_vectors,
 )
 from menos_vault.records.connection import Connection
 from menos_vault.records.fields import (
@@ -41,21 +37,17 @@ from menos_vault.records.hits import read_hits
 from menos_vault.records.keeper import Keeper
 from menos_vault.records.rows import (
     chunk_from_row,
-    chunk_rows,
     chunk_set_from_row,
-    chunk_set_row,
     content_from_row,
     record_of,
 )
 from menos_vault.records.server.upkeep import ServerUpkeep
-from menos_vault.records.upkeep import Upkeep, Written
+from menos_vault.records.upkeep import Upkeep
 from menos_vault.settings import VaultSettings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_BATCH = 500  # rows per INSERT; one transaction has as many of these as it needs
 
 
 class SurrealRecords:
@@ -156,57 +148,16 @@ class SurrealRecords:
         """Write all chunks and delete the leftovers of longer versions, in one transaction."""
         if not new:
             return
-        ids = {one.content_id: record_of("content", one.content_id) for one in new}
-        dimension = check_dimensions(
-            [check_vectors(one.chunks, one.vectors, model) for one in new if one.chunks]
-        )
-        connection = self._open()
+        written, dimension = chunk_sets.to_write(new, model, chunker)
         if dimension:
-            self._claim(connection, (model, dimension))
-        rows: list[dict[str, Any]] = []
-        written: dict[str, Written] = {}
-        for one in new:
-            stored = self._upkeep.stored(one.vectors)
-            rows += chunk_rows(one.content_id, one.chunks, stored, model)
-            note = ChunkSet(
-                version=uuid.uuid4().hex,
-                count=len(one.chunks),
-                model=model,
-                chunker=chunker,
-                fingerprint=one.fingerprint,
-            )
-            written[one.content_id] = Written(one.chunks, one.vectors, note)
-        batches = {
-            f"rows{number}": rows[start : start + _BATCH]
-            for number, start in enumerate(range(0, len(rows), _BATCH))
-        }
-        counts = {content_id: one.note.count for content_id, one in written.items()}
-        with self._upkeep.writing(list(ids)) as writing:
-            also = writing.with_chunks(counts)
-            notes = [chunk_set_row(name, one.note, also.complete) for name, one in written.items()]
-            variables = {
-                "ids": list(ids.values()),
-                "notes": notes,
-                "model": model,
-                "dimension": dimension,
-                **batches,
-                **also.variables,
-            }
-            statement = schema.replace_chunks(counts, len(batches), *also.statements)
-            try:
-                connection.ask(statement, **variables)
-            except RecordsFailed as failure:
-                if schema.NO_CONTENT in str(failure):
-                    known = contents.get_many(connection, list(ids))
-                    lost = next((name for name in ids if name not in known), next(iter(ids)))
-                    raise ContentNotFound(lost) from None
-                if schema.OTHER_MODEL not in str(failure):
-                    raise
-                # Another process changed the model, or somebody emptied the database.
-                self._claimed = None
-                self._claim(connection, (model, dimension))
-                connection.ask(statement, **variables)
-            writing.after_chunks(written)
+            self._claim(self._open(), (model, dimension))
+        try:
+            chunk_sets.replace(self._upkeep, written, (model, dimension))
+        except chunk_sets.OtherModel:
+            # Another process changed it, or somebody emptied the database.
+            self._claimed = None
+            self._claim(self._open(), (model, dimension))
+            chunk_sets.replace(self._upkeep, written, (model, dimension))
 
     def chunks(self, content_id: str) -> list[Chunk]:
         """Select by record range, which is also the order of indexes."""
