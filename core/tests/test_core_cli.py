@@ -307,3 +307,35 @@ def test_doctor_passes_on_what_plugins_say_of_themselves(run, site, monkeypatch)
     assert shown.exit_code == 1
     assert "ill.store: is down" in shown.stdout
     assert "start it" in shown.stdout
+
+
+SHOUT = """
+import click
+from menos_bus import hookimpl
+from menos_bus.cli.plugins import call_task, says_errors
+
+class Shout:
+    name = "shout"
+
+    def load(self):
+        @click.command("shout")
+        @says_errors
+        def shout():
+            call_task("shout.louder")
+        return shout
+
+@hookimpl
+def register_extensions(register):
+    click.echo("registered")
+    register("bus.command", Shout())
+"""
+
+
+def test_plugins_are_loaded_once_for_a_command_of_one(site, monkeypatch):
+    site.install("shout", SHOUT)
+    monkeypatch.setenv("MENOS_PLUGINS", "shout")
+
+    shown = CliRunner().invoke(main, ["shout"])
+
+    assert "no bus is running" in shown.stderr.lower()
+    assert shown.stdout == "registered\n"

@@ -30,11 +30,11 @@ class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         from menos_bus.cli.plugins import find_commands
 
-        return [*_COMMANDS, *(name for name in find_commands() if name not in _COMMANDS)]
+        return [*_COMMANDS, *(name for name in find_commands(ctx) if name not in _COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return _of_plugin(cmd_name)
+            return _of_plugin(ctx, cmd_name)
         module = importlib.import_module(f"menos_bus.cli.{_COMMANDS[cmd_name]}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
@@ -49,10 +49,10 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _of_plugin(name: str) -> click.Command | None:
+def _of_plugin(ctx: click.Context, name: str) -> click.Command | None:
     from menos_bus.cli.plugins import find_commands
 
-    found = find_commands().get(name)
+    found = find_commands(ctx).get(name)
     return None if found is None else found.load()
 
 

@@ -36,10 +36,13 @@ class Command(Protocol):
         ...
 
 
-def find_commands() -> dict[str, Command]:
-    """The commands of the loaded plugins by name; none where the settings are wrong."""
+def find_commands(ctx: click.Context) -> dict[str, Command]:
+    """The commands of the loaded plugins by name; none where the settings are wrong.
+
+    The bus that has them stays with the context, for the command that is called.
+    """
     try:
-        return Bus().extensions.at(POINT)
+        return ctx.ensure_object(Bus).extensions.at(POINT)
     except BusError:
         return {}  # any command of the bus itself says what is wrong
 
@@ -55,7 +58,7 @@ def call_task(name: str, **kwargs: Any) -> Any:
     """
     from menos_bus.doors.client import submit
 
-    bus = Bus()
+    bus = click.get_current_context().ensure_object(Bus)
     outcome = follow(bus, submit(bus, name, [], kwargs), None)
     if outcome.state != "SUCCESS":
         click.secho(f"{outcome.state}: ", fg="red", bold=True, nl=False, err=True)

@@ -58,6 +58,7 @@ class ApiServer:
             uvicorn.Config(
                 make_api(bus, logins),
                 loop="asyncio",
+                ws="none",
                 lifespan="off",
                 # Its messages go where all others go.
                 log_config=None,
