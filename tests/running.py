@@ -114,7 +114,8 @@ def install_plugin(
 ) -> Path:
     """Install a plugin made of one module, for processes with this environment only.
 
-    A folder with the module and its ``dist-info`` is what pip would have left.
+    A folder with the module and its ``dist-info`` is what pip would have left. These processes load
+    no other plugins than those installed so, since the ones of the vault take long to import.
     """
     distribution = distribution or f"menos-{name}"
     module = distribution.replace("-", "_")
@@ -129,6 +130,7 @@ def install_plugin(
     (info / "entry_points.txt").write_text(f"[menos_bus]\n{name} = {module}\n")
     known = env.get("PYTHONPATH")
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), known]))
+    env["MENOS_PLUGINS"] = ",".join(filter(None, [env.get("MENOS_PLUGINS"), name]))
     return site
 
 

@@ -131,7 +131,7 @@ def test_ports_in_use_are_named_all_at_once_with_their_settings(bus, tmp_path):
 
 
 def test_what_is_asked_of_a_running_bus_goes_by_its_settings(start, clean_env):
-    start(MENOS_YOUTUBE_QUOTA_LIMIT="77")
+    start(MENOS_PLUGINS="probe,youtube", MENOS_YOUTUBE_QUOTA_LIMIT="77")
     shell = {**clean_env, "MENOS_PLUGINS": "youtube"}
 
     quota = run_cli("quota", "youtube", "--json", env=shell)
@@ -166,10 +166,12 @@ def test_a_quota_is_opened_again_by_the_running_bus_whatever_plugins_the_shell_h
 
 def test_a_plugin_installed_while_the_bus_runs_is_told_to_need_a_restart(start, install, clean_env):
     where_it_looks = Path(clean_env["PYTHONPATH"].partition(os.pathsep)[0])
+    del clean_env["MENOS_PLUGINS"]
     bus = start()
     later = "from menos_bus import hookimpl\n@hookimpl\ndef register_tasks(register):\n"
     site = install("later", f"{later}    register(greet)\ndef greet(who: str) -> str: return who\n")
     shutil.copytree(site, where_it_looks, dirs_exist_ok=True)
+    del clean_env["MENOS_PLUGINS"]
 
     called = run_cli("call", "later.greet", "Ada", env=clean_env)
     checked = run_cli("doctor", env=clean_env)
