@@ -23,7 +23,7 @@ from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import STORED, archive, default_key, holds, this_call
+from menos_content.store import archive, default_key, put_text, this_call
 from menos_vault import (
     Content,
     InvalidContent,
@@ -241,20 +241,20 @@ def _archive(
     # Before its objects take the place of those that are stored.
     valid_fields(given, keep_none=False)
     check_numbers(line.metadata, "metadata")
+    if line.status == PROCESSED:
+        # Where it was exported: its passages are not in the line, so it is here as it was.
+        del given["status"]
     if line.text is not None:
         return archive(vault, line.text, cast("NewContent", given), stored)
-    processed = line.status == PROCESSED
-    is_new = processed and vault.records.chunk_set(line.content_id) is None
+    given["objects"] = {role: item.key for role, item in line.objects.items()}
+    new = cast("NewContent", given)
     for role, item in line.objects.items():
         data = (item.text or "").encode() if item.base64 is None else base64.b64decode(item.base64)
-        if processed and role == "text" and not holds(vault, item.key, data):
-            is_new = True
-        vault.objects.put(item.key, data)
-    given["objects"] = {role: item.key for role, item in line.objects.items()}
-    # The passages of this text are not among what was exported.
-    if is_new:
-        given["status"] = STORED
-    return cast("NewContent", given)
+        if role == "text":
+            new = put_text(vault, item.key, data, new, stored.get(line.content_id))
+        else:
+            vault.objects.put(item.key, data)
+    return new
 
 
 def _line(vault: Vault, content: Content) -> dict[str, Any]:
