@@ -39,7 +39,7 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
         VaultError: the vault could not store it.
     """
     identity = content_id(new["resource_key"])
-    call = this_call({**new, "text": text})
+    call = this_call(digest_of({**new, "text": text}))
     stored = vault.records.get_contents([identity])
     if identity in stored and call in stored[identity].stored_by:
         return stored[identity]
@@ -48,17 +48,20 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
     return content
 
 
-def this_call(stores: Mapping[str, Any]) -> str | None:
-    """Name the running call, by its id and what it stores.
+def digest_of(stores: Mapping[str, Any]) -> str:
+    """The same for calls, and for lines of one, that store the same."""
+    told = json.dumps(stores, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def this_call(digest: str) -> str | None:
+    """Name the running call, by its id and the digest of what it stores.
 
     A call that is tried again, or goes on, keeps its name. The id alone would not do: once its
     result has expired, it may be given to a call that stores something else.
     """
     called = task_id()
-    if called is None:
-        return None
-    told = json.dumps(stores, sort_keys=True, default=str)
-    return f"{called} {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    return None if called is None else f"{called} {digest}"
 
 
 def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Content]) -> NewContent:

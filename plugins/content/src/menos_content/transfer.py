@@ -17,13 +17,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from menos_bus import Permanent, TaskError
+from menos_bus import Permanent, TaskError, task_id
 from menos_content import fields
+from menos_content.failed_lines import FailedLines
 from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import archive, default_key, put_text, this_call
+from menos_content.store import archive, default_key, digest_of, put_text, this_call
 from menos_vault import (
     Content,
     InvalidContent,
@@ -137,6 +138,11 @@ class ContentLine(BaseModel):
         """The id that its content has or will have."""
         return content_id(self.key)
 
+    @cached_property
+    def digest(self) -> str:
+        """The same for a line that says the same."""
+        return digest_of(self.model_dump(exclude_unset=True))
+
 
 class Exported(TypedDict):
     """A page of lines; ``next`` is the ``offset`` of the page after it, ``None`` at the end."""
@@ -173,43 +179,57 @@ def import_lines(
     """Store contents, several at a time, and run operations on those that have a text.
 
     It is repeatable at any point, since the objects of a content go first. A line that cannot be
-    stored keeps no other back.
+    stored keeps no other back, and what failed for good is not tried again.
 
     Raises:
         Deferred: there is more to do, and it is put back for a moment.
         VaultError: the vault could not store it, or another try at an operation may help.
     """
-
-    def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
-        known = vault.records.get_contents([line.content_id for line in group])
-        stored = []
-        new = []
-        for line in group:
-            call = this_call(line.model_dump(exclude_unset=True))
-            there = known.get(line.content_id)
-            if there is not None and call in there.stored_by:
-                stored.append(there)
-                continue
-            try:
-                new.append(_archive(vault, line, known, call))
-            except _OF_A_LINE as error:
-                yield [_refused(line.content_id, error)]
-        written, refused = _put(vault, new)
-        stored += written
-        yield from [[one] for one in refused]
-        texts = [content for content in stored if operations and "text" in content.objects]
-        yield from [[]] * (len(stored) - len(texts))
-        if texts:
-            yield from process_many(vault, texts, operations, room)
-
+    kept = FailedLines(task_id(), vault)
+    before = kept.read()
     # Of lines with one key the last one counts.
     contents = {line.content_id: line for line in lines}
-    done = side_by_side(work, list(contents.values()), stage="importing")
+    digests = {identity: line.digest for identity, line in contents.items()}
+    left = [line for line in contents.values() if line.digest not in before]
+
+    def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
+        for failed in _import(vault, group, operations, room):
+            if failed:
+                kept.keep(digests[failed[0]["content_id"]], failed)
+            yield failed
+
+    done = side_by_side(work, left, stage="importing", done=len(contents) - len(left))
     return {
         "status": "success",
         "content_ids": [line.content_id for line in lines],
-        "failed": [failure for failures in done for failure in failures],
+        "failed": [failure for failures in (*before.values(), *done) for failure in failures],
     }
+
+
+def _import(
+    vault: Vault, group: Sequence[ContentLine], operations: Sequence[Operation], room: Room
+) -> Iterator[list[Failed]]:
+    """Store some lines and process them, and yield of each what failed for good."""
+    known = vault.records.get_contents([line.content_id for line in group])
+    stored = []
+    new = []
+    for line in group:
+        call = this_call(line.digest)
+        there = known.get(line.content_id)
+        if there is not None and call in there.stored_by:
+            stored.append(there)
+            continue
+        try:
+            new.append(_archive(vault, line, known, call))
+        except _OF_A_LINE as error:
+            yield [_refused(line.content_id, error)]
+    written, refused = _put(vault, new)
+    stored += written
+    yield from [[one] for one in refused]
+    texts = [content for content in stored if operations and "text" in content.objects]
+    yield from [[]] * (len(stored) - len(texts))
+    if texts:
+        yield from process_many(vault, texts, operations, room)
 
 
 def _put(vault: Vault, new: Sequence[NewContent]) -> tuple[list[Content], list[Failed]]:
