@@ -315,6 +315,9 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
         ({"resource_key": "x", "title": "X"}, "lines.0"),
         ({"colour": "red"}, "lines.0.colour"),
         ({"published_at": "yesterday"}, "lines.0.published_at"),
+        ({"metadata": {"deep": [2**64]}}, "lines.0.metadata"),
+        ({"metadata": {"deep": [float("inf")]}}, "lines.0.metadata"),
+        ({"metadata": {"deep": json.loads("[" * 60 + "]" * 60)}}, "lines.0.metadata"),
         ({"published_at": 1714521600}, "lines.0.published_at"),
         (
             {

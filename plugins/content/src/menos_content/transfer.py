@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, Final, Self, cast
 
@@ -17,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from menos_bus import Permanent, TaskError, task_id
+from menos_bus import Permanent, task_id
 from menos_content import fields
 from menos_content.failed_lines import FailedLines
 from menos_content.operations import Operation
@@ -27,16 +26,13 @@ from menos_content.side_by_side import side_by_side
 from menos_content.store import archive, default_key, digest_of, put_text, this_call
 from menos_vault import (
     Content,
-    InvalidContent,
     InvalidKey,
     ObjectNotFound,
     Vault,
-    VaultError,
     content_id,
 )
 from menos_vault.objects.keys import check_key
 from menos_vault.records import NewContent
-from menos_vault.records.fields import check_numbers, valid_fields
 
 PAGE_BYTES: Final = 4_000_000
 """Size of a page of lines after which no further one is begun."""
@@ -44,7 +40,7 @@ PAGE_BYTES: Final = 4_000_000
 _LONGEST_OBJECT: Final = 30_000_000
 """Characters of an object in a line."""
 
-_OF_A_LINE: Final = (Permanent, InvalidContent, InvalidKey)
+_OF_A_LINE: Final = (Permanent, InvalidKey)
 """What is wrong with a line, and not with the vault."""
 
 _FIELDS: Final = (
@@ -101,7 +97,9 @@ class ContentLine(BaseModel):
     url: str | None = None
     language: str | None = None
     tags: list[str] = Field(default_factory=list)
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    metadata: Annotated[dict[str, JsonValue], AfterValidator(fields.check_values)] = Field(
+        default_factory=dict
+    )
     summary: str | None = None
     summary_of: str | None = None
     status: str | None = None
@@ -222,33 +220,12 @@ def _import(
         try:
             new.append(_archive(vault, line, known, call))
         except _OF_A_LINE as error:
-            yield [_refused(line.content_id, error)]
-    written, refused = _put(vault, new)
-    stored += written
-    yield from [[one] for one in refused]
+            yield [{"content_id": line.content_id, "code": error.code, "message": str(error)}]
+    stored += vault.records.put_contents(new)
     texts = [content for content in stored if operations and "text" in content.objects]
     yield from [[]] * (len(stored) - len(texts))
     if texts:
         yield from process_many(vault, texts, operations, room)
-
-
-def _put(vault: Vault, new: Sequence[NewContent]) -> tuple[list[Content], list[Failed]]:
-    """Write records, and return them and what is wrong with those that cannot be written."""
-    if len(new) != 1:
-        with suppress(InvalidContent):  # one of them is to blame, and keeps no other back
-            return vault.records.put_contents(new), []
-    stored: list[Content] = []
-    refused: list[Failed] = []
-    for one in new:
-        try:
-            stored += vault.records.put_contents([one])
-        except InvalidContent as error:
-            refused.append(_refused(content_id(one["resource_key"]), error))
-    return stored, refused
-
-
-def _refused(identity: str, error: TaskError | VaultError) -> Failed:
-    return {"content_id": identity, "code": error.code, "message": str(error)}
 
 
 def _archive(
@@ -258,9 +235,6 @@ def _archive(
     names = ("content_type", "title", *_FIELDS)
     given = {name: value for name in names if (value := getattr(line, name)) is not None}
     given |= {"resource_key": line.key, "stored_by": call}
-    # Before its objects take the place of those that are stored.
-    valid_fields(given, keep_none=False)
-    check_numbers(line.metadata, "metadata")
     if line.status == PROCESSED:
         # Where it was exported: its passages are not in the line, so it is here as it was.
         del given["status"]
