@@ -63,7 +63,7 @@ def sent(run, monkeypatch):
     def sent(*arguments, stdin=None):
         calls = []
 
-        def submit(bus, name, args, kwargs):
+        def submit(bus, name, args, kwargs, seconds):
             calls.append(validate_call(bus.registry[name], args, kwargs))
             return "some-id"
 

@@ -7,6 +7,7 @@ import pytest
 from menos_bus import BusUnavailable
 from menos_bus.doors import client
 from menos_bus.doors.running import Address, announce, lock
+from menos_bus.outcomes.sqlite import SQLiteLedger
 
 
 def greet(): ...
@@ -70,3 +71,26 @@ def test_a_result_store_that_is_away_is_waited_for_as_long_as_was_said(make_bus,
     assert [line.partition("(")[0] for line in told] == [
         "Still waiting, but the result store does not answer "
     ]
+
+
+@pytest.mark.parametrize(("waits", "seconds"), [(None, 5), (60, 5), (2, 2), (0, 1)])
+def test_a_broker_that_does_not_answer_is_waited_for_no_longer_than_the_call(
+    make_bus, make_plugin, monkeypatch, waits, seconds
+):
+    monkeypatch.setattr(client, "_LOOK", 0)
+    bus = make_bus(
+        make_plugin("p", greet), broker_url="memory://", result_backend="redis://127.0.0.1:1"
+    )
+    bus.app.ledger = SQLiteLedger(bus.settings.home)
+    connect, asked = bus.app.connection_for_write, []
+
+    def connecting(**options):
+        asked.extend(options.values())
+        return connect(**options)
+
+    monkeypatch.setattr(bus.app, "connection_for_write", connecting)
+
+    client.submit(bus, "p.greet", [], {}, waits)
+    client._Away(bus, lambda line: None).look(waits)
+
+    assert asked == [seconds, seconds]

@@ -79,6 +79,26 @@ def test_what_is_wanted_is_said_in_words_and_the_schema_stays_exact():
     }
 
 
+def test_a_pattern_without_words_is_told_with_an_example_if_there_is_one():
+    Code = Annotated[str, Field(pattern="^[A-Z]{3}$")]
+
+    def pay(
+        currency: Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR", "GBP"])],
+        account: Annotated[str, Field(pattern="^[0-9]+$")] = "0",
+    ): ...
+
+    assert problems(pay, {"currency": "euro", "account": "mine"}) == {
+        "currency": "must match the pattern ^[A-Z]{3}$ (for example EUR)",
+        "account": "must match the pattern ^[0-9]+$",
+    }
+
+    def convert(to: Annotated[Code | None, Field(examples=["USD"])]): ...
+
+    assert problems(convert, {"to": "dollars"}) == {
+        "to": "must match the pattern ^[A-Z]{3}$ (for example USD)"
+    }
+
+
 def test_an_unknown_field_inside_of_an_argument_is_not_told_the_names_of_arguments():
     def move(point: ClosedPoint): ...
 

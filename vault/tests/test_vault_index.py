@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from menos_vault import Chunk, RecordsUnavailable, Vault, VaultSettings, content_id
+from menos_vault import Chunk, Filters, RecordsUnavailable, Vault, VaultSettings, content_id
 from menos_vault.records.index.local import LocalIndex, index_path
 from menos_vault.records.index.tables import Tables
 
@@ -150,6 +150,25 @@ def test_a_write_that_the_index_could_not_take_is_told_and_made_up_for(
     monkeypatch.setattr(Tables, "replace_chunks", real)
 
     assert seen(vault) == ([], ["a"])
+
+
+def test_a_repair_that_fails_takes_nothing_away(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.records.put_content("a", content_type="text", title="Sea")
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tables, "put_content", full)
+        with pytest.raises(RecordsUnavailable):
+            vault.records.update_content(content_id("a"), title="Land")
+
+        assert vault.records.count_contents(Filters(content_types=["text"])) == 1
+
+    put(vault, "a", "the sea")
+    assert seen(vault) == (["a"], ["a"])
 
 
 def test_writers_and_searchers_side_by_side_end_in_step(vault: Vault) -> None:

@@ -397,3 +397,24 @@ def test_a_content_that_came_along_with_each_of_its_passages_is_made_once(vault:
 
     assert [hit.chunk.index for hit in hits] == [0, 1, 2]
     assert len(made) == 1
+
+
+def test_what_is_the_same_has_a_score_of_one_and_no_more(records: Records) -> None:
+    vectors = np.random.default_rng(1).normal(size=(20, 384)).astype(np.float32)
+    identities = [
+        put(records, f"{name}:{number}", "sea", vectors=vector[np.newaxis])
+        for number, vector in enumerate(vectors)
+        for name in ("one", "other")
+    ]
+
+    similar = [records.similar(identity, limit=1)[0] for identity in identities]
+    by_meaning = [records.search(vector, model="m", limit=1)[0] for vector in vectors]
+    by_both = [
+        records.search(vector, model="m", query="sea", by_words=True, limit=1)[0]
+        for vector in vectors
+    ]
+
+    for hits in (similar, by_meaning, by_both):
+        assert [hit.score for hit in hits] == pytest.approx([1] * len(hits))
+        for hit in hits:
+            assert max(hit.score, hit.similarity, hit.combined, hit.neighbours or 0) <= 1

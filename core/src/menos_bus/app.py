@@ -13,7 +13,12 @@ from kombu.entity import Queue
 from menos_bus.callbacks.guard import Forbidden, Guard
 from menos_bus.callbacks.signing import Signer
 from menos_bus.errors import FieldProblem, InvalidCall
-from menos_bus.messages.publish import AHEAD_HEADER, CALLBACK_HEADER, PRIORITY_HEADER
+from menos_bus.messages.publish import (
+    AHEAD_HEADER,
+    CALLBACK_HEADER,
+    LETTERLESS_HEADER,
+    PRIORITY_HEADER,
+)
 from menos_bus.messages.topology import queue_name, queues
 from menos_bus.outcomes.ledger import Ledger
 from menos_bus.outcomes.watch import Watchers
@@ -77,6 +82,8 @@ class BusApp(Celery):  # type: ignore[misc]  # Celery ships no types
         headers = dict(options.pop("headers", None) or {})
         if call.priority:
             headers[PRIORITY_HEADER] = True
+        if not self.registry.leaves_dead_letter(name):
+            headers[LETTERLESS_HEADER] = True
         if call.callback_url is not None:
             try:
                 self.callback_guard.check(call.callback_url)

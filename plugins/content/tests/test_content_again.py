@@ -69,24 +69,6 @@ def test_an_import_stores_no_line_over_the_text_of_a_later_call(bus, exported):
     assert bus.call("tasks.vault_stats")["contents"] == 20
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"text": "New words"},
-        {"objects": {"text": {"key": f"content/{content_id('ship')}/text.txt", "text": "New"}}},
-    ],
-    ids=["text", "exported"],
-)
-def test_a_line_that_is_refused_leaves_the_text_that_is_stored(bus, given):
-    bus.call("tasks.store_content", "Old words", "Old", resource_key="ship")
-
-    line = {"resource_key": "ship", "title": "New", "metadata": {"views": 2**64}, **given}
-    [failed] = bus.call("tasks.import_content", [line])["failed"]
-
-    assert failed["code"] == "invalid_content"
-    assert shown(bus, "ship") == ("Old", "Old words")
-
-
 def test_a_content_that_is_deleted_while_its_text_is_stored_is_made_anew(bus):
     bus.call("tasks.store_content", "Old words", "Ship", resource_key="ship")
     vault = open_vault()

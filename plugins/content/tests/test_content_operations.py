@@ -1,13 +1,15 @@
 """Operations that other plugins add."""
 
+from collections import Counter
 from types import ModuleType
 
 import pytest
 
 import menos_content.plugin
-from menos_bus import InvalidCall, Permanent, Retryable, TaskFailed, hookimpl
+from menos_bus import Deferred, InvalidCall, Permanent, Retryable, TaskFailed, hookimpl
 from menos_bus.testing import TestBus
-from menos_vault import close_vault, open_vault
+from menos_content.transfer import ContentLine, import_lines
+from menos_vault import close_vault, content_id, open_vault
 
 TEXT = "A keel keeps a sailing boat upright when the wind presses the sails."
 
@@ -276,3 +278,67 @@ def test_of_several_together_none_is_given_up_if_another_try_may_help(bus):
     assert failed.value.code == "busy"
     assert failed.value.tries > 1
     assert 1 not in shout.groups
+
+
+class Judge:
+    """Refuses short texts for good, and every other one once."""
+
+    name = "judge"
+
+    def __init__(self):
+        self.seen = Counter()
+
+    def run(self, vault, document):
+        self.seen[document.text] += 1
+        if len(document.text) < 10:
+            raise Permanent("it is too short", code="too_short")
+        if self.seen[document.text] == 1:
+            raise Retryable("not yet", code="busy", after=0)
+
+
+@pytest.mark.parametrize("together", [1, 10_000])
+def test_what_failed_for_good_of_an_import_is_not_tried_again(tmp_path, monkeypatch, together):
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path))
+    monkeypatch.setattr("menos_content.process._TOGETHER", together)
+    monkeypatch.setattr("menos_content.side_by_side._AT_A_TIME", 1)
+    judge = Judge()
+    bus = TestBus(menos_content.plugin, plugin(judge))
+    vault = open_vault()
+    vault.records.put_content(
+        "yt:1", content_type="youtube", title="A video", objects={"text": "youtube/1/text.txt"}
+    )
+    lines = [
+        {"resource_key": key, "title": key, "text": text}
+        for key, text in (("yt:1", "Mine."), ("a", "Short."), ("b", TEXT), ("c", "Shorter."))
+    ]
+
+    imported = bus.call("tasks.import_content", lines, process=["judge"])
+
+    assert judge.seen == {"Short.": 1, TEXT: 2, "Shorter.": 1}
+    assert {one["content_id"]: one["code"] for one in imported["failed"]} == {
+        content_id("yt:1"): "resource_key_taken",
+        content_id("a"): "too_short",
+        content_id("c"): "too_short",
+    }
+    assert vault.objects.keys("content/imports") == []
+    close_vault()
+
+
+def test_an_import_whose_lines_take_their_time_to_fail_gets_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path))
+    monkeypatch.setattr("menos_content.side_by_side._SLICE", 0)
+    monkeypatch.setattr("menos_content.side_by_side._GROUP", 1)
+    monkeypatch.setattr("menos_content.side_by_side._AT_A_TIME", 1)
+    for module in ("store", "transfer"):
+        monkeypatch.setattr(f"menos_content.{module}.task_id", lambda: "call")
+    judge = Judge()
+    lines = [ContentLine(title=f"T{n}", text=f"Text {n}") for n in range(4)]
+
+    for _ in range(3):
+        with pytest.raises(Deferred):
+            import_lines(open_vault(), lines, [judge])
+    imported = import_lines(open_vault(), lines, [judge])
+
+    assert [one["code"] for one in imported["failed"]] == ["too_short"] * 4
+    assert judge.seen == {f"Text {n}": 1 for n in range(4)}
+    close_vault()

@@ -10,7 +10,7 @@ import menos_content.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_content import reindex, side_by_side
-from menos_vault import close_vault, content_id, open_vault
+from menos_vault import VaultError, close_vault, content_id, open_vault
 
 TEXTS = {
     "ships": "A keel keeps a sailing boat upright.",
@@ -189,14 +189,53 @@ def test_a_line_that_cannot_be_stored_is_named_and_keeps_no_other_back(bus):
     assert vault.records.counts().contents == 3
 
 
-def test_an_imported_text_that_is_another_one_is_yet_to_be_processed(bus, stored, model):
+def test_an_import_of_the_same_text_leaves_it_processed_or_not_as_it_is(bus, stored, model):
     bus.call("tasks.process_content", stored["tea"])
-    lines = [line for line in exported(bus) if line["resource_key"] == "tea"]
-    bus.call("tasks.import_content", lines)
-    assert open_vault().records.get_content(stored["tea"]).status == "processed"
-    lines[0]["objects"]["text"]["text"] = "Tea is made of leaves."
+    lines = exported(bus)
+    for line in lines:
+        line["status"] = "processed"
 
     bus.call("tasks.import_content", lines)
+
+    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 1, "stored": 2}
+
+
+@pytest.mark.parametrize("kind", ["text", "exported", "exported to another key"])
+def test_an_imported_text_that_is_another_one_is_yet_to_be_processed(bus, stored, model, kind):
+    bus.call("tasks.process_content", stored["tea"])
+    [line] = [line for line in exported(bus) if line["resource_key"] == "tea"]
+    if kind == "text":
+        line["text"] = "Tea is made of leaves."
+        del line["objects"]
+    else:
+        line["objects"]["text"]["text"] = "Tea is made of leaves."
+    if kind.endswith("key"):
+        line["objects"]["text"]["key"] = "raw/tea.txt"
+        open_vault().objects.put("raw/tea.txt", b"Tea is made of leaves.")
+
+    bus.call("tasks.import_content", [line])
+
+    assert open_vault().records.get_content(stored["tea"]).status == "stored"
+    bus.call("tasks.import_content", [line], process=["embed"])
+    [passage] = open_vault().records.chunks(stored["tea"])
+    assert passage.text == "Tea is made of leaves."
+    assert open_vault().records.get_content(stored["tea"]).status == "processed"
+
+
+def test_an_import_that_dies_before_its_record_is_written_leaves_a_text_to_be_processed(
+    bus, stored, model, monkeypatch
+):
+    bus.call("tasks.process_content", stored["tea"])
+    [line] = [line for line in exported(bus) if line["resource_key"] == "tea"]
+    line["objects"]["text"]["text"] = "Tea is made of leaves."
+
+    def die(_: object) -> None:
+        raise VaultError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(open_vault().records, "put_contents", die)
+        with pytest.raises(TaskFailed):
+            bus.call("tasks.import_content", [line])
 
     assert open_vault().records.get_content(stored["tea"]).status == "stored"
 
@@ -276,6 +315,9 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
         ({"resource_key": "x", "title": "X"}, "lines.0"),
         ({"colour": "red"}, "lines.0.colour"),
         ({"published_at": "yesterday"}, "lines.0.published_at"),
+        ({"metadata": {"deep": [2**64]}}, "lines.0.metadata"),
+        ({"metadata": {"deep": [float("inf")]}}, "lines.0.metadata"),
+        ({"metadata": {"deep": json.loads("[" * 60 + "]" * 60)}}, "lines.0.metadata"),
         ({"published_at": 1714521600}, "lines.0.published_at"),
         (
             {

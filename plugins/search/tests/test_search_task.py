@@ -1,12 +1,11 @@
 """tasks.semantic_search"""
 
-import numpy as np
 import pytest
 
 import menos_search.plugin
 from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
-from menos_vault import Chunk, close_vault, content_id, open_vault
+from menos_vault import Chunk, close_vault, open_vault
 
 TEXTS = {
     "Bread": "Sourdough rises because wild yeast ferments the flour overnight.",
@@ -250,23 +249,6 @@ def test_similar_contents_come_without_the_content_itself(bus, model, documents)
     assert found["content_id"] == identity
     assert found["results"][0]["title"] == "Cats"
     assert len(found["results"]) == 2
-
-
-def test_what_is_the_same_has_a_score_of_one_and_no_more(bus):
-    records, vectors = open_vault().records, np.random.default_rng(1).normal(size=(20, 384))
-    for number, vector in enumerate(vectors.astype(np.float32)):
-        for name in ("one", "other"):
-            content = records.put_content(f"{name}:{number}", content_type="text", title=name)
-            chunks = [Chunk(index=0, text=str(number))]
-            records.replace_chunks(content.id, chunks, vector[np.newaxis], model="m")
-
-    scores = [
-        bus.call("tasks.similar_content", content_id(f"one:{number}"))["results"][0]["score"]
-        for number in range(len(vectors))
-    ]
-
-    assert scores == pytest.approx([1] * len(vectors))
-    assert max(scores) <= 1
 
 
 def test_similar_to_an_unknown_content_is_a_permanent_failure(bus):

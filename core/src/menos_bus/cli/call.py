@@ -143,7 +143,7 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         for name in ("idempotency_key", "callback_url"):
             if given[name] is not None:
                 kwargs[name] = given[name]
-        task_id = submit(bus, spec.name, args, kwargs)
+        task_id = submit(bus, spec.name, args, kwargs, seconds)
         if given["no_wait"]:
             print_json({"task_id": task_id}) if as_json else click.echo(task_id)
             return

@@ -22,7 +22,7 @@ from menos_bus.errors import (
     UnknownQuota,
     UnknownTask,
 )
-from menos_bus.messages.broker import connected
+from menos_bus.messages.broker import CONNECT_SECONDS, connected
 from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.quota.status import Status
@@ -39,8 +39,18 @@ _NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Whose certificates are trusted: the door speaks plain HTTP, and reading others' takes longer."""
 
 
-def submit(bus: Bus, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+def submit(
+    bus: Bus, name: str, args: Sequence[Any], kwargs: dict[str, Any], seconds: float | None = None
+) -> str:
     """Submit a call to the bus that the settings lead to.
+
+    Args:
+        bus: leads to it.
+        name: the task's name.
+        args: positional arguments.
+        kwargs: keyword arguments, the reserved ones among them.
+        seconds: how long somebody will wait for the call, if that is known: a broker that does not
+            answer is not waited for longer.
 
     Returns:
         The task id.
@@ -52,7 +62,8 @@ def submit(bus: Bus, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> 
         # Here already, so that a mistake is named even where no bus is running.
         validate_call(bus.registry[name], args, kwargs)
     if not bus.settings.embedded:
-        return bus.submit(name, args, kwargs)
+        with bus.app.connection_for_write(connect_timeout=_patience(seconds)) as connection:
+            return bus.submit(name, args, kwargs, connection=connection)
     answer = request(
         running(bus),
         "POST",
@@ -184,20 +195,26 @@ def wait(
     away = _Away(bus, tell)
     pause, longest = _POLL
     while True:
-        last = deadline is not None and time.monotonic() >= deadline
+        left = None if deadline is None else deadline - time.monotonic()
+        last = left is not None and left <= 0
         try:
             outcome = bus.outcome(task_id)
         except BusUnavailable as error:
             if last:
                 raise
-            away.look(error)
+            away.look(left, error)
         else:
             on_change(outcome)
             if outcome.ready or last:
                 return outcome
-            away.look()
+            away.look(left)
         time.sleep(pause)
         pause = min(pause * 1.5, longest)
+
+
+def _patience(seconds: float | None) -> float:
+    """How long a broker may take to answer somebody who waits for so long."""
+    return CONNECT_SECONDS if seconds is None else min(max(seconds, 1.0), CONNECT_SECONDS)
 
 
 class _Away:
@@ -209,15 +226,16 @@ class _Away:
         self._told = False
         self._next = time.monotonic() + _LOOK
 
-    def look(self, missing: BusUnavailable | None = None) -> None:
+    def look(self, left: float | None, missing: BusUnavailable | None = None) -> None:
         """Every few seconds, see what there is.
 
         Args:
+            left: seconds for which somebody still waits, if that is known.
             missing: what is known to be away already.
         """
         if time.monotonic() < self._next:
             return
-        missing = missing or self._missing()
+        missing = missing or self._missing(left)
         self._next = time.monotonic() + _LOOK
         if missing and not self._told:
             self._tell(f"Still waiting, but {missing.message}")
@@ -225,12 +243,12 @@ class _Away:
             self._tell("It is back: waiting for the result")
         self._told = missing is not None
 
-    def _missing(self) -> BusUnavailable | None:
+    def _missing(self, left: float | None) -> BusUnavailable | None:
         try:
             if self._bus.settings.embedded:
                 running(self._bus)
             else:
-                with connected(self._bus.app):
+                with connected(self._bus.app, _patience(left)):
                     pass
         except BusUnavailable as error:
             return error

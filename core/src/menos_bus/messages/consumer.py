@@ -20,6 +20,7 @@ from menos_bus.alike import did_you_mean
 from menos_bus.errors import BusUnavailable, CallError, TaskFailed
 from menos_bus.messages.arrival import Malformed, Outside, Own, read
 from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
+from menos_bus.messages.publish import LETTERLESS_HEADER
 from menos_bus.messages.request import BusRequest
 from menos_bus.messages.topology import DEAD_EXCHANGE, plugin_of
 from menos_bus.outcomes.outcome import Outcome
@@ -185,7 +186,8 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         elif entry.state != states.FAILURE:
             message.ack()  # Another delivery of it has ended well.
             return
-        if not self.app.registry.leaves_dead_letter(call.task):
+        letterless = message.headers.get(LETTERLESS_HEADER)
+        if letterless or not self.app.registry.leaves_dead_letter(call.task):
             message.ack()
             return
         error = Outcome.read(self.app, call.task_id).error or {}

@@ -26,6 +26,8 @@ AHEAD_HEADER: Final = "menos_ahead"
 """Marks a call that only looks how far others are. It goes ahead in the queue, where it would else
 wait behind all of them, and has no other privilege of a call with priority."""
 CALLBACK_HEADER: Final = "menos_callback_url"
+LETTERLESS_HEADER: Final = "menos_letterless"
+"""Marks a call of a task without dead letters, for a worker that has not got the task."""
 
 PUBLISH_SECONDS: Final = 10.0
 """How long a publish may take. A broker under a memory alarm never answers (facts: py-amqp waits

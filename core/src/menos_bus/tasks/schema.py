@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -169,7 +169,10 @@ class Signature:
             context = {"extensions": self.extensions}
             model = self._model.model_validate(dict(arguments), context=context)
         except ValidationError as error:
-            raise InvalidCall(problems_of(error, parameters=self.names)) from None
+            examples = dict(_examples(self.parameters_schema))
+            raise InvalidCall(
+                problems_of(error, parameters=self.names, examples=examples)
+            ) from None
         return {name: getattr(model, f"p{i}") for i, name in enumerate(self.names)}
 
     def dump(self, result: Any) -> Any:
@@ -201,7 +204,11 @@ def jsonable(value: Any) -> Any:
 
 
 def problems_of(
-    error: ValidationError, *, prefix: str = "", parameters: Sequence[str] | None = None
+    error: ValidationError,
+    *,
+    prefix: str = "",
+    parameters: Sequence[str] | None = None,
+    examples: Mapping[str, Any] = {},
 ) -> list[FieldProblem]:
     """Say in words what pydantic found: one :class:`FieldProblem` per error.
 
@@ -209,9 +216,10 @@ def problems_of(
         error: what validation raised.
         prefix: the path of the thing that was validated.
         parameters: the fields that exist, named in the message about one that does not.
+        examples: pattern → a text that matches it, for the message about one that does not.
     """
     problems = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
+    for item in error.errors(include_url=False, include_input=False):
         path = ".".join(str(part) for part in item["loc"] if not _UNION_BRANCH.match(str(part)))
         field = ".".join(filter(None, (prefix, path))) or "body"
         reason = item["msg"]
@@ -222,8 +230,26 @@ def problems_of(
                 reason = f"unknown field{meant} (known: {', '.join(parameters) or 'none'})"
         elif item["type"] == "missing":
             reason = "required"
+        elif item["type"] == "string_pattern_mismatch":
+            pattern = item["ctx"]["pattern"]
+            reason = f"must match the pattern {pattern}"
+            if pattern in examples:
+                reason += f" (for example {examples[pattern]})"
         problems.append(FieldProblem(field, reason[:1].lower() + reason[1:]))
     return problems
+
+
+def _examples(schema: Any, given: Sequence[Any] = ()) -> Iterator[tuple[str, Any]]:
+    """The patterns in a JSON Schema for which there is an example, each with one."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _examples(part, given)
+    elif isinstance(schema, dict):
+        given = schema.get("examples", given)
+        if given and isinstance(pattern := schema.get("pattern"), str):
+            yield pattern, given[0]
+        for name, part in schema.items():
+            yield from _examples(part, given if name == "anyOf" else ())
 
 
 def _refuse_unsendable(function: Callable[..., Any], parameter: inspect.Parameter) -> None:

@@ -28,6 +28,9 @@ LONGEST_TEXT: Final = 5_000_000
 LONGEST_METADATA: Final = 100_000
 """Characters of a content's metadata, written as JSON."""
 
+DEEPEST_METADATA: Final = 50
+"""Lists and objects of a content's metadata in each other: the database takes some more."""
+
 
 def _not_blank(text: str) -> str:
     # White space, byte order marks and control characters are nothing that could be found.
@@ -46,16 +49,21 @@ def check_published(metadata: dict[str, JsonValue]) -> None:
         ) from None
 
 
-def _storable(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse at the door what the database could not hold, or what searches could not read."""
-    check_published(metadata)
-    for number in _numbers(metadata):
-        if isinstance(number, float) and not math.isfinite(number):
+def check_values(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse at the door what the database could not hold."""
+    for value in _values(metadata):
+        if isinstance(value, float) and not math.isfinite(value):
             raise PydanticCustomError("not_finite", "it has a number that is infinite or NaN")
-        if isinstance(number, int) and not -(2**63) <= number < 2**63:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise PydanticCustomError(
                 "too_large", "it has an integer of more than 64 bits: send it as text"
             )
+    return metadata
+
+
+def _storable(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse at the door what the database could not hold, or what searches could not read."""
+    check_published(check_values(metadata))
     if len(json.dumps(metadata, ensure_ascii=False)) > LONGEST_METADATA:
         raise PydanticCustomError(
             "too_long", f"it has more than {LONGEST_METADATA} characters, written as JSON"
@@ -63,14 +71,15 @@ def _storable(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return metadata
 
 
-def _numbers(value: Any) -> Iterator[int | float]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _numbers(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _numbers(item)
-    elif isinstance(value, int | float):
+def _values(value: Any, depth: int = 0) -> Iterator[Any]:
+    if depth > DEEPEST_METADATA:
+        raise PydanticCustomError(
+            "too_deep", f"it has lists or objects in more than {DEEPEST_METADATA} others"
+        )
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _values(item, depth + 1)
+    else:
         yield value
 
 

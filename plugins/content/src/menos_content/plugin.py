@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from menos_bus import Check, hookimpl
+from menos_content.failed_lines import FailedLines
 from menos_content.settings import ContentSettings
 from menos_content.tasks import process_content, store_content
 from menos_content.vault_tasks import (
@@ -56,6 +57,13 @@ class VaultCommand:
 def register_extensions(register: Callable[[str, object], None]) -> None:
     """Add the command ``menos-bus vault``."""
     register("bus.command", VaultCommand())
+
+
+@hookimpl
+def task_finished(task: str, task_id: str) -> None:
+    """Delete what an import kept of the lines that failed."""
+    if task == "tasks.import_content":
+        FailedLines(task_id, open_vault()).delete()
 
 
 @hookimpl

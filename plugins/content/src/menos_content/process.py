@@ -66,12 +66,16 @@ class _Ended(NamedTuple):
         return "; ".join(f"{name}: {error}" for name, error in self.errors.items()) or None
 
     @property
+    def passing(self) -> Exception | None:
+        """An error that another try may help against."""
+        return next(filter(_may_pass, self.errors.values()), None)
+
+    @property
     def raised(self) -> Exception | None:
         """What is raised: an error that another try may help against, or the only outcome."""
-        passing = [error for error in self.errors.values() if _may_pass(error)]
-        if passing or len(self.errors) == len(self.outcomes):
-            return next(iter(passing or self.errors.values()), None)
-        return None
+        if len(self.errors) == len(self.outcomes):
+            return self.passing or next(iter(self.errors.values()), None)
+        return self.passing
 
 
 def process(vault: Vault, document: Document, operations: Sequence[Operation]) -> Outcomes:
@@ -125,9 +129,10 @@ def process_many(
             with room.taken(length):
                 ended = _run(vault, group, operations)
             done += filterfalse(_is_gone, ended)
+            # Those that failed for good, before what may pass ends all of it.
+            yield from [_failed(one) for one in ended if one.passing is None]
             for one in ended:
                 _raise_passing(one)
-            yield from map(_failed, ended)
             group = []
     finally:
         well = [one.document.content for one in done if not one.errors]
@@ -186,9 +191,8 @@ def _ended(vault: Vault, document: Document, results: Mapping[str, _Result]) -> 
 
 def _raise_passing(ended: _Ended) -> None:
     """Raise a failure that another try may help against."""
-    for error in ended.errors.values():
-        if _may_pass(error):
-            raise error
+    if ended.passing is not None:
+        raise ended.passing
 
 
 def _is_gone(ended: _Ended) -> bool:

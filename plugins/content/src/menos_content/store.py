@@ -39,7 +39,7 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
         VaultError: the vault could not store it.
     """
     identity = content_id(new["resource_key"])
-    call = this_call({**new, "text": text})
+    call = this_call(digest_of({**new, "text": text}))
     stored = vault.records.get_contents([identity])
     if identity in stored and call in stored[identity].stored_by:
         return stored[identity]
@@ -48,17 +48,20 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
     return content
 
 
-def this_call(stores: Mapping[str, Any]) -> str | None:
-    """Name the running call, by its id and what it stores.
+def digest_of(stores: Mapping[str, Any]) -> str:
+    """The same for calls, and for lines of one, that store the same."""
+    told = json.dumps(stores, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def this_call(digest: str) -> str | None:
+    """Name the running call, by its id and the digest of what it stores.
 
     A call that is tried again, or goes on, keeps its name. The id alone would not do: once its
     result has expired, it may be given to a call that stores something else.
     """
     called = task_id()
-    if called is None:
-        return None
-    told = json.dumps(stores, sort_keys=True, default=str)
-    return f"{called} {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    return None if called is None else f"{called} {digest}"
 
 
 def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Content]) -> NewContent:
@@ -68,7 +71,6 @@ def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Conte
     """
     identity = content_id(new["resource_key"])
     key = f"content/{identity}/text.txt"
-    data = text.encode()
     earlier = stored.get(identity)
     if earlier is not None and earlier.objects.get("text", key) != key:
         raise Permanent(
@@ -76,19 +78,29 @@ def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Conte
             "another plugin stored: use another key",
             code="resource_key_taken",
         )
-    new = {**new, "objects": {"text": key}}
+    return put_text(vault, key, text.encode(), {**new, "objects": {"text": key}}, earlier)
+
+
+def put_text(
+    vault: Vault, key: str, data: bytes, new: NewContent, earlier: Content | None
+) -> NewContent:
+    """Put a text where it is to be, and return the content as it is to be written after that.
+
+    A content that has another text by then is to be processed: ``earlier``, as it is stored, says
+    so from before its text changes.
+    """
     if earlier is None:
-        new["status"] = STORED
-    elif not holds(vault, key, data):
+        new.setdefault("status", STORED)
+    elif earlier.objects.get("text") != key or not holds(vault, key, data):
         # Before the text changes: a process that dies in between leaves a content that says it
         # has to be processed, never one that calls the new text processed.
         changes: ContentChanges = {"status": STORED, "summary": None, "error": None}
         if earlier.metadata.get("digest") is not None:
             changes["metadata"] = {"digest": None}
         try:
-            vault.records.update_content(identity, **changes)
+            vault.records.update_content(earlier.id, **changes)
         except ContentNotFound:  # deleted meanwhile
-            new["status"] = STORED
+            new.setdefault("status", STORED)
     vault.objects.put(key, data)
     return new
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, Final, Self, cast
 
@@ -17,25 +16,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from menos_bus import Permanent, TaskError
+from menos_bus import Permanent, task_id
 from menos_content import fields
+from menos_content.failed_lines import FailedLines
 from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import STORED, archive, default_key, holds, this_call
+from menos_content.store import archive, default_key, digest_of, put_text, this_call
 from menos_vault import (
     Content,
-    InvalidContent,
     InvalidKey,
     ObjectNotFound,
     Vault,
-    VaultError,
     content_id,
 )
 from menos_vault.objects.keys import check_key
 from menos_vault.records import NewContent
-from menos_vault.records.fields import check_numbers, valid_fields
 
 PAGE_BYTES: Final = 4_000_000
 """Size of a page of lines after which no further one is begun."""
@@ -43,7 +40,7 @@ PAGE_BYTES: Final = 4_000_000
 _LONGEST_OBJECT: Final = 30_000_000
 """Characters of an object in a line."""
 
-_OF_A_LINE: Final = (Permanent, InvalidContent, InvalidKey)
+_OF_A_LINE: Final = (Permanent, InvalidKey)
 """What is wrong with a line, and not with the vault."""
 
 _FIELDS: Final = (
@@ -100,7 +97,9 @@ class ContentLine(BaseModel):
     url: str | None = None
     language: str | None = None
     tags: list[str] = Field(default_factory=list)
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    metadata: Annotated[dict[str, JsonValue], AfterValidator(fields.check_values)] = Field(
+        default_factory=dict
+    )
     summary: str | None = None
     summary_of: str | None = None
     status: str | None = None
@@ -136,6 +135,11 @@ class ContentLine(BaseModel):
     def content_id(self) -> str:
         """The id that its content has or will have."""
         return content_id(self.key)
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for a line that says the same."""
+        return digest_of(self.model_dump(exclude_unset=True))
 
 
 class Exported(TypedDict):
@@ -173,62 +177,55 @@ def import_lines(
     """Store contents, several at a time, and run operations on those that have a text.
 
     It is repeatable at any point, since the objects of a content go first. A line that cannot be
-    stored keeps no other back.
+    stored keeps no other back, and what failed for good is not tried again.
 
     Raises:
         Deferred: there is more to do, and it is put back for a moment.
         VaultError: the vault could not store it, or another try at an operation may help.
     """
-
-    def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
-        known = vault.records.get_contents([line.content_id for line in group])
-        stored = []
-        new = []
-        for line in group:
-            call = this_call(line.model_dump(exclude_unset=True))
-            there = known.get(line.content_id)
-            if there is not None and call in there.stored_by:
-                stored.append(there)
-                continue
-            try:
-                new.append(_archive(vault, line, known, call))
-            except _OF_A_LINE as error:
-                yield [_refused(line.content_id, error)]
-        written, refused = _put(vault, new)
-        stored += written
-        yield from [[one] for one in refused]
-        texts = [content for content in stored if operations and "text" in content.objects]
-        yield from [[]] * (len(stored) - len(texts))
-        if texts:
-            yield from process_many(vault, texts, operations, room)
-
+    kept = FailedLines(task_id(), vault)
+    before = kept.read()
     # Of lines with one key the last one counts.
     contents = {line.content_id: line for line in lines}
-    done = side_by_side(work, list(contents.values()), stage="importing")
+    digests = {identity: line.digest for identity, line in contents.items()}
+    left = [line for line in contents.values() if line.digest not in before]
+
+    def work(group: Sequence[ContentLine], room: Room) -> Iterator[list[Failed]]:
+        for failed in _import(vault, group, operations, room):
+            if failed:
+                kept.keep(digests[failed[0]["content_id"]], failed)
+            yield failed
+
+    done = side_by_side(work, left, stage="importing", done=len(contents) - len(left))
     return {
         "status": "success",
         "content_ids": [line.content_id for line in lines],
-        "failed": [failure for failures in done for failure in failures],
+        "failed": [failure for failures in (*before.values(), *done) for failure in failures],
     }
 
 
-def _put(vault: Vault, new: Sequence[NewContent]) -> tuple[list[Content], list[Failed]]:
-    """Write records, and return them and what is wrong with those that cannot be written."""
-    if len(new) != 1:
-        with suppress(InvalidContent):  # one of them is to blame, and keeps no other back
-            return vault.records.put_contents(new), []
-    stored: list[Content] = []
-    refused: list[Failed] = []
-    for one in new:
+def _import(
+    vault: Vault, group: Sequence[ContentLine], operations: Sequence[Operation], room: Room
+) -> Iterator[list[Failed]]:
+    """Store some lines and process them, and yield of each what failed for good."""
+    known = vault.records.get_contents([line.content_id for line in group])
+    stored = []
+    new = []
+    for line in group:
+        call = this_call(line.digest)
+        there = known.get(line.content_id)
+        if there is not None and call in there.stored_by:
+            stored.append(there)
+            continue
         try:
-            stored += vault.records.put_contents([one])
-        except InvalidContent as error:
-            refused.append(_refused(content_id(one["resource_key"]), error))
-    return stored, refused
-
-
-def _refused(identity: str, error: TaskError | VaultError) -> Failed:
-    return {"content_id": identity, "code": error.code, "message": str(error)}
+            new.append(_archive(vault, line, known, call))
+        except _OF_A_LINE as error:
+            yield [{"content_id": line.content_id, "code": error.code, "message": str(error)}]
+    stored += vault.records.put_contents(new)
+    texts = [content for content in stored if operations and "text" in content.objects]
+    yield from [[]] * (len(stored) - len(texts))
+    if texts:
+        yield from process_many(vault, texts, operations, room)
 
 
 def _archive(
@@ -238,23 +235,20 @@ def _archive(
     names = ("content_type", "title", *_FIELDS)
     given = {name: value for name in names if (value := getattr(line, name)) is not None}
     given |= {"resource_key": line.key, "stored_by": call}
-    # Before its objects take the place of those that are stored.
-    valid_fields(given, keep_none=False)
-    check_numbers(line.metadata, "metadata")
+    if line.status == PROCESSED:
+        # Where it was exported: its passages are not in the line, so it is here as it was.
+        del given["status"]
     if line.text is not None:
         return archive(vault, line.text, cast("NewContent", given), stored)
-    processed = line.status == PROCESSED
-    is_new = processed and vault.records.chunk_set(line.content_id) is None
+    given["objects"] = {role: item.key for role, item in line.objects.items()}
+    new = cast("NewContent", given)
     for role, item in line.objects.items():
         data = (item.text or "").encode() if item.base64 is None else base64.b64decode(item.base64)
-        if processed and role == "text" and not holds(vault, item.key, data):
-            is_new = True
-        vault.objects.put(item.key, data)
-    given["objects"] = {role: item.key for role, item in line.objects.items()}
-    # The passages of this text are not among what was exported.
-    if is_new:
-        given["status"] = STORED
-    return cast("NewContent", given)
+        if role == "text":
+            new = put_text(vault, item.key, data, new, stored.get(line.content_id))
+        else:
+            vault.objects.put(item.key, data)
+    return new
 
 
 def _line(vault: Vault, content: Content) -> dict[str, Any]:

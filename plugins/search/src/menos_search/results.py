@@ -82,7 +82,7 @@ def result(hit: Hit, mode: Mode, *, by_content: bool, explain: bool) -> Result:
 def _passage(passage: Passage, content: Content, mode: Mode, explain: bool) -> PassageResult:
     made: PassageResult = {
         "text": passage.chunk.text,
-        "score": passage.score if mode == "keyword" else _at_most_1(passage.score),
+        "score": passage.score,
         "highlights": [[begin, end] for begin, end in passage.highlights],
     }
     if passage.chunk.heading is not None:
@@ -95,14 +95,9 @@ def _passage(passage: Passage, content: Content, mode: Mode, explain: bool) -> P
     if explain:
         made["explain"] = {
             "mode": mode,
-            "combined": passage.combined if mode == "keyword" else _at_most_1(passage.combined),
-            "similarity": passage.similarity and _at_most_1(passage.similarity),
+            "combined": passage.combined,
+            "similarity": passage.similarity,
             "keywords": passage.keywords,
             "neighbours": passage.neighbours,
         }
     return made
-
-
-def _at_most_1(share: float) -> float:
-    """What is 1 without the rounding of 32-bit numbers, which may add a little."""
-    return min(share, 1.0)

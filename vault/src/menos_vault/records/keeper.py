@@ -120,13 +120,9 @@ class Keeper:
                 id=RecordID("content", identity),
                 chunk_set=RecordID("chunk_set", identity),
             )
-            if not contents or not versions:
-                self._index.delete(identity)
-            if contents:
-                self._index.put_contents([content_from_row(contents[0])])
-            if contents and versions:
-                passages = Passages(_chunks(rows), _vectors(rows), versions[0])
-                self._index.replace_chunks({identity: passages})
+            content = content_from_row(contents[0]) if contents else None
+            passages = Passages(_chunks(rows), _vectors(rows), versions[0]) if versions else None
+            self._index.renew(identity, content, passages)
             self._behind.discard(identity)
 
 
@@ -156,11 +152,8 @@ class _Writing:
             for content_id, one in written.items()
         }
         if untold := self._index.replace_chunks(passages):
-            contents = get_many(self._connection, untold)
-            self._index.put_contents(list(contents.values()))
-            self._index.replace_chunks(
-                {content_id: passages[content_id] for content_id in contents}
-            )
+            for content_id, content in get_many(self._connection, untold).items():
+                self._index.renew(content_id, content, passages[content_id])
 
     def with_deletion(self, content_id: str) -> list[str]:
         """Take nothing along."""
@@ -168,7 +161,7 @@ class _Writing:
 
     def after_deletion(self, content_id: str) -> None:
         """Take it out of the index."""
-        self._index.delete(content_id)
+        self._index.renew(content_id, None)
 
 
 def _iso(moment: Any) -> str:

@@ -106,17 +106,25 @@ class LocalIndex:
                         written.append((owner, new, *self._tables.replace_chunks(owner, *new)))
             for owner, new, old, slots in written:
                 self._matrix.forget(old)
-                if new.vectors is not None:
-                    self._matrix.put(slots, new.vectors)
-                self._own(slots, owner)
+                self._take(owner, new, slots)
         return untold
 
-    def delete(self, content_id: str) -> None:
-        """Forget a content."""
+    def renew(
+        self, content_id: str, content: Content | None, passages: Passages | None = None
+    ) -> None:
+        """Take a content as it is now, without one nothing, in place of all that is known of it."""
+        written = []
         with self._lock, self._explained():
             with self._tables.writing():
-                slots = self._tables.delete(content_id)
-            self._matrix.forget(slots)
+                old = self._tables.delete(content_id)
+                if content is not None:
+                    owner = self._tables.put_content(content)
+                    if passages is not None:
+                        _, slots = self._tables.replace_chunks(owner, *passages)
+                        written.append((owner, passages, slots))
+            self._matrix.forget(old)
+            for one in written:
+                self._take(*one)
 
     def expect(self, model: str, dimension: int) -> None:
         """Take vectors of this model from now on; those of another one are forgotten."""
@@ -278,9 +286,12 @@ class LocalIndex:
             rows = np.frombuffer(b"".join(vectors), dtype=np.float32)
             self._matrix.put(slots, rows.reshape(len(vectors), width // 4))
 
-    def _own(self, slots: Sequence[int], owner: int) -> None:
+    def _take(self, owner: int, passages: Passages, slots: Sequence[int]) -> None:
+        """Have in memory what the file has of passages."""
         import numpy as np
 
+        if passages.vectors is not None:
+            self._matrix.put(slots, passages.vectors)
         if self._tables.size > len(self._owners):
             grown = np.zeros(self._tables.size + self._tables.size // 2, dtype=np.int64)
             grown[: len(self._owners)] = self._owners

@@ -52,7 +52,8 @@ class Matrix:
         if self._rows is not None and self._known is not None:
             end = min(size, len(self._rows))
             scores = self._rows[:end] @ (vector / np.linalg.norm(vector)).astype(np.float32)
-            found[:end] = np.where(self._known[:end], scores, -np.inf)
+            # Rounding may add a little to what is 1.
+            found[:end] = np.where(self._known[:end], np.clip(scores, -1, 1), -np.inf)
         return found
 
     def vectors(self, slots: Sequence[int]) -> "NDArray[np.float32]":

@@ -73,8 +73,10 @@ def neighbours(
 
     weights = np.maximum(vectors @ vectors.T, 0) ** 8
     np.fill_diagonal(weights, _ALONE)
-    means: NDArray[np.float32] = weights @ scores / weights.sum(axis=1)
-    return means
+    means = weights @ scores / weights.sum(axis=1)
+    # No mean is above the best one, but for rounding.
+    found: NDArray[np.float32] = np.minimum(means, scores.max(initial=-np.inf))
+    return found
 
 
 def join(scores: "NDArray[np.float32]", means: "NDArray[np.float32]") -> "NDArray[np.float32]":

@@ -117,8 +117,11 @@ class Tables:
         rows = self._database.execute("SELECT id, changed, chunks FROM content")
         return {id: (changed, chunks) for id, changed, chunks in rows}
 
-    def put_content(self, content: Content) -> None:
-        """Take a content's record; a new title is a new title of all its passages."""
+    def put_content(self, content: Content) -> int:
+        """Take a content's record; a new title is a new title of all its passages.
+
+        Returns the content's number.
+        """
         published = None if content.published_at is None else content.published_at.timestamp()
         row = self._database.execute(
             "SELECT number, title FROM content WHERE id = ?", (content.id,)
@@ -155,6 +158,8 @@ class Tables:
         self._database.executemany(
             "INSERT OR IGNORE INTO tag VALUES (?, ?)", [(tag, number) for tag in content.tags]
         )
+        assert number is not None
+        return int(number)
 
     def replace_chunks(
         self,

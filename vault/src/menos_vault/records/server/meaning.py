@@ -75,7 +75,7 @@ class Meaning:
         *_, near, contents = answers
         known = {row["id"].id: row for row in contents}
         return [
-            (place_of(row["id"]), float(row["score"]), (row, known[row["content"].id]))
+            (place_of(row["id"]), _cosine(row), (row, known[row["content"].id]))
             for row in near
             if row["content"].id in known
         ]
@@ -205,13 +205,18 @@ def _named(model: Model | None) -> dict[str, Any]:
 def _passing(
     rows: Sequence[dict[str, Any]], allowed: Sequence[str] | None, without: str | None
 ) -> Nearest:
-    found = [(place_of(row["id"]), float(row["score"])) for row in rows]
+    found = [(place_of(row["id"]), _cosine(row)) for row in rows]
     chosen = None if allowed is None else set(allowed)
     return [
         (place, score)
         for place, score in found
         if place.content_id != without and (chosen is None or place.content_id in chosen)
     ]
+
+
+def _cosine(row: dict[str, Any]) -> float:
+    """Return a row's score; rounding may add a little to what is 1."""
+    return max(-1.0, min(float(row["score"]), 1.0))
 
 
 def _content(content_id: str) -> Any:
