@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any, Final
 
 from menos_bus.app import BusApp
@@ -10,7 +9,7 @@ from menos_bus.callbacks import task as callbacks
 from menos_bus.callbacks.guard import Guard
 from menos_bus.callbacks.outbox import SubmitOwed
 from menos_bus.callbacks.signing import Signer
-from menos_bus.errors import SettingsError
+from menos_bus.errors import BusUnavailable, SettingsError
 from menos_bus.messages import topology
 from menos_bus.messages.publish import PUBLISH_SECONDS
 from menos_bus.outcomes.ledger import Ledger
@@ -132,10 +131,10 @@ def _ledger(settings: BusSettings) -> Ledger:
         home = settings.make_home()
         try:
             return SQLiteLedger(home)
-        except sqlite3.Error as error:
+        except BusUnavailable as error:
             raise SettingsError(
-                f"the ledger in the data folder {home} cannot be opened ({error}): free disk "
-                "space, correct its rights, or set MENOS_HOME to another folder"
+                f"the ledger in the data folder {home} cannot be opened ({error.__cause__}): "
+                "free disk space, correct its rights, or set MENOS_HOME to another folder"
             ) from error
     from menos_bus.outcomes.redis import RedisLedger
 

@@ -64,14 +64,16 @@ class Accepted(Enum):
 
 
 class Ledger(Protocol):
-    """Where accepted calls are recorded. Thread-safe."""
+    """Where accepted calls are recorded. Thread-safe.
+
+    Every method may raise :class:`~menos_bus.BusUnavailable`: the store cannot be used now.
+    """
 
     def accept(self, entry: Entry) -> Accepted:
         """Record a call before it is published.
 
         Raises:
             CallConflict: the id belongs to a call with another task or other arguments.
-            BusUnavailable: it cannot be recorded now.
         """
 
     def published(self, task_id: str) -> None:

@@ -155,10 +155,10 @@ class SQLiteQuotaStore:
             use_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             _begin(connection)
-            # One by one: `executescript` would end the transaction.
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute("COMMIT")
+            with connection:
+                # One by one: `executescript` would end the transaction.
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
             self._local.connection = connection
         return connection
 
@@ -174,12 +174,9 @@ class SQLiteQuotaStore:
         with self._answering():
             connection = self._connection
             _begin(connection)
-            try:
+            # Commits, or rolls back what SQLite has not rolled back by itself.
+            with connection:
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
 
     @staticmethod
     def _tidy(db: sqlite3.Connection, now: float) -> None:
