@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response, Security
 from fastapi.concurrency import run_in_threadpool
@@ -228,14 +229,22 @@ def _login_check(logins: Logins) -> Callable[..., None]:
         given = request.headers.get("Authorization", "")
         if logins.role_of(given) is None:
             raise Refused(Refusal(401, code="unauthorized", message=UNAUTHORIZED))
-        site = request.headers.get("Sec-Fetch-Site", "same-origin")
-        if request.method != "GET" and given.lower().startswith("basic") and site != "same-origin":
+        with_password = given.lower().startswith("basic")
+        if request.method != "GET" and with_password and _of_another_site(request):
             # A browser that knows user and password sends them for any page that asks.
             raise Refused(
                 Refusal(403, code="forbidden", message="a page of another site cannot submit calls")
             )
 
     return authorize
+
+
+def _of_another_site(request: Request) -> bool:
+    site, origin = (request.headers.get(name) for name in ("Sec-Fetch-Site", "Origin"))
+    if site is not None:
+        return site != "same-origin"
+    # Without TLS, browsers tell only this to another machine.
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
 
 
 class _Door:
