@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from celery.bootsteps import StartStopStep
 
+from menos_bus.errors import CallConflict
 from menos_bus.outcomes.ledger import Entry
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,11 @@ def submit_owed(app: Any) -> None:
         Exception: the broker or the ledger does not answer; what is owed stays owed.
     """
     for entry in app.ledger.owed_callbacks():
-        app.send_task(DELIVER, kwargs={"task_id": entry.task_id}, task_id=event_id(entry))
+        try:
+            app.send_task(DELIVER, kwargs={"task_id": entry.task_id}, task_id=event_id(entry))
+        except CallConflict as conflict:
+            # A caller chose that id for another call: it must not keep the others' callbacks.
+            logger.error("the callback of %s is not sent: %s", entry.task_id, conflict.message)
         app.ledger.callback_taken(entry.task_id)
 
 
