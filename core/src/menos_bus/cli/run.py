@@ -172,7 +172,6 @@ def _log(settings: BusSettings) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _need_flower() -> None:
