@@ -16,7 +16,7 @@ from kombu import Connection
 from conftest import BROKER, REDIS
 from menos_bus import Bus, BusSettings
 from menos_bus.doors import client
-from menos_bus.outcomes.ledger import PUBLISH_SECONDS, Entry
+from menos_bus.outcomes.ledger import ABANDONED_SECONDS, Entry
 from menos_bus.tasks.envelope import digest_of
 from running import MENOS_BUS, poll, run_cli
 
@@ -326,7 +326,7 @@ def test_a_part_that_was_recorded_but_never_sent_is_sent_after_all(
     part = str(uuid5(NAMESPACE_URL, f"menos-bus:{parent}:probe.work:{marker}:{digest}"))
     bus.app.ledger.accept(Entry(part, "probe.work", "probe", digest, {}))
     record = bus.app.ledger.find(part)
-    late = {"accepted_at": record.accepted_at - PUBLISH_SECONDS - 1}
+    late = {"accepted_at": record.accepted_at - ABANDONED_SECONDS - 1}
     bus.app.ledger._redis.hset(f"menos:call:{part}", mapping=late)
 
     start_worker()

@@ -99,7 +99,7 @@ def _look(app: Any, name: str, rounds: int) -> _Look:
 
 
 def _look_at(app: Any, task_id: str) -> _Look:
-    from menos_bus.outcomes.ledger import PUBLISH_SECONDS
+    from menos_bus.outcomes.ledger import ABANDONED_SECONDS
     from menos_bus.outcomes.outcome import Outcome
 
     entry = app.ledger.find(task_id)
@@ -107,7 +107,7 @@ def _look_at(app: Any, task_id: str) -> _Look:
         return _Look(task_id, None, is_lost=True)
     if not entry.published:
         # Whoever was about to send it may have died.
-        late = time.time() - entry.accepted_at > PUBLISH_SECONDS
+        late = time.time() - entry.accepted_at > ABANDONED_SECONDS
         return _Look(task_id, None, is_lost=late)
     outcome = Outcome.read(app, task_id)
     return _Look(task_id, outcome if outcome.ready else None, is_lost=False)
