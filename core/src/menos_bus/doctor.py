@@ -48,12 +48,11 @@ def diagnose() -> Iterator[Check]:
 
 def _settings(bus: Bus) -> Check:
     known = {f"MENOS_{name.upper()}" for name in BusSettings.model_fields}
-    prefixes = [f"MENOS_{p.name.upper().replace('-', '_')}_" for p in bus.plugins]
-    prefixes.extend(_OTHER_SETTINGS)
+    prefixes = (*_OTHER_SETTINGS, *(plugin.settings_prefix for plugin in bus.plugins))
     unknown = sorted(
         name
         for name in os.environ
-        if name.startswith("MENOS_") and name not in known and not name.startswith(tuple(prefixes))
+        if name.startswith("MENOS_") and name not in known and not name.startswith(prefixes)
     )
     for plugin in bus.loaded:
         unknown += _unread(plugin)
@@ -71,7 +70,7 @@ def _settings(bus: Bus) -> Check:
 
 def _unread(plugin: Plugin) -> list[str]:
     """Variables that begin as a plugin's do, and that none of its declared settings reads."""
-    own = f"MENOS_{plugin.name.upper().replace('-', '_')}_"
+    own = plugin.settings_prefix
     fields: set[str] = set().union(*(getattr(cls, "model_fields", ()) for cls in plugin.settings))
     read = {f"{own}{name.upper()}" for name in fields}
     return sorted(

@@ -81,6 +81,11 @@ class Plugin:
     import_seconds: float = 0.0
     settings: list[type] = field(default_factory=list)
 
+    @property
+    def settings_prefix(self) -> str:
+        """What its environment variables begin with."""
+        return f"MENOS_{self.name.upper().replace('-', '_')}_"
+
     def take_out(self, state: State, reason: str) -> None:
         """Note why it does not serve."""
         self.state, self.reason, self.tasks = state, reason, []
@@ -283,7 +288,7 @@ def _import(plugin: Plugin, point: EntryPoint) -> ModuleType:
 
 
 def _add_settings(plugin: Plugin, settings: type) -> None:
-    wanted = f"MENOS_{plugin.name.upper().replace('-', '_')}_"
+    wanted = plugin.settings_prefix
     prefix = getattr(settings, "model_config", {}).get("env_prefix", "")
     if not prefix.startswith(wanted):
         raise PluginError(f"settings {settings.__name__}: env_prefix must be {wanted!r}")
