@@ -22,7 +22,7 @@ from menos_bus.bus import Bus
 from menos_bus.doors.credentials import logins
 from menos_bus.doors.recovery import put_back, recover, send_reopened
 from menos_bus.doors.running import Address, announce, lock, withdraw
-from menos_bus.doors.serving import ApiServer, CannotListen, installed
+from menos_bus.doors.serving import ApiServer, CannotListen, installed, url_of
 from menos_bus.errors import BusUnavailable, SettingsError
 from menos_bus.messages.topology import plugin_of
 from menos_bus.outcomes.sqlite import SQLiteLedger
@@ -76,14 +76,11 @@ class EmbeddedBus:
         self._signals = 0
 
     def _listen(self) -> Address:
-        settings = self.bus.settings
         taken: list[CannotListen] = []
         try:
             port = self._flower.start_http_server()
-        except OSError as error:
-            taken.append(
-                CannotListen(settings.flower_host, settings.flower_port, "MENOS_FLOWER_PORT", error)
-            )
+        except CannotListen as error:
+            taken.append(error)
         try:
             if installed():
                 self._api = ApiServer(self.bus, self.logins)
@@ -92,10 +89,9 @@ class EmbeddedBus:
         if taken:
             # All at once, so that nobody has to start it for each of them.
             raise SettingsError("; ".join(error.message for error in taken))
-        host = f"[{settings.flower_host}]" if ":" in settings.flower_host else settings.flower_host
         operator, caller = self.logins.operator, self.logins.caller
         return Address(
-            f"http://{host}:{port}",
+            url_of(self.bus.settings.flower_host, port),
             operator.user,
             operator.password,
             os.getpid(),

@@ -37,6 +37,7 @@ from menos_bus.doors.refusals import (
     refusal_of,
     wrong_method,
 )
+from menos_bus.doors.serving import CannotListen
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import LONGEST_WAIT, seconds_of, wait
 from menos_bus.errors import BusError, FieldProblem, InvalidCall
@@ -66,12 +67,20 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
     _server: HTTPServer | None = None
 
     def start_http_server(self) -> int:
-        """Listen, and return the port."""
-        sockets = bind_sockets(self.options.port, address=self.options.address)
+        """Listen, and return the port.
+
+        Raises:
+            CannotListen: the address cannot be had.
+        """
+        host, port = self.options.address, self.options.port
+        try:
+            sockets = bind_sockets(port, address=host)
+        except OSError as error:
+            raise CannotListen(host, port, "MENOS_FLOWER_PORT", error) from error
         self._server = HTTPServer(self, xheaders=self.options.xheaders)
         self._server.add_sockets(sockets)
-        port: int = sockets[0].getsockname()[1]
-        return port
+        bound: int = sockets[0].getsockname()[1]
+        return bound
 
     def stop(self) -> None:
         """End, and keep what the pages show; with a full disk, end all the same."""
