@@ -20,7 +20,6 @@ from flower.options import default_options
 from flower.urls import settings as flower_settings
 from flower.views.error import NotFoundErrorHandler
 from flower.views.monitor import Healthcheck
-from pydantic_core import from_json
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import HTTPError, RequestHandler, stream_request_body
@@ -44,7 +43,7 @@ from menos_bus.errors import BusError, FieldProblem, InvalidCall
 from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.plugins.hookspecs import Check
-from menos_bus.tasks.envelope import Envelope
+from menos_bus.tasks.envelope import Envelope, read_object
 from menos_bus.tasks.register import restart_for
 
 logger = logging.getLogger(__name__)
@@ -365,13 +364,8 @@ def _declared_size(request: Any) -> int:
 
 
 def _take_timeout(body: bytes) -> tuple[Envelope, float | None]:
-    try:
-        fields = from_json(body or b"{}", allow_inf_nan=False)
-    except ValueError:
-        return Envelope.parse(body), None  # says what is wrong with it
-    if not isinstance(fields, dict) or "timeout" not in fields:
-        return Envelope.parse(body), None
-    timeout = fields.pop("timeout")
+    fields = read_object(body)
+    timeout = fields.pop("timeout", None)
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
         raise InvalidCall([FieldProblem("timeout", "must be a number of seconds")])
-    return Envelope.parse(json.dumps(fields)), timeout
+    return Envelope.of(fields), timeout

@@ -34,11 +34,12 @@ from menos_bus.doors.problems import (
 )
 from menos_bus.doors.ready import Readiness
 from menos_bus.doors.refusals import Refusal, wrong_method
-from menos_bus.doors.submission import arguments_of, options_of, read_body, take_key
+from menos_bus.doors.submission import options_of, read_body, take_key
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import seconds_of, wait
 from menos_bus.errors import UnknownTaskId
 from menos_bus.tasks.contract import PUBLIC_TASKS
+from menos_bus.tasks.envelope import read_object
 from menos_bus.version import VERSION
 
 __all__ = ["make_api", "make_router"]
@@ -271,7 +272,7 @@ class _Door:
         if name not in self.names:
             _ = self.bus.registry[name]  # says which there are
         options = options_of(request)
-        arguments = arguments_of(await read_body(request))
+        arguments = read_object(await read_body(request))
         take_key(request, arguments)
         task_id = await self._turns.submit(name, [], arguments, **options)
         outcome = request.url_for("menos_bus_read_outcome", task_id=task_id)

@@ -81,13 +81,7 @@ class Envelope(BaseModel):
         Raises:
             InvalidCall: not JSON, not an object, or a field that is wrong or not for callers.
         """
-        try:
-            fields = from_json(body or b"{}", allow_inf_nan=False)
-        except ValueError as error:
-            raise InvalidCall([FieldProblem("body", f"invalid JSON: {error}")]) from None
-        if not isinstance(fields, dict):
-            raise InvalidCall([FieldProblem("body", "must be a JSON object")])
-        return cls.of(fields)
+        return cls.of(read_object(body))
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Envelope:
@@ -128,6 +122,21 @@ class Envelope(BaseModel):
             for name, value in options.items()
             if value is not None
         }
+
+
+def read_object(body: bytes | str) -> dict[str, Any]:
+    """The JSON object that a body is; an empty body is an empty one.
+
+    Raises:
+        InvalidCall: not JSON, or not an object.
+    """
+    try:
+        fields = from_json(body or b"{}", allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidCall([FieldProblem("body", f"invalid JSON: {error}")]) from None
+    if not isinstance(fields, dict):
+        raise InvalidCall([FieldProblem("body", "must be a JSON object")])
+    return fields
 
 
 def hint_at_kwargs(unknown: str, fields: Mapping[str, Any]) -> str:
