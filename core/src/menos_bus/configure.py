@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kombu.connection import Connection
+
 from menos_bus.app import BusApp
 from menos_bus.callbacks import task as callbacks
 from menos_bus.callbacks.guard import Guard
@@ -92,6 +94,7 @@ def make_app(settings: BusSettings, declared: Declared) -> BusApp:
     if settings.embedded:
         app.conf.update(_EMBEDDED)
     else:
+        _check_servers(settings)
         app.conf.update(
             _FLEET,
             broker_url=settings.broker_url,
@@ -108,6 +111,25 @@ def make_app(settings: BusSettings, declared: Declared) -> BusApp:
     for spec in (*app.registry.values(), callbacks.SPEC):
         _add_task(app, spec, app.hooks)
     return app
+
+
+def _check_servers(settings: BusSettings) -> None:
+    """Name a URL that leads nowhere at the start, and not with the first call."""
+    import redis
+
+    told = "is no URL like {}; signs such as / # @ in a password are percent-encoded"
+    try:
+        Connection(settings.broker_url).get_transport_cls()
+    except (KeyError, ImportError) as error:
+        raise SettingsError(f"MENOS_BROKER_URL: {error.args[0]}") from None
+    except ValueError:  # its text may quote the password
+        url = "amqp://user:password@rabbit:5672/menos"
+        raise SettingsError(f"MENOS_BROKER_URL {told.format(url)}") from None
+    try:
+        redis.ConnectionPool.from_url(str(settings.result_backend))
+    except ValueError:
+        url = "redis://redis:6379/0"
+        raise SettingsError(f"MENOS_RESULT_BACKEND {told.format(url)}") from None
 
 
 def _callback_guard(settings: BusSettings) -> Guard:

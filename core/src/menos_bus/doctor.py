@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from menos_bus.bus import Bus
-from menos_bus.errors import BusError, SettingsError
+from menos_bus.errors import BusError, BusUnavailable, SettingsError
 from menos_bus.plugins.hookspecs import Check
 from menos_bus.plugins.loader import Plugin, State
 from menos_bus.settings import BusSettings
@@ -32,18 +32,17 @@ _OTHER_SETTINGS: Final = ("MENOS_VAULT_",)
 def diagnose() -> Iterator[Check]:
     """Look at everything, one :class:`Check` after the other; never raises."""
     try:
-        settings = BusSettings.load()
+        bus = Bus()
+        _ = bus.app  # lets the plugins configure it, which one may fail at
     except SettingsError as error:
         yield Check("settings", False, error.message, "mend the variable, or unset it")
         return
-    bus = Bus(settings)
     yield _settings(bus)
-    yield from _data_folder(settings)
+    yield from _data_folder(bus.settings)
     if not bus.plugins:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
-    _ = bus.app  # lets the plugins configure it, which one may fail at
     yield from map(_plugin, bus.plugins)
-    yield from _embedded(bus) if settings.embedded else _fleet(bus)
+    yield from _embedded(bus) if bus.settings.embedded else _fleet(bus)
 
 
 def _settings(bus: Bus) -> Check:
@@ -195,30 +194,22 @@ def _stranded(bus: Bus, address: Address | None, loaded: set[str]) -> Iterator[C
 
 
 def _fleet(bus: Bus) -> Iterator[Check]:
-    from kombu.exceptions import OperationalError
+    from menos_bus.messages.broker import connected
 
     try:
-        with bus.app.connection_for_write(connect_timeout=5) as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
-            yield _broker(bus.settings, connection.as_uri())
-    except (OperationalError, OSError) as error:
-        yield Check(
-            "broker",
-            False,
-            f"{bus.app.connection_for_write().as_uri()} does not answer: {error}",
-            "start it, or correct MENOS_BROKER_URL",
-        )
+        with connected(bus.app) as connection:
+            found = _broker(bus.settings, connection.as_uri())
+    except BusUnavailable as error:
+        found = Check("broker", False, error.message, "start it, or correct MENOS_BROKER_URL")
+    yield found
     yield from _callbacks(bus.settings)
     try:
         bus.app.ledger.find("doctor")
+    except BusUnavailable as error:
+        fix = "start it, or correct MENOS_RESULT_BACKEND"
+        yield Check("results", False, error.message, fix)
+    else:
         yield Check("results", True, "the result store answers")
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-        yield Check(
-            "results",
-            False,
-            f"the result store does not answer: {error}",
-            "start it, or correct MENOS_RESULT_BACKEND",
-        )
     yield from _quotas(bus, None)
     yield from bus.hooks.check_health()
 

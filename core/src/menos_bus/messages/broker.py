@@ -19,12 +19,14 @@ def connected(app: Any) -> Iterator[Any]:
         app: the bus's application.
 
     Raises:
-        BusUnavailable: the broker does not answer, or not any more.
+        BusUnavailable: the broker does not answer, or not any more, or refuses the login.
     """
     with app.connection_for_write(connect_timeout=5) as connection:
         try:
             connection.ensure_connection(max_retries=1, timeout=5)
             yield connection
+        except connection.channel_errors as error:
+            raise BusUnavailable(f"the broker {connection.as_uri()} refuses: {error}") from error
         except (KombuError, OSError, *connection.connection_errors) as error:
             raise BusUnavailable(
                 f"the broker {connection.as_uri()} does not answer: {error}"
