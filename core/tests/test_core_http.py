@@ -150,9 +150,12 @@ def test_a_key_in_the_header_is_the_reserved_argument(ask):
     both = ask(
         "POST", "/tasks/hello.greet", json={"who": "Ada", "idempotency_key": "k1"}, headers=key
     )
+    none = ask(
+        "POST", "/tasks/hello.greet", json={"who": "Ada", "idempotency_key": None}, headers=key
+    )
     other = ask("POST", "/tasks/hello.greet", json={"who": "Bob"}, headers=key)
 
-    assert first.json() == again.json() == both.json()
+    assert first.json() == again.json() == both.json() == none.json()
     is_problem(other, 409, "conflict")
 
 
