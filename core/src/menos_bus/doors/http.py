@@ -78,52 +78,28 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
             results. ``/health`` and ``/ready`` are open.
     """
     _ = bus.app  # lets the plugins configure it, which one may fail at: its tasks are gone then
-    router = APIRouter(route_class=ProblemRoute)
     door = _Door(bus)
-    guarded = [Depends(authorize)]
+    guarded = APIRouter(route_class=ProblemRoute, dependencies=[Depends(authorize)])
+    _add_calls(guarded, door)
+    _add_quotas(guarded, door)
+    router = APIRouter(route_class=ProblemRoute)
+    router.include_router(guarded)
+    _add_state(router, door)
+    return router
 
-    def add_submission(path: str, name: str, operation: str) -> None:
-        spec = bus.registry.get(name)
-        router.add_api_route(
-            path,
-            door.submission_of(name),
-            methods=["POST"],
-            status_code=202,
-            response_model=Accepted,
-            response_description="The call is recorded; `Location` is where its outcome is.",
-            responses=documented(401, 403, 404, 409, 413, 422, 503),
-            dependencies=guarded,
-            operation_id=operation,
-            summary=(spec.summary or name) if spec else f"Call {name} on the host that has it.",
-            description=(spec.description or None) if spec else None,
-            tags=[name.partition(".")[0] if spec is None else spec.plugin],
-            openapi_extra={
-                "requestBody": body_of(spec),
-                "parameters": parameters_of_delivery(),
-                "responses": {
-                    "202": {
-                        "links": {
-                            "outcome": {
-                                "operationId": "read_outcome",
-                                "parameters": {"task_id": "$response.body#/task_id"},
-                            }
-                        }
-                    }
-                },
-            },
-        )
 
+def _add_calls(router: APIRouter, door: _Door) -> None:
     for name in door.names:
-        add_submission(f"/tasks/{name}", name, name)
+        _add_submission(router, door, f"/tasks/{name}", name, name)
     for path, name in ALIASES.items():
-        add_submission(path, name, path.strip("/").replace("/", "_").replace("-", "_"))
+        operation = path.strip("/").replace("/", "_").replace("-", "_")
+        _add_submission(router, door, path, name, operation)
     router.add_api_route(
         "/tasks",
         door.list_tasks,
         methods=["GET"],
         response_model=Tasks,
         responses=documented(401, 403),
-        dependencies=guarded,
         operation_id="list_tasks",
         summary="List the tasks that can be called.",
         tags=["calls"],
@@ -134,19 +110,50 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
         methods=["GET"],
         response_model=CallOutcome,
         responses=documented(401, 403, 404, 422, 503),
-        dependencies=guarded,
         operation_id="read_outcome",
         name="menos_bus_read_outcome",
         summary="Read the outcome of a call.",
         tags=["calls"],
     )
+    # After the others: whatever is called by another name.
+    router.add_api_route(
+        "/tasks/{name}", door.submit_by_name, methods=["POST"], include_in_schema=False
+    )
+
+
+def _add_submission(router: APIRouter, door: _Door, path: str, name: str, operation: str) -> None:
+    spec = door.bus.registry.get(name)
+    outcome = {
+        "operationId": "read_outcome",
+        "parameters": {"task_id": "$response.body#/task_id"},
+    }
+    router.add_api_route(
+        path,
+        door.submission_of(name),
+        methods=["POST"],
+        status_code=202,
+        response_model=Accepted,
+        response_description="The call is recorded; `Location` is where its outcome is.",
+        responses=documented(401, 403, 404, 409, 413, 422, 503),
+        operation_id=operation,
+        summary=(spec.summary or name) if spec else f"Call {name} on the host that has it.",
+        description=(spec.description or None) if spec else None,
+        tags=[name.partition(".")[0] if spec is None else spec.plugin],
+        openapi_extra={
+            "requestBody": body_of(spec),
+            "parameters": parameters_of_delivery(),
+            "responses": {"202": {"links": {"outcome": outcome}}},
+        },
+    )
+
+
+def _add_quotas(router: APIRouter, door: _Door) -> None:
     router.add_api_route(
         "/api/v1/quota",
         door.list_quotas,
         methods=["GET"],
         response_model=Quotas,
         responses=documented(401, 403, 503),
-        dependencies=guarded,
         operation_id="list_quotas",
         summary="Show how all quotas are.",
         tags=["quotas"],
@@ -157,19 +164,13 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
         methods=["GET"],
         response_model=QuotaStatus,
         responses=documented(401, 403, 404, 503),
-        dependencies=guarded,
         operation_id="read_quota",
         summary="Show how a quota is: used, left, when it resets.",
         tags=["quotas"],
     )
-    # After the others: whatever is called by another name.
-    router.add_api_route(
-        "/tasks/{name}",
-        door.submit_by_name,
-        methods=["POST"],
-        dependencies=guarded,
-        include_in_schema=False,
-    )
+
+
+def _add_state(router: APIRouter, door: _Door) -> None:
     router.add_api_route(
         "/health",
         _health,
@@ -189,7 +190,6 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
         summary="Whether the broker and the result store answer.",
         tags=["state"],
     )
-    return router
 
 
 class _Api(FastAPI):
