@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import NAMESPACE_URL, uuid5
 
 from menos_bus.errors import BusUnavailable, Deferred, FieldProblem, InvalidCall, PluginError
+from menos_bus.tasks.contract import computed_id
 
 if TYPE_CHECKING:
     from menos_bus.outcomes.outcome import Outcome
@@ -114,8 +114,7 @@ def _look_at(app: Any, task_id: str) -> _Look:
 
 
 def _id(name: str, rounds: int = 0) -> str:
-    told = f"menos-bus:{name}" + (f":{rounds}" if rounds else "")
-    return str(uuid5(NAMESPACE_URL, told))
+    return computed_id(name, *([rounds] if rounds else []))
 
 
 def _run_in_place(app: Any, task: str, kwargs: Mapping[str, Any], task_id: str) -> Outcome:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 from celery.bootsteps import StartStopStep
 
 from menos_bus.errors import CallConflict
 from menos_bus.outcomes.ledger import Entry
+from menos_bus.tasks.contract import computed_id
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ SWEEP_SECONDS: Final = 5.0
 
 def event_id(entry: Entry) -> str:
     """The id of a callback: one for each terminal state of a call."""
-    return str(uuid5(NAMESPACE_URL, f"menos-bus:callback:{entry.task_id}:{entry.rounds}"))
+    return computed_id("callback", entry.task_id, entry.rounds)
 
 
 def submit_owed(app: Any) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import (
     BaseModel,
@@ -28,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticSerializationError, from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
+from menos_bus.tasks.contract import computed_id
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.schema import RESERVED, jsonable, problems_of
 from menos_bus.wanted import Wanted
@@ -158,13 +158,10 @@ class Call:
 
     @property
     def task_id(self) -> str | None:
-        """The id that the idempotency key stands for: one key and task, one id.
-
-        It is computed, so every door and host gives the same one.
-        """
+        """The id that the idempotency key stands for: one key and task, one id."""
         if self.idempotency_key is None:
             return None
-        return str(uuid5(NAMESPACE_URL, f"menos-bus:{self.task}:{self.idempotency_key}"))
+        return computed_id(self.task, self.idempotency_key)
 
 
 def validate_call(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
