@@ -71,7 +71,6 @@ class EmbeddedBus:
         assert isinstance(ledger, SQLiteLedger)
         self._ledger = ledger
         bus.app.watchers.hear_all = True
-        self._worker: threading.Thread | None = None
         self._worker_ready = threading.Event()
         self._signals = 0
 
@@ -117,8 +116,8 @@ class EmbeddedBus:
             signal.signal(number, self._on_signal)
         self._ledger.expire(self.bus.settings.result_expires)
         recover(self.bus.app, self._ledger)
-        self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
-        self._worker.start()
+        worker = threading.Thread(target=self._work, name="worker", daemon=True)
+        worker.start()
 
         # Flower asks the workers once, when it starts.
         self._worker_ready.wait(_START_SECONDS)
@@ -132,7 +131,7 @@ class EmbeddedBus:
             if self._api is not None:
                 self._api.stop()
             self._flower.hang_up()
-            finished = self._stop_worker()
+            finished = self._stop(worker)
             if not finished:
                 put_back(self._ledger)
             withdraw(self.bus.settings.home)
@@ -189,14 +188,13 @@ class EmbeddedBus:
         os.write(sys.stderr.fileno(), said.encode())
         self._flower.io_loop.add_callback_from_signal(self._flower.stop)
 
-    def _stop_worker(self) -> bool:
+    def _stop(self, worker: threading.Thread) -> bool:
+        """Let the worker end within the grace; whether it did."""
         celery.worker.state.should_stop = os.EX_OK
         # It looks at that only between two waits of 2 s for messages; a message ends the wait.
         self.bus.app.control.broadcast(_END)
-        if self._worker is not None:
-            self._worker.join(self.bus.settings.shutdown_grace)
-            return not self._worker.is_alive()
-        return True
+        worker.join(self.bus.settings.shutdown_grace)
+        return not worker.is_alive()
 
     def _schedule(self) -> None:
         from tornado.ioloop import PeriodicCallback
