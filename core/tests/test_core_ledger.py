@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from menos_bus import BusUnavailable, CallConflict
+from menos_bus.outcomes import sqlite
 from menos_bus.outcomes.ledger import Accepted, Entry
-from menos_bus.outcomes.sqlite import FILE, SQLiteLedger
+from menos_bus.outcomes.sqlite import FILE, SQLiteLedger, use_wal
 
 
 def entry(task_id="i", *, queue="q", digest="d", message=None):
@@ -332,6 +333,16 @@ def test_a_file_that_cannot_be_used_is_told_in_words_whatever_is_asked(ledger, u
 
     with pytest.raises(BusUnavailable, match=r"ledger\.sqlite3 cannot be used \(no such table"):
         use(ledger)
+
+
+def test_only_for_those_who_use_the_file_is_it_waited(tmp_path, monkeypatch):
+    path = tmp_path / "read-only"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE x (a)")
+    monkeypatch.setattr(sqlite.time, "sleep", lambda seconds: pytest.fail("waited"))
+
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        use_wal(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
 
 
 def test_a_full_disk_is_told_as_such_and_the_next_call_is_taken_when_there_is_space(ledger):

@@ -379,10 +379,15 @@ def use_wal(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether it is only that somebody else uses the file, which passes."""
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from menos_bus.outcomes.sqlite import use_wal
+from menos_bus.outcomes.sqlite import is_busy, use_wal
 from menos_bus.quota.store import (
     KEPT_TURN_SECONDS,
     LEASE_SECONDS,
@@ -214,8 +214,7 @@ def _begin(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
+            if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(random.uniform(0, _LOOK_SECONDS))  # noqa: S311 - no secret
 
