@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -184,15 +185,11 @@ def _ask(bus: Bus, question: str) -> None:
     for answer in answers:
         passage = " ".join(answer["text"].split())
         passage = passage if len(passage) < 260 else passage[:257] + "…"
-        lines.append(f"[bold]{answer['score']:.3f}  {_plain(answer['title'])}[/]")
-        lines.append(f"       {_plain(passage)}")
+        lines.append(f"[bold]{answer['score']:.3f}  {escape(answer['title'])}[/]")
+        lines.append(f"       {escape(passage)}")
         if "url" in answer:
-            lines.append(f"       {_plain(answer['url'])}")
-    console.print(Panel("\n".join(lines), title=_plain(question), title_align="left"))
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+            lines.append(f"       {escape(answer['url'])}")
+    console.print(Panel("\n".join(lines), title=escape(question), title_align="left"))
 
 
 @contextmanager
@@ -250,7 +247,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except Failed as failed:
-        console.print(f"[red]Failed[/]: {_plain(str(failed))}")
+        console.print(f"[red]Failed[/]: {escape(str(failed))}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

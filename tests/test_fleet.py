@@ -7,16 +7,19 @@ import re
 import signal
 import socket
 import subprocess
+from types import ModuleType
 from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 import pytest
 from kombu import Connection
 
-from conftest import BROKER, REDIS
-from menos_bus import Bus, BusSettings
+from conftest import BROKER, RABBITMQ, REDIS
+from menos_bus import Bus, BusSettings, BusUnavailable
 from menos_bus.doors import client
-from menos_bus.outcomes.ledger import PUBLISH_SECONDS, Entry
+from menos_bus.doors.worker import run_worker
+from menos_bus.messages.depths import queue_depths
+from menos_bus.outcomes.ledger import ABANDONED_SECONDS, Entry
 from menos_bus.tasks.envelope import digest_of
 from running import MENOS_BUS, poll, run_cli
 
@@ -124,6 +127,21 @@ def test_a_broker_that_does_not_answer_is_named_and_nothing_is_kept(fleet_env):
     assert "the broker does not take messages now" in refused.stderr
     assert checked.returncode == 1
     assert "MENOS_BROKER_URL" in checked.stdout
+
+
+def test_a_broker_that_refuses_the_login_is_told_as_such(fleet_env):
+    bus = Bus(
+        BusSettings.load(
+            broker_url=f"amqp://guest:wrong@{RABBITMQ}//",
+            result_backend=fleet_env["MENOS_RESULT_BACKEND"],
+        ),
+        [ModuleType("menos_probe")],
+    )
+
+    with pytest.raises(BusUnavailable, match=r"refuses: .*Login was refused"):
+        queue_depths(bus.app)
+    with pytest.raises(BusUnavailable, match=r"refuses: .*Login was refused"):
+        run_worker(bus)
 
 
 def _up(door: httpx.Client) -> bool:
@@ -326,7 +344,7 @@ def test_a_part_that_was_recorded_but_never_sent_is_sent_after_all(
     part = str(uuid5(NAMESPACE_URL, f"menos-bus:{parent}:probe.work:{marker}:{digest}"))
     bus.app.ledger.accept(Entry(part, "probe.work", "probe", digest, {}))
     record = bus.app.ledger.find(part)
-    late = {"accepted_at": record.accepted_at - PUBLISH_SECONDS - 1}
+    late = {"accepted_at": record.accepted_at - ABANDONED_SECONDS - 1}
     bus.app.ledger._redis.hset(f"menos:call:{part}", mapping=late)
 
     start_worker()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from menos_bus import Bus
-from menos_bus.doors.flower import _HANDLERS
+from menos_bus.doors.flower_handlers import HANDLERS
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.schema import RESERVED
 from running import ROOT
@@ -140,7 +140,7 @@ def test_it_calls_tasks_that_exist_with_parameters_that_they_have(workflow):
 def test_it_asks_endpoints_that_exist(workflow):
     for node in nodes(workflow, "httpRequest"):
         path = "/api/" + node["parameters"]["url"].partition("/api/")[2].partition("?")[0]
-        (handler,) = [handler for route, handler in _HANDLERS if re.fullmatch(route, path)]
+        (handler,) = [handler for route, handler in HANDLERS if re.fullmatch(route, path)]
         assert hasattr(handler, node["parameters"]["method"].lower())
         assert handler.for_callers
 

@@ -68,7 +68,7 @@ def test_a_publisher_that_died_blocks_nobody_for_long(ledger, monkeypatch):
 
     with pytest.raises(BusUnavailable, match="submitted by somebody else"):
         ledger.accept(call)
-    monkeypatch.setattr(module, "PUBLISH_SECONDS", 0.1)
+    monkeypatch.setattr(module, "ABANDONED_SECONDS", 0.1)
     time.sleep(0.2)
 
     assert ledger.accept(call) is Accepted.NEW

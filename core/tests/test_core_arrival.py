@@ -126,6 +126,8 @@ def test_the_bus_knows_its_own_messages():
         ({}, body({"task": "p.greet", "callbacks": [{"task": "x"}]}), "callbacks: is not taken"),
         ({}, body({"task": "p.greet", "chord": {"task": "x"}}), "chord: is not taken"),
         ({}, body({"task": "p.greet", "timelimit": "abc"}), "timelimit"),
+        ({}, body({"task": "celery.map", "args": [{"task": "x"}, []]}), "task: .* the bus's own"),
+        ({}, body({"task": "callbacks.deliver", "args": ["i"]}), "task: .* the bus's own"),
         ({"task": "p.greet"}, b"x", "body: not JSON"),
         ({"task": "p.greet", "id": "i"}, body([1, 2]), r"body: must be \[args, kwargs, embed\]"),
         ({"task": "p.greet"}, body([{}, [], None]), r"body: must be \[args, kwargs, embed\]"),

@@ -261,6 +261,28 @@ def test_doctor_names_a_wrong_setting(run, monkeypatch):
     assert "MENOS_FLOWER_PORT" in checks(shown)["settings"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MENOS_CALLBACK_ALLOW", "a b"),
+        ("MENOS_BROKER_URL", "ampq://rabbit"),
+        ("MENOS_BROKER_URL", "amqp://u:se#cret@rabbit"),
+        ("MENOS_RESULT_BACKEND", "http://redis"),
+    ],
+)
+def test_doctor_names_a_setting_that_no_application_can_be_made_with(run, monkeypatch, name, value):
+    if name != "MENOS_CALLBACK_ALLOW":
+        monkeypatch.setenv("MENOS_BROKER_URL", "amqp://rabbit")
+        monkeypatch.setenv("MENOS_RESULT_BACKEND", "redis://redis")
+    monkeypatch.setenv(name, value)
+
+    shown = run("doctor")
+
+    assert shown.exit_code == 1
+    assert f"settings: {name}" in shown.stdout
+    assert "'se'" not in shown.stdout
+
+
 def test_doctor_names_a_variable_that_nothing_reads(run, monkeypatch):
     monkeypatch.setenv("MENOS_CONCURENCY", "4")
 

@@ -69,6 +69,15 @@ def test_a_name_that_is_taken_is_a_conflict_that_names_the_other_plugin(make_plu
     assert list(bus.app.extensions.at(POINT)) == ["csv"]
 
 
+def test_a_point_that_cannot_be_fails_its_plugin_and_is_no_conflict(make_plugin, make_bus):
+    offered = offering(named("csv"), point="no point")
+
+    [plugin] = make_bus(make_plugin("acme", hooks=offered)).plugins
+
+    assert plugin.state == "failed"
+    assert "point 'no point' must look like 'plugin.word'" in plugin.reason
+
+
 def test_twice_by_one_plugin_is_refused_too():
     with pytest.raises(PluginError, match="twice"):
         Extensions().add("acme", [(POINT, named("csv")), (POINT, named("csv"))])

@@ -150,9 +150,12 @@ def test_a_key_in_the_header_is_the_reserved_argument(ask):
     both = ask(
         "POST", "/tasks/hello.greet", json={"who": "Ada", "idempotency_key": "k1"}, headers=key
     )
+    none = ask(
+        "POST", "/tasks/hello.greet", json={"who": "Ada", "idempotency_key": None}, headers=key
+    )
     other = ask("POST", "/tasks/hello.greet", json={"who": "Bob"}, headers=key)
 
-    assert first.json() == again.json() == both.json()
+    assert first.json() == again.json() == both.json() == none.json()
     is_problem(other, 409, "conflict")
 
 
@@ -375,13 +378,27 @@ def test_both_roles_come_in_with_either_scheme(bus, ask):
             assert ask("GET", "/tasks", headers={"Authorization": header}).status_code == 200
 
 
-def test_a_page_of_another_site_cannot_use_the_browsers_login(bus, ask):
-    foreign = {"Sec-Fetch-Site": "cross-site", "Authorization": logins(bus.settings).caller.basic}
+@pytest.mark.parametrize(
+    "told", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}]
+)
+def test_a_page_of_another_site_cannot_use_the_browsers_login(bus, ask, told):
+    foreign = {**told, "Authorization": logins(bus.settings).caller.basic}
 
     answer = ask("POST", "/tasks/hello.greet", json={"who": "Ada"}, headers=foreign)
 
     is_problem(answer, 403, "forbidden")
     assert bus.app.ledger.depths() == {}
+
+
+@pytest.mark.parametrize(
+    "told", [{"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://testserver"}, {}]
+)
+def test_a_page_of_its_own_and_a_program_can_use_user_and_password(bus, ask, told):
+    own = {**told, "Authorization": logins(bus.settings).caller.basic}
+
+    answer = ask("POST", "/tasks/hello.greet", json={"who": "Ada"}, headers=own)
+
+    assert answer.status_code == 202
 
 
 # state

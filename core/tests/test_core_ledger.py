@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from menos_bus import CallConflict
+from menos_bus import BusUnavailable, CallConflict
+from menos_bus.outcomes import sqlite
 from menos_bus.outcomes.ledger import Accepted, Entry
-from menos_bus.outcomes.sqlite import FILE, SQLiteLedger
+from menos_bus.outcomes.sqlite import FILE, SQLiteLedger, use_wal
 
 
 def entry(task_id="i", *, queue="q", digest="d", message=None):
@@ -309,6 +310,49 @@ def test_a_write_that_fails_leaves_nothing_and_the_next_one_works(ledger):
 
     assert ledger.find("i") is None
     assert ledger.find("j") is not None
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ledger: "i" in ledger,
+        lambda ledger: ledger.find("i"),
+        lambda ledger: ledger.meta("i"),
+        lambda ledger: ledger.depths(),
+        lambda ledger: ledger.failed(),
+        lambda ledger: ledger.owed_callbacks(),
+        lambda ledger: ledger.take_reopened(),
+        lambda ledger: ledger.accept(entry()),
+        lambda ledger: ledger.discard("i"),
+        lambda ledger: store(ledger, "i", "STARTED"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_in_words_whatever_is_asked(ledger, use):
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("DROP TABLE calls")
+
+    with pytest.raises(BusUnavailable, match=r"ledger\.sqlite3 cannot be used \(no such table"):
+        use(ledger)
+
+
+def test_only_for_those_who_use_the_file_is_it_waited(tmp_path, monkeypatch):
+    path = tmp_path / "read-only"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE x (a)")
+    monkeypatch.setattr(sqlite.time, "sleep", lambda seconds: pytest.fail("waited"))
+
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        use_wal(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+
+
+def test_a_full_disk_is_told_as_such_and_the_next_call_is_taken_when_there_is_space(ledger):
+    ledger._connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(BusUnavailable, match="disk is full"):
+        ledger.accept(entry(message={"body": "x" * 10_000_000}))
+
+    ledger._connection.execute("PRAGMA max_page_count = 1000000")
+
+    assert ledger.accept(entry()) is Accepted.NEW
 
 
 def test_the_file_is_json_and_text_that_an_operator_can_read(ledger):

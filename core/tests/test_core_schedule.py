@@ -21,7 +21,7 @@ N8N_FINISHED = '{"code":409,"message":"The execution \\"12\\" has finished alrea
 
 
 def answer(status, text="", retry_after=None):
-    return Answer(status, {}, text, retry_after)
+    return Answer(status, text, retry_after)
 
 
 def middle():
@@ -169,7 +169,7 @@ def test_waits_are_whole_seconds_from_one_to_a_day_and_a_fifth_and_come_to_an_en
 def test_n8n_that_has_not_stored_its_execution_yet_is_too_early_and_no_failure():
     text = "Cannot read properties of undefined (reading 'resumeToken')"
 
-    step = next_step(Answer(500, {}, text, None), Tries())
+    step = next_step(Answer(500, text, None), Tries())
 
     assert (step.seconds, step.tries) == (1, Tries(early=1))
 
@@ -177,4 +177,4 @@ def test_n8n_that_has_not_stored_its_execution_yet_is_too_early_and_no_failure()
 def test_an_execution_of_n8n_that_ended_with_an_error_has_had_its_callback():
     text = 'The execution "93" has finished with error.'
 
-    assert next_step(Answer(409, {}, text, None), Tries()) == Done(duplicate=True)
+    assert next_step(Answer(409, text, None), Tries()) == Done(duplicate=True)

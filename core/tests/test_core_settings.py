@@ -38,6 +38,16 @@ def test_a_fleet_has_a_broker_and_a_result_backend(monkeypatch):
     assert BusSettings.load().embedded is False
 
 
+def test_no_password_is_in_what_is_printed_of_the_settings():
+    settings = BusSettings.load(
+        broker_url="amqp://u:pa55word@rabbit",
+        result_backend="redis://:pa55word@redis",
+        flower_password="pa55word",
+    )
+
+    assert "pa55word" not in f"{settings!r} {settings}"
+
+
 @pytest.mark.parametrize("name", ["MENOS_BROKER_URL", "MENOS_RESULT_BACKEND"])
 def test_one_of_the_two_alone_is_refused_and_both_are_named(monkeypatch, name):
     monkeypatch.setenv(name, "amqp://rabbit")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any, Final
+
+from kombu.connection import Connection
 
 from menos_bus.app import BusApp
 from menos_bus.callbacks import task as callbacks
 from menos_bus.callbacks.guard import Guard
 from menos_bus.callbacks.outbox import SubmitOwed
 from menos_bus.callbacks.signing import Signer
-from menos_bus.errors import SettingsError
+from menos_bus.errors import BusUnavailable, SettingsError
 from menos_bus.messages import topology
 from menos_bus.messages.publish import PUBLISH_SECONDS
 from menos_bus.outcomes.ledger import Ledger
@@ -93,6 +94,7 @@ def make_app(settings: BusSettings, declared: Declared) -> BusApp:
     if settings.embedded:
         app.conf.update(_EMBEDDED)
     else:
+        _check_servers(settings)
         app.conf.update(
             _FLEET,
             broker_url=settings.broker_url,
@@ -109,6 +111,25 @@ def make_app(settings: BusSettings, declared: Declared) -> BusApp:
     for spec in (*app.registry.values(), callbacks.SPEC):
         _add_task(app, spec, app.hooks)
     return app
+
+
+def _check_servers(settings: BusSettings) -> None:
+    """Name a URL that leads nowhere at the start, and not with the first call."""
+    import redis
+
+    told = "is no URL like {}; signs such as / # @ in a password are percent-encoded"
+    try:
+        Connection(settings.broker_url).get_transport_cls()
+    except (KeyError, ImportError) as error:
+        raise SettingsError(f"MENOS_BROKER_URL: {error.args[0]}") from None
+    except ValueError:  # its text may quote the password
+        url = "amqp://user:password@rabbit:5672/menos"
+        raise SettingsError(f"MENOS_BROKER_URL {told.format(url)}") from None
+    try:
+        redis.ConnectionPool.from_url(str(settings.result_backend))
+    except ValueError:
+        url = "redis://redis:6379/0"
+        raise SettingsError(f"MENOS_RESULT_BACKEND {told.format(url)}") from None
 
 
 def _callback_guard(settings: BusSettings) -> Guard:
@@ -132,10 +153,10 @@ def _ledger(settings: BusSettings) -> Ledger:
         home = settings.make_home()
         try:
             return SQLiteLedger(home)
-        except sqlite3.Error as error:
+        except BusUnavailable as error:
             raise SettingsError(
-                f"the ledger in the data folder {home} cannot be opened ({error}): free disk "
-                "space, correct its rights, or set MENOS_HOME to another folder"
+                f"the ledger in the data folder {home} cannot be opened ({error.__cause__}): "
+                "free disk space, correct its rights, or set MENOS_HOME to another folder"
             ) from error
     from menos_bus.outcomes.redis import RedisLedger
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from menos_bus.bus import Bus
-from menos_bus.errors import BusError, SettingsError
+from menos_bus.errors import BusError, BusUnavailable, SettingsError
 from menos_bus.plugins.hookspecs import Check
 from menos_bus.plugins.loader import Plugin, State
 from menos_bus.settings import BusSettings
@@ -32,28 +32,26 @@ _OTHER_SETTINGS: Final = ("MENOS_VAULT_",)
 def diagnose() -> Iterator[Check]:
     """Look at everything, one :class:`Check` after the other; never raises."""
     try:
-        settings = BusSettings.load()
+        bus = Bus()
+        _ = bus.app  # lets the plugins configure it, which one may fail at
     except SettingsError as error:
         yield Check("settings", False, error.message, "mend the variable, or unset it")
         return
-    bus = Bus(settings)
     yield _settings(bus)
-    yield from _data_folder(settings)
+    yield from _data_folder(bus.settings)
     if not bus.plugins:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
-    _ = bus.app  # lets the plugins configure it, which one may fail at
     yield from map(_plugin, bus.plugins)
-    yield from _embedded(bus) if settings.embedded else _fleet(bus)
+    yield from _embedded(bus) if bus.settings.embedded else _fleet(bus)
 
 
 def _settings(bus: Bus) -> Check:
     known = {f"MENOS_{name.upper()}" for name in BusSettings.model_fields}
-    prefixes = [f"MENOS_{p.name.upper().replace('-', '_')}_" for p in bus.plugins]
-    prefixes.extend(_OTHER_SETTINGS)
+    prefixes = (*_OTHER_SETTINGS, *(plugin.settings_prefix for plugin in bus.plugins))
     unknown = sorted(
         name
         for name in os.environ
-        if name.startswith("MENOS_") and name not in known and not name.startswith(tuple(prefixes))
+        if name.startswith("MENOS_") and name not in known and not name.startswith(prefixes)
     )
     for plugin in bus.loaded:
         unknown += _unread(plugin)
@@ -71,7 +69,7 @@ def _settings(bus: Bus) -> Check:
 
 def _unread(plugin: Plugin) -> list[str]:
     """Variables that begin as a plugin's do, and that none of its declared settings reads."""
-    own = f"MENOS_{plugin.name.upper().replace('-', '_')}_"
+    own = plugin.settings_prefix
     fields: set[str] = set().union(*(getattr(cls, "model_fields", ()) for cls in plugin.settings))
     read = {f"{own}{name.upper()}" for name in fields}
     return sorted(
@@ -196,30 +194,22 @@ def _stranded(bus: Bus, address: Address | None, loaded: set[str]) -> Iterator[C
 
 
 def _fleet(bus: Bus) -> Iterator[Check]:
-    from kombu.exceptions import OperationalError
+    from menos_bus.messages.broker import connected
 
     try:
-        with bus.app.connection_for_write(connect_timeout=5) as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
-            yield _broker(bus.settings, connection.as_uri())
-    except (OperationalError, OSError) as error:
-        yield Check(
-            "broker",
-            False,
-            f"{bus.app.connection_for_write().as_uri()} does not answer: {error}",
-            "start it, or correct MENOS_BROKER_URL",
-        )
+        with connected(bus.app) as connection:
+            found = _broker(bus.settings, connection.as_uri())
+    except BusUnavailable as error:
+        found = Check("broker", False, error.message, "start it, or correct MENOS_BROKER_URL")
+    yield found
     yield from _callbacks(bus.settings)
     try:
         bus.app.ledger.find("doctor")
+    except BusUnavailable as error:
+        fix = "start it, or correct MENOS_RESULT_BACKEND"
+        yield Check("results", False, error.message, fix)
+    else:
         yield Check("results", True, "the result store answers")
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-        yield Check(
-            "results",
-            False,
-            f"the result store does not answer: {error}",
-            "start it, or correct MENOS_RESULT_BACKEND",
-        )
     yield from _quotas(bus, None)
     yield from bus.hooks.check_health()
 

@@ -15,6 +15,7 @@
     │   └── Deferred            did not fail: put back, which costs it none of its tries
     ├── TaskFailed              how a task ended: code, message and number of tries
     ├── PluginError             a plugin declares something that the bus cannot take
+    │   └── NameTaken           a name that it gives is another plugin's
     └── SettingsError           a setting is missing or wrong
 
 Any other exception whose class has a ``code: str`` and a ``retryable: bool`` is treated like a
@@ -233,6 +234,10 @@ class PluginError(BusError):
     """A plugin declares something that the bus cannot take."""
 
     code = "plugin_error"
+
+
+class NameTaken(PluginError):
+    """A plugin gives a name that is another plugin's."""
 
 
 class SettingsError(BusError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import NAMESPACE_URL, uuid5
 
 from menos_bus.errors import BusUnavailable, Deferred, FieldProblem, InvalidCall, PluginError
+from menos_bus.tasks.contract import computed_id
 
 if TYPE_CHECKING:
     from menos_bus.outcomes.outcome import Outcome
@@ -99,7 +99,7 @@ def _look(app: Any, name: str, rounds: int) -> _Look:
 
 
 def _look_at(app: Any, task_id: str) -> _Look:
-    from menos_bus.outcomes.ledger import PUBLISH_SECONDS
+    from menos_bus.outcomes.ledger import ABANDONED_SECONDS
     from menos_bus.outcomes.outcome import Outcome
 
     entry = app.ledger.find(task_id)
@@ -107,15 +107,14 @@ def _look_at(app: Any, task_id: str) -> _Look:
         return _Look(task_id, None, is_lost=True)
     if not entry.published:
         # Whoever was about to send it may have died.
-        late = time.time() - entry.accepted_at > PUBLISH_SECONDS
+        late = time.time() - entry.accepted_at > ABANDONED_SECONDS
         return _Look(task_id, None, is_lost=late)
     outcome = Outcome.read(app, task_id)
     return _Look(task_id, outcome if outcome.ready else None, is_lost=False)
 
 
 def _id(name: str, rounds: int = 0) -> str:
-    told = f"menos-bus:{name}" + (f":{rounds}" if rounds else "")
-    return str(uuid5(NAMESPACE_URL, told))
+    return computed_id(name, *([rounds] if rounds else []))
 
 
 def _run_in_place(app: Any, task: str, kwargs: Mapping[str, Any], task_id: str) -> Outcome:

@@ -42,11 +42,13 @@ class BusSettings(BaseSettings):
     )
     broker_url: str | None = Field(
         None,
+        repr=False,  # a password stands in it, and in the next one
         description="The broker of a fleet, such as `amqp://user:password@rabbit:5672/menos`. "
         "By default the bus is embedded: one process with a broker in memory.",
     )
     result_backend: str | None = Field(
         None,
+        repr=False,
         description="Where a fleet keeps results, such as `redis://redis:6379/0`. "
         "Needed with `MENOS_BROKER_URL`.",
     )

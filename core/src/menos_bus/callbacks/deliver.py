@@ -36,13 +36,11 @@ class Answer:
 
     Attributes:
         status: the HTTP status.
-        headers: their names in lower case.
         text: the beginning of the body.
         retry_after: seconds that the receiver wants to be left alone, if it says so.
     """
 
     status: int
-    headers: Mapping[str, str]
     text: str
     retry_after: float | None
 
@@ -108,14 +106,11 @@ def _answer(response: httpcore.Response) -> Answer:
                 break
     except (DeliveryFailed, httpcore.ProtocolError):
         pass
-    headers: dict[str, str] = {}
-    for name, value in response.headers:
-        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    wishes = (value for name, value in response.headers if name.lower() == b"retry-after")
     return Answer(
         response.status,
-        headers,
         text[:LONGEST_TEXT].decode(errors="replace"),
-        _retry_after(headers.get("retry-after", "")),
+        _retry_after(next(wishes, b"").decode("latin-1")),
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 from celery.bootsteps import StartStopStep
 
+from menos_bus.errors import CallConflict
 from menos_bus.outcomes.ledger import Entry
+from menos_bus.tasks.contract import computed_id
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ SWEEP_SECONDS: Final = 5.0
 
 def event_id(entry: Entry) -> str:
     """The id of a callback: one for each terminal state of a call."""
-    return str(uuid5(NAMESPACE_URL, f"menos-bus:callback:{entry.task_id}:{entry.rounds}"))
+    return computed_id("callback", entry.task_id, entry.rounds)
 
 
 def submit_owed(app: Any) -> None:
@@ -39,7 +40,11 @@ def submit_owed(app: Any) -> None:
         Exception: the broker or the ledger does not answer; what is owed stays owed.
     """
     for entry in app.ledger.owed_callbacks():
-        app.send_task(DELIVER, kwargs={"task_id": entry.task_id}, task_id=event_id(entry))
+        try:
+            app.send_task(DELIVER, kwargs={"task_id": entry.task_id}, task_id=event_id(entry))
+        except CallConflict as conflict:
+            # A caller chose that id for another call: it must not keep the others' callbacks.
+            logger.error("the callback of %s is not sent: %s", entry.task_id, conflict.message)
         app.ledger.callback_taken(entry.task_id)
 
 

@@ -91,7 +91,7 @@ def _send(task: Any, url: str, body: bytes) -> Answer | DeliveryFailed:
             f"a plugin's deliver_callback failed: {type(error).__name__}: {error}"
         )
     if status is not None:
-        return Answer(status, {}, "", None)
+        return Answer(status, "", None)
     try:
         return post(url, body, headers, app.callback_guard, app.settings.callback_timeout)
     except DeliveryFailed as failed:

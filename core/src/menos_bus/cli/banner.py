@@ -8,6 +8,7 @@ import secrets
 import shlex
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,7 @@ from menos_bus.plugins.loader import State
 def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
     """Print the URL, the credentials, the plugins and a call that works when pasted."""
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "url": address.url,
-                    "user": address.user,
-                    "password": address.password,
-                    "api_url": address.api_url,
-                    "caller_user": address.caller_user,
-                    "caller_password": address.caller_password,
-                    "pid": address.pid,
-                    "tasks": list(bus.registry),
-                }
-            )
-        )
+        click.echo(json.dumps({**asdict(address), "tasks": list(bus.registry)}))
         return
     click.secho("menos-bus is up", fg="green", bold=True)
     operator = f"{address.user}:{address.password}"

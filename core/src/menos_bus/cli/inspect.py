@@ -9,6 +9,7 @@ import click
 
 from menos_bus.bus import Bus
 from menos_bus.cli.output import ask_running, json_option, print_json, print_table, says_errors
+from menos_bus.tasks.register import TaskSpec
 from menos_bus.version import VERSION
 
 
@@ -39,19 +40,20 @@ def tasks(name: str | None, as_json: bool) -> None:
     chosen = [registry[name]] if name else list(registry.values())
     if as_json:
         print_json([spec.as_json() for spec in chosen])
-        return
-    if not chosen:
-        click.echo("No task is there: `menos-bus plugins` says why")
-    elif not name:
+    elif name:
+        _show(chosen[0])
+    elif chosen:
         print_table(
             ("task", "queue", "what it does"),
             [(spec.name, spec.queue, spec.summary) for spec in chosen],
         )
-    if not name:
-        return
+    else:
+        click.echo("No task is there: `menos-bus plugins` says why")
+
+
+def _show(spec: TaskSpec) -> None:
     from menos_bus.cli.call import describe, type_of
 
-    spec = chosen[0]
     schema = spec.signature.parameters_schema
     click.echo(f"{spec.name}   (queue {spec.queue})\n\n{spec.description}\n")
     print_table(

@@ -42,14 +42,13 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def fail(error: BusError, *, as_json: bool = False, code: int = 2) -> NoReturn:
-    """Say what is wrong, on standard error, and exit."""
+def _fail(error: BusError, *, as_json: bool) -> NoReturn:
     if as_json:
         # On one line, so that a reader of `up --json` needs just one read.
         click.echo(json.dumps({"error": {"code": error.code, "message": error.message}}))
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
-    sys.exit(code)
+    sys.exit(2)
 
 
 def ask_running(bus: Bus, otherwise: str) -> Address | None:
@@ -82,6 +81,6 @@ def says_errors(command: Callable[P, R]) -> Callable[P, R]:
         except BusError as error:
             words = kwargs.get("rest")  # of `call`, which reads them only when it knows the task
             as_json = isinstance(words, tuple) and "--json" in words
-            fail(error, as_json=as_json or bool(kwargs.get("as_json")))
+            _fail(error, as_json=as_json or bool(kwargs.get("as_json")))
 
     return run

@@ -109,20 +109,12 @@ def flower(port: int | None) -> None:
     _need_flower()
     from menos_bus.doors.credentials import logins
     from menos_bus.doors.flower import make_flower
-    from menos_bus.doors.serving import CannotListen
+    from menos_bus.doors.serving import url_of
 
     known = logins(settings)
     app = make_flower(Bus(settings), known)
-    try:
-        bound = app.start_http_server()
-    except OSError as error:
-        raise CannotListen(
-            settings.flower_host, settings.flower_port, "MENOS_FLOWER_PORT", error
-        ) from error
-    click.echo(
-        f"Flower: http://{settings.flower_host}:{bound}   operator: {known.operator.user}   "
-        f"callers: {known.caller.user}"
-    )
+    url = url_of(settings.flower_host, app.start_http_server())
+    click.echo(f"Flower: {url}   operator: {known.operator.user}   callers: {known.caller.user}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: app.io_loop.add_callback_from_signal(app.stop))
     app.start()
@@ -172,7 +164,6 @@ def _log(settings: BusSettings) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _need_flower() -> None:

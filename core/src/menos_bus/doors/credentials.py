@@ -9,7 +9,6 @@ from __future__ import annotations
 import binascii
 import hmac
 import json
-import os
 import secrets
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Final
 from filelock import FileLock
 from pydantic import SecretStr
 
+from menos_bus.doors.private_file import write_private
 from menos_bus.errors import SettingsError
 from menos_bus.settings import BusSettings
 
@@ -127,7 +127,7 @@ def _stored(settings: BusSettings) -> dict[str, str]:
         stored = _read(path) if path.exists() else {"password": secrets.token_urlsafe(18)}
         if "caller_password" not in stored:
             stored["caller_password"] = secrets.token_urlsafe(18)
-            _write_private(path, json.dumps(stored) + "\n")
+            write_private(path, json.dumps(stored) + "\n")
         path.chmod(0o600)
     return stored
 
@@ -144,13 +144,3 @@ def _read(path: Path) -> dict[str, str]:
             "MENOS_FLOWER_PASSWORD and MENOS_CALLER_PASSWORD"
         ) from error
     return dict(stored)
-
-
-def _write_private(path: Path, text: str) -> None:
-    # Made unreadable for others from the start, and put in place whole or not at all.
-    written = path.with_suffix(".new")
-    written.unlink(missing_ok=True)
-    handle = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    written.replace(path)

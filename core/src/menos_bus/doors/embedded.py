@@ -20,12 +20,11 @@ from celery.worker.control import control_command
 
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import logins
+from menos_bus.doors.recovery import put_back, recover, send_reopened
 from menos_bus.doors.running import Address, announce, lock, withdraw
-from menos_bus.doors.serving import ApiServer, CannotListen, installed
+from menos_bus.doors.serving import ApiServer, CannotListen, installed, url_of
 from menos_bus.errors import BusUnavailable, SettingsError
-from menos_bus.messages.dead import crash_loop, give_up
 from menos_bus.messages.topology import plugin_of
-from menos_bus.outcomes.outcome import Outcome
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.tasks.contract import CORE_QUEUES
 
@@ -72,19 +71,15 @@ class EmbeddedBus:
         assert isinstance(ledger, SQLiteLedger)
         self._ledger = ledger
         bus.app.watchers.hear_all = True
-        self._worker: threading.Thread | None = None
         self._worker_ready = threading.Event()
         self._signals = 0
 
     def _listen(self) -> Address:
-        settings = self.bus.settings
         taken: list[CannotListen] = []
         try:
             port = self._flower.start_http_server()
-        except OSError as error:
-            taken.append(
-                CannotListen(settings.flower_host, settings.flower_port, "MENOS_FLOWER_PORT", error)
-            )
+        except CannotListen as error:
+            taken.append(error)
         try:
             if installed():
                 self._api = ApiServer(self.bus, self.logins)
@@ -93,10 +88,9 @@ class EmbeddedBus:
         if taken:
             # All at once, so that nobody has to start it for each of them.
             raise SettingsError("; ".join(error.message for error in taken))
-        host = f"[{settings.flower_host}]" if ":" in settings.flower_host else settings.flower_host
         operator, caller = self.logins.operator, self.logins.caller
         return Address(
-            f"http://{host}:{port}",
+            url_of(self.bus.settings.flower_host, port),
             operator.user,
             operator.password,
             os.getpid(),
@@ -121,9 +115,9 @@ class EmbeddedBus:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
         self._ledger.expire(self.bus.settings.result_expires)
-        self._recover()
-        self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
-        self._worker.start()
+        recover(self.bus.app, self._ledger)
+        worker = threading.Thread(target=self._work, name="worker", daemon=True)
+        worker.start()
 
         # Flower asks the workers once, when it starts.
         self._worker_ready.wait(_START_SECONDS)
@@ -137,9 +131,9 @@ class EmbeddedBus:
             if self._api is not None:
                 self._api.stop()
             self._flower.hang_up()
-            finished = self._stop_worker()
+            finished = self._stop(worker)
             if not finished:
-                self._ledger.requeue_running()
+                put_back(self._ledger)
             withdraw(self.bus.settings.home)
             self._lock.release()
             if not finished:
@@ -187,46 +181,20 @@ class EmbeddedBus:
     def _on_signal(self, *_: object) -> None:
         self._signals += 1
         if self._signals > 1:
-            self._ledger.requeue_running()
+            put_back(self._ledger)
             os._exit(130)
         grace = self.bus.settings.shutdown_grace
         said = f"Stopping; running tasks have {grace:g} s to finish. Ctrl-C again stops at once.\n"
         os.write(sys.stderr.fileno(), said.encode())
         self._flower.io_loop.add_callback_from_signal(self._flower.stop)
 
-    def _stop_worker(self) -> bool:
+    def _stop(self, worker: threading.Thread) -> bool:
+        """Let the worker end within the grace; whether it did."""
         celery.worker.state.should_stop = os.EX_OK
         # It looks at that only between two waits of 2 s for messages; a message ends the wait.
         self.bus.app.control.broadcast(_END)
-        if self._worker is not None:
-            self._worker.join(self.bus.settings.shutdown_grace)
-            return not self._worker.is_alive()
-        return True
-
-    def _recover(self) -> None:
-        amqp = self.bus.app.amqp
-        limit = self.bus.settings.delivery_limit
-        with self.bus.app.producer_or_acquire() as producer:
-            for entry in self._ledger.unfinished():
-                if entry.starts >= limit:
-                    give_up(self.bus.app, entry.task, entry.task_id, crash_loop(entry.starts))
-                elif entry.queue not in amqp.queues:
-                    # It waits in the ledger until its plugin loads again.
-                    logger.warning(
-                        "%s %s waits: no plugin that is loaded here has its queue %r",
-                        entry.task,
-                        entry.task_id,
-                        entry.queue,
-                    )
-                else:
-                    if self._waits_for_quota(entry.task_id):
-                        # Whoever restarts the bus may have raised a limit.
-                        entry.message["headers"]["eta"] = None
-                    amqp.send_recorded(producer, entry)
-
-    def _waits_for_quota(self, task_id: str) -> bool:
-        error = Outcome.read(self.bus.app, task_id).error
-        return error is not None and error["code"] in ("quota_unavailable", "waiting_for_quota")
+        worker.join(self.bus.settings.shutdown_grace)
+        return not worker.is_alive()
 
     def _schedule(self) -> None:
         from tornado.ioloop import PeriodicCallback
@@ -234,11 +202,4 @@ class EmbeddedBus:
         PeriodicCallback(
             lambda: self._ledger.expire(self.bus.settings.result_expires), 3600 * 1000
         ).start()
-        PeriodicCallback(self._send_reopened, 1000).start()
-
-    def _send_reopened(self) -> None:
-        """Run what ``menos-bus dead replay`` has taken up again, in another process."""
-        if reopened := self._ledger.take_reopened():
-            with self.bus.app.producer_or_acquire() as producer:
-                for entry in reopened:
-                    self.bus.app.amqp.send_recorded(producer, entry)
+        PeriodicCallback(lambda: send_reopened(self.bus.app, self._ledger), 1000).start()

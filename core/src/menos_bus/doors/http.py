@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response, Security
 from fastapi.concurrency import run_in_threadpool
@@ -33,11 +34,12 @@ from menos_bus.doors.problems import (
 )
 from menos_bus.doors.ready import Readiness
 from menos_bus.doors.refusals import Refusal, wrong_method
-from menos_bus.doors.submission import arguments_of, options_of, read_body, take_key
+from menos_bus.doors.submission import options_of, read_body, take_key
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import seconds_of, wait
 from menos_bus.errors import UnknownTaskId
 from menos_bus.tasks.contract import PUBLIC_TASKS
+from menos_bus.tasks.envelope import read_object
 from menos_bus.version import VERSION
 
 __all__ = ["make_api", "make_router"]
@@ -76,52 +78,28 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
             results. ``/health`` and ``/ready`` are open.
     """
     _ = bus.app  # lets the plugins configure it, which one may fail at: its tasks are gone then
-    router = APIRouter(route_class=ProblemRoute)
     door = _Door(bus)
-    guarded = [Depends(authorize)]
+    guarded = APIRouter(route_class=ProblemRoute, dependencies=[Depends(authorize)])
+    _add_calls(guarded, door)
+    _add_quotas(guarded, door)
+    router = APIRouter(route_class=ProblemRoute)
+    router.include_router(guarded)
+    _add_state(router, door)
+    return router
 
-    def add_submission(path: str, name: str, operation: str) -> None:
-        spec = bus.registry.get(name)
-        router.add_api_route(
-            path,
-            door.submission_of(name),
-            methods=["POST"],
-            status_code=202,
-            response_model=Accepted,
-            response_description="The call is recorded; `Location` is where its outcome is.",
-            responses=documented(401, 403, 404, 409, 413, 422, 503),
-            dependencies=guarded,
-            operation_id=operation,
-            summary=(spec.summary or name) if spec else f"Call {name} on the host that has it.",
-            description=(spec.description or None) if spec else None,
-            tags=[name.partition(".")[0] if spec is None else spec.plugin],
-            openapi_extra={
-                "requestBody": body_of(spec),
-                "parameters": parameters_of_delivery(),
-                "responses": {
-                    "202": {
-                        "links": {
-                            "outcome": {
-                                "operationId": "read_outcome",
-                                "parameters": {"task_id": "$response.body#/task_id"},
-                            }
-                        }
-                    }
-                },
-            },
-        )
 
+def _add_calls(router: APIRouter, door: _Door) -> None:
     for name in door.names:
-        add_submission(f"/tasks/{name}", name, name)
+        _add_submission(router, door, f"/tasks/{name}", name, name)
     for path, name in ALIASES.items():
-        add_submission(path, name, path.strip("/").replace("/", "_").replace("-", "_"))
+        operation = path.strip("/").replace("/", "_").replace("-", "_")
+        _add_submission(router, door, path, name, operation)
     router.add_api_route(
         "/tasks",
         door.list_tasks,
         methods=["GET"],
         response_model=Tasks,
         responses=documented(401, 403),
-        dependencies=guarded,
         operation_id="list_tasks",
         summary="List the tasks that can be called.",
         tags=["calls"],
@@ -132,19 +110,50 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
         methods=["GET"],
         response_model=CallOutcome,
         responses=documented(401, 403, 404, 422, 503),
-        dependencies=guarded,
         operation_id="read_outcome",
         name="menos_bus_read_outcome",
         summary="Read the outcome of a call.",
         tags=["calls"],
     )
+    # After the others: whatever is called by another name.
+    router.add_api_route(
+        "/tasks/{name}", door.submit_by_name, methods=["POST"], include_in_schema=False
+    )
+
+
+def _add_submission(router: APIRouter, door: _Door, path: str, name: str, operation: str) -> None:
+    spec = door.bus.registry.get(name)
+    outcome = {
+        "operationId": "read_outcome",
+        "parameters": {"task_id": "$response.body#/task_id"},
+    }
+    router.add_api_route(
+        path,
+        door.submission_of(name),
+        methods=["POST"],
+        status_code=202,
+        response_model=Accepted,
+        response_description="The call is recorded; `Location` is where its outcome is.",
+        responses=documented(401, 403, 404, 409, 413, 422, 503),
+        operation_id=operation,
+        summary=(spec.summary or name) if spec else f"Call {name} on the host that has it.",
+        description=(spec.description or None) if spec else None,
+        tags=[name.partition(".")[0] if spec is None else spec.plugin],
+        openapi_extra={
+            "requestBody": body_of(spec),
+            "parameters": parameters_of_delivery(),
+            "responses": {"202": {"links": {"outcome": outcome}}},
+        },
+    )
+
+
+def _add_quotas(router: APIRouter, door: _Door) -> None:
     router.add_api_route(
         "/api/v1/quota",
         door.list_quotas,
         methods=["GET"],
         response_model=Quotas,
         responses=documented(401, 403, 503),
-        dependencies=guarded,
         operation_id="list_quotas",
         summary="Show how all quotas are.",
         tags=["quotas"],
@@ -155,19 +164,13 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
         methods=["GET"],
         response_model=QuotaStatus,
         responses=documented(401, 403, 404, 503),
-        dependencies=guarded,
         operation_id="read_quota",
         summary="Show how a quota is: used, left, when it resets.",
         tags=["quotas"],
     )
-    # After the others: whatever is called by another name.
-    router.add_api_route(
-        "/tasks/{name}",
-        door.submit_by_name,
-        methods=["POST"],
-        dependencies=guarded,
-        include_in_schema=False,
-    )
+
+
+def _add_state(router: APIRouter, door: _Door) -> None:
     router.add_api_route(
         "/health",
         _health,
@@ -187,7 +190,6 @@ def make_router(bus: Bus, authorize: Callable[..., Any]) -> APIRouter:
         summary="Whether the broker and the result store answer.",
         tags=["state"],
     )
-    return router
 
 
 class _Api(FastAPI):
@@ -228,14 +230,22 @@ def _login_check(logins: Logins) -> Callable[..., None]:
         given = request.headers.get("Authorization", "")
         if logins.role_of(given) is None:
             raise Refused(Refusal(401, code="unauthorized", message=UNAUTHORIZED))
-        site = request.headers.get("Sec-Fetch-Site", "same-origin")
-        if request.method != "GET" and given.lower().startswith("basic") and site != "same-origin":
+        with_password = given.lower().startswith("basic")
+        if request.method != "GET" and with_password and _of_another_site(request):
             # A browser that knows user and password sends them for any page that asks.
             raise Refused(
                 Refusal(403, code="forbidden", message="a page of another site cannot submit calls")
             )
 
     return authorize
+
+
+def _of_another_site(request: Request) -> bool:
+    site, origin = (request.headers.get(name) for name in ("Sec-Fetch-Site", "Origin"))
+    if site is not None:
+        return site != "same-origin"
+    # Without TLS, browsers tell only this to another machine.
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
 
 
 class _Door:
@@ -262,7 +272,7 @@ class _Door:
         if name not in self.names:
             _ = self.bus.registry[name]  # says which there are
         options = options_of(request)
-        arguments = arguments_of(await read_body(request))
+        arguments = read_object(await read_body(request))
         take_key(request, arguments)
         task_id = await self._turns.submit(name, [], arguments, **options)
         outcome = request.url_for("menos_bus_read_outcome", task_id=task_id)

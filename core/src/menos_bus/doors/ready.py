@@ -9,6 +9,7 @@ from typing import Final
 
 from menos_bus.bus import Bus
 from menos_bus.errors import FieldProblem
+from menos_bus.messages.broker import connected
 
 logger = logging.getLogger(__name__)
 
@@ -60,5 +61,5 @@ class _Check:
 
 
 def _connect(bus: Bus) -> None:
-    with bus.app.connection_for_write(connect_timeout=4) as connection:
-        connection.ensure_connection(max_retries=1, timeout=4)
+    with connected(bus.app):
+        pass

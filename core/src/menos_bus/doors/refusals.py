@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +14,7 @@ from menos_bus.errors import CallError, FieldProblem, InvalidCall, UnknownQuota,
 RETRY_AFTER: Final = 10
 """Seconds after which a caller may try again when the bus is not available."""
 
-_DOWN: Final = (redis.RedisError, OperationalError, sqlite3.OperationalError)
+_DOWN: Final = (redis.RedisError, OperationalError)
 """What a broker or a store that does not answer raises."""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
 
+from menos_bus.doors.private_file import write_private
 from menos_bus.errors import BusUnavailable, SettingsError
 
 LOCK: Final = "bus.lock"
@@ -90,12 +90,7 @@ def lock(home: Path) -> FileLock:
 
 def announce(home: Path, address: Address) -> None:
     """Write where the bus is, for its owner's eyes only."""
-    written = home / f"{RUNNING}.new"
-    written.unlink(missing_ok=True)
-    handle = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(asdict(address), file)
-    written.replace(home / RUNNING)  # whole, or not at all
+    write_private(home / RUNNING, json.dumps(asdict(address)))
 
 
 def withdraw(home: Path) -> None:

@@ -1,4 +1,6 @@
-"""Serving the HTTP API with uvicorn: on a socket that is bound before anything is promised."""
+"""Where doors listen; and serving the HTTP API with uvicorn, on a socket that is bound before
+anything is promised.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +38,11 @@ class CannotListen(SettingsError):
         )
 
 
+def url_of(host: str, port: int) -> str:
+    """Where a door is that listens there; an IPv6 address stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class ApiServer:
     """The HTTP API of a bus, listening at its address.
 
@@ -52,8 +59,7 @@ class ApiServer:
         from menos_bus.doors.http import make_api
 
         self._socket = _listen(bus.settings.api_host, bus.settings.api_port)
-        host = f"[{bus.settings.api_host}]" if ":" in bus.settings.api_host else None
-        self.url = f"http://{host or bus.settings.api_host}:{self._socket.getsockname()[1]}"
+        self.url = url_of(bus.settings.api_host, self._socket.getsockname()[1])
         self._server = uvicorn.Server(
             uvicorn.Config(
                 make_api(bus, logins),

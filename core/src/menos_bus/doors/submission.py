@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request
-from pydantic import ValidationError
-from pydantic_core import from_json
 
 from menos_bus.doors.openapi import KEY_HEADER, OPTIONS
 from menos_bus.doors.problems import Refused
 from menos_bus.doors.refusals import MAX_BODY, TOO_LARGE
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.tasks.envelope import Envelope
-from menos_bus.tasks.schema import problems_of
 
 
 async def read_body(request: Request) -> bytes:
@@ -33,21 +30,6 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def arguments_of(body: bytes) -> dict[str, Any]:
-    """The task's arguments by name, not checked yet.
-
-    Raises:
-        InvalidCall: the body is no JSON object.
-    """
-    try:
-        arguments = from_json(body or b"{}", allow_inf_nan=False)
-    except ValueError as error:
-        raise InvalidCall([FieldProblem("body", f"invalid JSON: {error}")]) from None
-    if not isinstance(arguments, dict):
-        raise InvalidCall([FieldProblem("body", "must be a JSON object of the task's parameters")])
-    return arguments
-
-
 def take_key(request: Request, arguments: dict[str, Any]) -> None:
     """Make the header ``Idempotency-Key`` the reserved argument that it stands for.
 
@@ -57,7 +39,9 @@ def take_key(request: Request, arguments: dict[str, Any]) -> None:
     key = request.headers.get(KEY_HEADER)
     if key is None:
         return
-    if arguments.setdefault("idempotency_key", key) != key:
+    if arguments.get("idempotency_key") is None:
+        arguments["idempotency_key"] = key
+    if arguments["idempotency_key"] != key:
         reason = "differs from the idempotency_key in the body: give one of the two"
         raise InvalidCall([FieldProblem(KEY_HEADER, reason)])
 
@@ -76,10 +60,7 @@ def options_of(request: Request) -> dict[str, Any]:
         if name in given:
             raise InvalidCall([FieldProblem(name, "given twice")])
         given[name] = text if name == "task_id" else _number_or_text(text)
-    try:
-        return Envelope.model_validate(given).options
-    except ValidationError as error:
-        raise InvalidCall(problems_of(error)) from None
+    return Envelope.of(given).options
 
 
 def _number_or_text(text: str) -> float | str:

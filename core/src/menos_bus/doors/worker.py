@@ -11,10 +11,10 @@ from uuid import uuid4
 
 from amqp.exceptions import AccessRefused, PreconditionFailed
 from kombu.entity import Queue
-from kombu.exceptions import KombuError
 
 from menos_bus.bus import Bus
-from menos_bus.errors import BusUnavailable, SettingsError
+from menos_bus.errors import SettingsError
+from menos_bus.messages.broker import connected
 from menos_bus.messages.topology import DEAD_LETTERED, dead_letter_queues, queues
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.register import TaskSpec
@@ -142,23 +142,20 @@ def _refuse_consumer_timeout(tasks: Iterable[TaskSpec], settings: BusSettings) -
 
 def _declare(bus: Bus, declared: Iterable[Queue]) -> None:
     """Make the queues, so that a wrong one is found now and not by the first message."""
-    for queue in declared:
-        # A refusal closes the channel, so each has one of its own.
-        with bus.app.connection_for_write() as connection:
-            try:
-                queue(connection.default_channel).declare()
-            except PreconditionFailed as error:
-                raise SettingsError(
-                    f"the queue {queue.name!r} exists with other options ({error.reply_text}): "
-                    "stop what declared it, let it run empty, delete it with `rabbitmqctl "
-                    f"delete_queue {queue.name}` and start again"
-                ) from None
-            except AccessRefused as error:
-                raise SettingsError(
-                    f"the broker's user may not declare {queue.name!r} ({error.reply_text}): "
-                    "docs/fleet.md lists the permissions that a worker needs"
-                ) from None
-            except (KombuError, OSError) as error:
-                raise BusUnavailable(
-                    f"the broker {connection.as_uri()} does not answer: {error}"
-                ) from error
+    with connected(bus.app) as connection:
+        for queue in declared:
+            # A refusal closes the channel, so each has one of its own.
+            with connection.channel() as channel:
+                try:
+                    queue(channel).declare()
+                except PreconditionFailed as error:
+                    raise SettingsError(
+                        f"the queue {queue.name!r} exists with other options ({error.reply_text}): "
+                        "stop what declared it, let it run empty, delete it with `rabbitmqctl "
+                        f"delete_queue {queue.name}` and start again"
+                    ) from None
+                except AccessRefused as error:
+                    raise SettingsError(
+                        f"the broker's user may not declare {queue.name!r} ({error.reply_text}): "
+                        "docs/fleet.md lists the permissions that a worker needs"
+                    ) from None

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
 from menos_bus.messages.publish import ACCEPTED_HEADER, CALLBACK_HEADER
+from menos_bus.tasks.contract import core_queue
 from menos_bus.tasks.envelope import ID, Envelope, TaskId, hint_at_kwargs
 
 _ENVELOPE: Final = frozenset({"id", *Envelope.model_fields})
@@ -198,6 +199,9 @@ def _read_outside(fields: dict[str, Any]) -> Outside:
     task = fields.get("task")
     if not isinstance(task, str) or not task:
         raise InvalidCall([FieldProblem("task", "must name a task, as a text")])
+    if core_queue(task) is not None:
+        # Celery's own tasks run signatures that they are given, and nobody would check those.
+        raise InvalidCall([FieldProblem("task", f"{task} is the bus's own, and not for callers")])
     problems = [
         FieldProblem(name, "is not taken from outside: send each step as a call of its own")
         for name in _CANVAS

@@ -23,12 +23,14 @@ def connected(app: Any, seconds: float = CONNECT_SECONDS) -> Iterator[Any]:
         seconds: how long the broker may take to answer.
 
     Raises:
-        BusUnavailable: the broker does not answer, or not any more.
+        BusUnavailable: the broker does not answer, or not any more, or refuses the login.
     """
     with app.connection_for_write(connect_timeout=seconds) as connection:
         try:
             connection.ensure_connection(max_retries=1, timeout=seconds)
             yield connection
+        except connection.channel_errors as error:
+            raise BusUnavailable(f"the broker {connection.as_uri()} refuses: {error}") from error
         except (KombuError, OSError, *connection.connection_errors) as error:
             raise BusUnavailable(
                 f"the broker {connection.as_uri()} does not answer: {error}"

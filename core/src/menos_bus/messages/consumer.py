@@ -17,7 +17,7 @@ from celery.worker.state import active_requests
 from redis import RedisError
 
 from menos_bus.alike import did_you_mean
-from menos_bus.errors import BusUnavailable, CallError, TaskFailed
+from menos_bus.errors import BusUnavailable, CallConflict, CallError, TaskFailed
 from menos_bus.messages.arrival import Malformed, Outside, Own, read
 from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
 from menos_bus.messages.publish import LETTERLESS_HEADER
@@ -96,10 +96,15 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         except BusUnavailable:
             raise
         except CallError as error:
-            named = {"task": call.task, "callback_url": call.callback_url}
-            task_id = None if error.code == "conflict" else envelope.task_id
-            raise_as = Malformed(error.message, error.code, task_id=task_id, **named)
-            self._bury(message, raise_as)
+            refused = Malformed(
+                error.message,
+                error.code,
+                task=call.task,
+                # In a conflict the id is another call's, whose outcome is left alone.
+                task_id=None if isinstance(error, CallConflict) else envelope.task_id,
+                callback_url=call.callback_url,
+            )
+            self._bury(message, refused)
         else:
             message.ack()
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 from celery import states
 
@@ -15,6 +14,7 @@ from menos_bus.errors import CallConflict, TaskFailed
 from menos_bus.messages.publish import ACCEPTED_HEADER, bounded
 from menos_bus.messages.topology import DEAD_EXCHANGE, dead_letter_queues, dead_queue
 from menos_bus.outcomes.ledger import Entry
+from menos_bus.tasks.contract import computed_id
 
 _HEADER: Final = "menos_dead_"
 ROUNDS_HEADER: Final = "menos_rounds"
@@ -126,7 +126,7 @@ def fail(app: Any, death: Death, callback_url: str | None, message: Any) -> None
     digest = hashlib.sha256(_bytes(message.body)).hexdigest()
     entry = Entry(
         # Computed, so that a second try is not a second outcome.
-        task_id=death.task_id or str(uuid5(NAMESPACE_URL, f"menos-bus:dead:{digest}")),
+        task_id=death.task_id or computed_id("dead", digest),
         task=death.task or "",
         queue=death.queue,
         digest=digest,

@@ -30,8 +30,8 @@ LETTERLESS_HEADER: Final = "menos_letterless"
 """Marks a call of a task without dead letters, for a worker that has not got the task."""
 
 PUBLISH_SECONDS: Final = 10.0
-"""How long a publish may take. A broker under a memory alarm never answers (facts: py-amqp waits
-for ever without it)."""
+"""How long a publish may take. A broker under a memory alarm never answers, and py-amqp waits for
+it for ever."""
 _STALE_SECONDS: Final = 1.0
 """A publish that fails sooner than this met a connection that had died while it was idle."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import states
 from celery.backends.base import BaseBackend
 
+from menos_bus.errors import BusUnavailable
 from menos_bus.outcomes.sqlite import SQLiteLedger
 
 
@@ -20,7 +20,7 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery ships no types
 
     def exception_safe_to_retry(self, exc: BaseException) -> bool:
         """A locked file or a full disk passes; the task's outcome must not be lost for it."""
-        return isinstance(exc, sqlite3.OperationalError)
+        return isinstance(exc, BusUnavailable)
 
     @property
     def ledger(self) -> SQLiteLedger:

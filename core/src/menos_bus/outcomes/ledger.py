@@ -22,8 +22,8 @@ class Entry:
         task: the task's name.
         queue: the queue that it was sent to.
         digest: hash of task and arguments; tells a repetition from another call.
-        message: the Celery message as ``{"headers", "properties", "body", "options"}``, so that
-            the very same call can be sent again.
+        message: the Celery message as ``{"headers", "properties", "body"}``, so that the very same
+            call can be sent again; empty where the broker keeps it.
         callback_url: where the outcome is to be sent, if anywhere.
         state: a Celery state or ``PROGRESS``.
         accepted_at: seconds since the epoch, set by the ledger.
@@ -47,7 +47,7 @@ class Entry:
     published: bool = True
 
 
-PUBLISH_SECONDS: Final = 30.0
+ABANDONED_SECONDS: Final = 30.0
 """After this, a call that was recorded but not published belongs to a process that died."""
 
 CALLBACK_SECONDS: Final = 5 * 24 * 3600
@@ -64,14 +64,16 @@ class Accepted(Enum):
 
 
 class Ledger(Protocol):
-    """Where accepted calls are recorded. Thread-safe."""
+    """Where accepted calls are recorded. Thread-safe.
+
+    Every method may raise :class:`~menos_bus.BusUnavailable`: the store cannot be used now.
+    """
 
     def accept(self, entry: Entry) -> Accepted:
         """Record a call before it is published.
 
         Raises:
             CallConflict: the id belongs to a call with another task or other arguments.
-            BusUnavailable: it cannot be recorded now.
         """
 
     def published(self, task_id: str) -> None:

@@ -15,7 +15,7 @@ import redis
 from celery import states
 
 from menos_bus.errors import BusUnavailable, CallConflict, UnknownTaskId
-from menos_bus.outcomes.ledger import CALLBACK_SECONDS, PUBLISH_SECONDS, Accepted, Entry
+from menos_bus.outcomes.ledger import ABANDONED_SECONDS, CALLBACK_SECONDS, Accepted, Entry
 
 _PREFIX: Final = "menos:call:"
 _RESULT_PREFIX: Final = "celery-task-meta-"
@@ -128,7 +128,7 @@ class RedisLedger:
         told: list[Any] = [
             entry.digest,
             time.time(),
-            PUBLISH_SECONDS,
+            ABANDONED_SECONDS,
             _WAITING_SECONDS,
             entry.task,
             entry.queue,

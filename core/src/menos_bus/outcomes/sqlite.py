@@ -74,6 +74,10 @@ class SQLiteLedger:
 
     Args:
         folder: the data folder; created if missing.
+
+    Raises:
+        BusUnavailable: the file cannot be used: locked for long, no database, a full disk. Every
+            method may raise it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,20 +110,31 @@ class SQLiteLedger:
 
     @contextmanager
     def _write(self, *, flushed: bool = False) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        if flushed:
-            connection.execute("PRAGMA synchronous = FULL")
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-        finally:
+        with self._answering():
+            connection = self._connection
             if flushed:
-                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA synchronous = FULL")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                # Commits, or rolls back what SQLite has not rolled back by itself.
+                with connection:
+                    yield connection
+            finally:
+                if flushed:
+                    connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _read(self, query: str, *values: Any) -> list[Any]:
+        with self._answering():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BusUnavailable(
+                f"the ledger {self.path} cannot be used ({error}): try again"
+            ) from error
 
     # acceptance
 
@@ -128,16 +143,7 @@ class SQLiteLedger:
 
         Raises:
             CallConflict: the id belongs to a call with another task or other arguments.
-            BusUnavailable: the file is locked for long, or the disk is full.
         """
-        try:
-            return self._accept(entry)
-        except sqlite3.Error as error:
-            raise BusUnavailable(
-                f"the ledger {self.path} cannot be written ({error}): try again"
-            ) from error
-
-    def _accept(self, entry: Entry) -> Accepted:
         now = time.time()
         with self._write(flushed=True) as db:
             cursor = db.execute(
@@ -184,23 +190,19 @@ class SQLiteLedger:
             )
 
     def __contains__(self, task_id: str) -> bool:
-        found = self._connection.execute("SELECT 1 FROM calls WHERE task_id = ?", (task_id,))
-        return found.fetchone() is not None
+        return bool(self._read("SELECT 1 FROM calls WHERE task_id = ?", task_id))
 
     def find(self, task_id: str) -> Entry | None:
         """The record of a call, or ``None``."""
-        row = self._connection.execute(
-            f"SELECT {_ENTRY} FROM calls WHERE task_id = ?",  # noqa: S608
-            (task_id,),
-        ).fetchone()
-        return _entry(row) if row else None
+        rows = self._read(f"SELECT {_ENTRY} FROM calls WHERE task_id = ?", task_id)  # noqa: S608
+        return _entry(rows[0]) if rows else None
 
     def depths(self) -> dict[str, dict[str, int]]:
         """Queue → state → number of calls that are not terminal yet."""
-        rows = self._connection.execute(
+        rows = self._read(
             f"SELECT queue, state, count(*) FROM calls WHERE state NOT IN ({_READY_MARKS})"  # noqa: S608
             " GROUP BY queue, state",
-            _READY,
+            *_READY,
         )
         depths: dict[str, dict[str, int]] = {}
         for queue, state, count in rows:
@@ -227,10 +229,8 @@ class SQLiteLedger:
 
     def meta(self, task_id: str) -> dict[str, Any] | None:
         """What was stored for a call, or ``None``."""
-        row = self._connection.execute(
-            "SELECT meta FROM calls WHERE task_id = ?", (task_id,)
-        ).fetchone()
-        return json.loads(row[0]) if row and row[0] else None
+        rows = self._read("SELECT meta FROM calls WHERE task_id = ?", task_id)
+        return json.loads(rows[0][0]) if rows and rows[0][0] else None
 
     def keep(self, task_ids: Sequence[str]) -> None:
         """Let calls that have ended be known for as long as if they had ended just now."""
@@ -256,10 +256,8 @@ class SQLiteLedger:
 
     def group(self, group_id: str) -> Any:
         """The members of a Celery group, or ``None``."""
-        row = self._connection.execute(
-            "SELECT meta FROM groups WHERE group_id = ?", (group_id,)
-        ).fetchone()
-        return json.loads(row[0]) if row else None
+        rows = self._read("SELECT meta FROM groups WHERE group_id = ?", group_id)
+        return json.loads(rows[0][0]) if rows else None
 
     def forget_group(self, group_id: str) -> None:
         """Delete the record of a Celery group."""
@@ -282,9 +280,9 @@ class SQLiteLedger:
 
     def owed_callbacks(self, limit: int = 100) -> list[Entry]:
         """Calls in a terminal state whose callback nobody has taken over yet, oldest first."""
-        rows = self._connection.execute(
+        rows = self._read(
             f"SELECT {_ENTRY} FROM calls WHERE callback_owed ORDER BY updated_at LIMIT ?",  # noqa: S608
-            (limit,),
+            limit,
         )
         return [_entry(row) for row in rows]
 
@@ -295,10 +293,10 @@ class SQLiteLedger:
 
     def failed(self) -> list[tuple[Entry, float]]:
         """Every failed call that was not discarded, and when it failed."""
-        rows = self._connection.execute(
+        rows = self._read(
             f"SELECT {_ENTRY}, updated_at FROM calls"  # noqa: S608
             " WHERE state = ? AND NOT discarded AND message IS NOT NULL ORDER BY updated_at",
-            (states.FAILURE,),
+            states.FAILURE,
         )
         return [(_entry(row[:-1]), row[-1]) for row in rows]
 
@@ -327,10 +325,7 @@ class SQLiteLedger:
 
     def take_reopened(self) -> list[Entry]:
         """The calls that were reopened and not taken yet, for the bus to send again."""
-        if (
-            self._connection.execute("SELECT 1 FROM calls WHERE reopened LIMIT 1").fetchone()
-            is None
-        ):
+        if not self._read("SELECT 1 FROM calls WHERE reopened LIMIT 1"):
             return []
         with self._write() as db:
             rows = db.execute(
@@ -384,10 +379,15 @@ def use_wal(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether it is only that somebody else uses the file, which passes."""
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from menos_bus.errors import PluginError
+from menos_bus.errors import NameTaken, PluginError
 
 _POINT: Final = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -25,8 +25,10 @@ class Extensions:
             extensions: pairs of point and object.
 
         Raises:
-            PluginError: a point or a name cannot be, or the name is taken; names both plugins.
+            PluginError: a point or a name cannot be, or is given twice.
+            NameTaken: another plugin has the name at that point; names it.
         """
+        new: dict[tuple[str, str], Any] = {}
         for point, extension in extensions:
             if not isinstance(point, str) or not _POINT.fullmatch(point):
                 raise PluginError(
@@ -39,12 +41,12 @@ class Extensions:
                     "a word by which settings and calls choose it"
                 )
             if (other := self._found.get(point, {}).get(name)) is not None:
-                raise PluginError(f"{point} {name!r} is already registered by {other[0]!r}")
-        for index, (point, extension) in enumerate(extensions):
-            if (point, extension.name) in [(p, e.name) for p, e in extensions[:index]]:
-                raise PluginError(f"registers {point} {extension.name!r} twice")
-        for point, extension in extensions:
-            self._found.setdefault(point, {})[extension.name] = (plugin, extension)
+                raise NameTaken(f"{point} {name!r} is already registered by {other[0]!r}")
+            if (point, name) in new:
+                raise PluginError(f"registers {point} {name!r} twice")
+            new[point, name] = extension
+        for (point, name), extension in new.items():
+            self._found.setdefault(point, {})[name] = (plugin, extension)
 
     def remove(self, plugin: str) -> None:
         """Drop all extensions of a plugin."""

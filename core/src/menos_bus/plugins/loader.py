@@ -29,7 +29,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
-from menos_bus.errors import PluginError
+from menos_bus.errors import NameTaken, PluginError
 from menos_bus.plugins.extensions import Extensions
 from menos_bus.plugins.hooks import Hooks
 from menos_bus.plugins.hookspecs import ENTRY_POINT_GROUP
@@ -80,6 +80,11 @@ class Plugin:
     hooks: list[str] = field(default_factory=list)
     import_seconds: float = 0.0
     settings: list[type] = field(default_factory=list)
+
+    @property
+    def settings_prefix(self) -> str:
+        """What its environment variables begin with."""
+        return f"MENOS_{self.name.upper().replace('-', '_')}_"
 
     def take_out(self, state: State, reason: str) -> None:
         """Note why it does not serve."""
@@ -180,7 +185,7 @@ def load_plugins(
         try:
             point = _choose(plugin, installed.get(name, []), allowed)
         except _TakenOut as out:
-            plugin.state, plugin.reason = out.state, out.reason
+            plugin.take_out(out.state, out.reason)
         else:
             _load(plugin, point, declared)
         plugins.append(plugin)
@@ -247,13 +252,18 @@ def _load(plugin: Plugin, source: EntryPoint | ModuleType, declared: Declared) -
         hooks.register_settings(plugin.name, lambda cls: _add_settings(plugin, cls))
         registrar = Registrar(plugin.name)
         hooks.register_tasks(plugin.name, registrar)
-        _add_tasks(plugin, registrar, declared.tasks)
+        declared.tasks.add(registrar.tasks)
+        plugin.tasks = [task.name for task in registrar.tasks]
         quotas: list[Any] = []
         hooks.register_quotas(plugin.name, quotas.append)
         declared.quotas.add(plugin.name, quotas)
-        _add_extensions(plugin, declared)
-    except _TakenOut as out:
-        plugin.take_out(out.state, out.reason)
+        extensions: list[tuple[str, Any]] = []
+        hooks.register_extensions(
+            plugin.name, lambda point, extension: extensions.append((point, extension))
+        )
+        declared.extensions.add(plugin.name, extensions)
+    except NameTaken as error:
+        plugin.take_out(State.CONFLICT, error.message)
         declared.remove(plugin.name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises, the others go on
         plugin.take_out(State.FAILED, _say(error))
@@ -266,7 +276,7 @@ def _import(plugin: Plugin, point: EntryPoint) -> ModuleType:
     try:
         module = importlib.import_module(point.module)
     except (Exception, SystemExit) as error:
-        raise _TakenOut(State.FAILED, f"import of {point.module} failed: {_say(error)}") from error
+        raise PluginError(f"import of {point.module} failed: {_say(error)}") from error
     finally:
         plugin.import_seconds = time.perf_counter() - started
     if plugin.import_seconds > SLOW_IMPORT:
@@ -278,7 +288,7 @@ def _import(plugin: Plugin, point: EntryPoint) -> ModuleType:
 
 
 def _add_settings(plugin: Plugin, settings: type) -> None:
-    wanted = f"MENOS_{plugin.name.upper().replace('-', '_')}_"
+    wanted = plugin.settings_prefix
     prefix = getattr(settings, "model_config", {}).get("env_prefix", "")
     if not prefix.startswith(wanted):
         raise PluginError(f"settings {settings.__name__}: env_prefix must be {wanted!r}")
@@ -291,25 +301,6 @@ def _add_settings(plugin: Plugin, settings: type) -> None:
         )
         raise PluginError(f"settings: {problems}") from error
     plugin.settings.append(settings)
-
-
-def _add_tasks(plugin: Plugin, registrar: Registrar, registry: Registry) -> None:
-    try:
-        registry.add(registrar.tasks)
-    except PluginError as error:
-        raise _TakenOut(State.CONFLICT, error.message) from error
-    plugin.tasks = [task.name for task in registrar.tasks]
-
-
-def _add_extensions(plugin: Plugin, declared: Declared) -> None:
-    extensions: list[tuple[str, Any]] = []
-    declared.hooks.register_extensions(
-        plugin.name, lambda point, extension: extensions.append((point, extension))
-    )
-    try:
-        declared.extensions.add(plugin.name, extensions)
-    except PluginError as error:
-        raise _TakenOut(State.CONFLICT, error.message) from error
 
 
 def _say(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from menos_bus.outcomes.sqlite import use_wal
+from menos_bus.outcomes.sqlite import is_busy, use_wal
 from menos_bus.quota.store import (
     KEPT_TURN_SECONDS,
     LEASE_SECONDS,
@@ -155,10 +155,10 @@ class SQLiteQuotaStore:
             use_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             _begin(connection)
-            # One by one: `executescript` would end the transaction.
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute("COMMIT")
+            with connection:
+                # One by one: `executescript` would end the transaction.
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
             self._local.connection = connection
         return connection
 
@@ -174,12 +174,9 @@ class SQLiteQuotaStore:
         with self._answering():
             connection = self._connection
             _begin(connection)
-            try:
+            # Commits, or rolls back what SQLite has not rolled back by itself.
+            with connection:
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
 
     @staticmethod
     def _tidy(db: sqlite3.Connection, now: float) -> None:
@@ -217,8 +214,7 @@ def _begin(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
+            if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(random.uniform(0, _LOOK_SECONDS))  # noqa: S311 - no secret
 

@@ -1,13 +1,14 @@
-"""The task names that existing workflows use, and the queues they travel on.
+"""The task names that existing workflows use, the queues they travel on, and computed ids.
 
-They are part of the wire format and never change. Two things need them where the plugin itself is
-not installed: routing a call to a host that has it, and keeping another plugin from taking the
+They are part of the wire format and never change. Two things need the names where the plugin itself
+is not installed: routing a call to a host that has it, and keeping another plugin from taking the
 name over.
 """
 
 from __future__ import annotations
 
 from typing import Final
+from uuid import NAMESPACE_URL, uuid5
 
 PUBLIC_TASKS: Final[dict[str, str]] = {
     "tasks.ingest_youtube": "youtube",
@@ -36,6 +37,11 @@ CALLBACK_QUEUE: Final = "callbacks"
 
 CORE_QUEUES: Final = (INTERNAL_QUEUE, CALLBACK_QUEUE)
 """The queues of the bus itself, which every worker serves."""
+
+
+def computed_id(*words: object) -> str:
+    """The id that these words stand for: the same one in every process, on every host."""
+    return str(uuid5(NAMESPACE_URL, ":".join(map(str, ("menos-bus", *words)))))
 
 
 def core_queue(task: str) -> str | None:

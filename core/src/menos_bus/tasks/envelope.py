@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import (
     BaseModel,
@@ -28,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticSerializationError, from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
+from menos_bus.tasks.contract import computed_id
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.schema import RESERVED, jsonable, problems_of
 from menos_bus.wanted import Wanted
@@ -81,13 +81,7 @@ class Envelope(BaseModel):
         Raises:
             InvalidCall: not JSON, not an object, or a field that is wrong or not for callers.
         """
-        try:
-            fields = from_json(body or b"{}", allow_inf_nan=False)
-        except ValueError as error:
-            raise InvalidCall([FieldProblem("body", f"invalid JSON: {error}")]) from None
-        if not isinstance(fields, dict):
-            raise InvalidCall([FieldProblem("body", "must be a JSON object")])
-        return cls.of(fields)
+        return cls.of(read_object(body))
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Envelope:
@@ -130,6 +124,21 @@ class Envelope(BaseModel):
         }
 
 
+def read_object(body: bytes | str) -> dict[str, Any]:
+    """The JSON object that a body is; an empty body is an empty one.
+
+    Raises:
+        InvalidCall: not JSON, or not an object.
+    """
+    try:
+        fields = from_json(body or b"{}", allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidCall([FieldProblem("body", f"invalid JSON: {error}")]) from None
+    if not isinstance(fields, dict):
+        raise InvalidCall([FieldProblem("body", "must be a JSON object")])
+    return fields
+
+
 def hint_at_kwargs(unknown: str, fields: Mapping[str, Any]) -> str:
     """What may be meant by an unknown field, where a task's parameters are given as such."""
     if fields.keys() & {"args", "kwargs"}:
@@ -149,13 +158,10 @@ class Call:
 
     @property
     def task_id(self) -> str | None:
-        """The id that the idempotency key stands for: one key and task, one id.
-
-        It is computed, so every door and host gives the same one.
-        """
+        """The id that the idempotency key stands for: one key and task, one id."""
         if self.idempotency_key is None:
             return None
-        return str(uuid5(NAMESPACE_URL, f"menos-bus:{self.task}:{self.idempotency_key}"))
+        return computed_id(self.task, self.idempotency_key)
 
 
 def validate_call(task: TaskSpec, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:

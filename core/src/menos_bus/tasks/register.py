@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from menos_bus.alike import did_you_mean
-from menos_bus.errors import PluginError, UnknownTask
+from menos_bus.errors import NameTaken, PluginError, UnknownTask
 from menos_bus.tasks.contract import owner_of
 from menos_bus.tasks.retry import RetryPolicy
 from menos_bus.tasks.schema import Signature
@@ -150,18 +150,19 @@ class Registry(Mapping[str, TaskSpec]):
         """Take all tasks of one plugin, or none.
 
         Raises:
-            PluginError: a name is taken already, or belongs to another plugin; names both.
+            PluginError: a name is given twice.
+            NameTaken: a name is taken already, or belongs to another plugin; names that.
         """
         seen: dict[str, TaskSpec] = {}
         for task in tasks:
             if task.name in seen:
                 raise PluginError(f"registers the task {task.name} twice")
             if (other := self._tasks.get(task.name)) is not None:
-                raise PluginError(f"task {task.name} is already registered by {other.plugin!r}")
+                raise NameTaken(f"task {task.name} is already registered by {other.plugin!r}")
             owner = owner_of(task.name)
             if owner not in (None, task.plugin):
                 # Hosts without the plugin route a call by its name alone.
-                raise PluginError(f"task {task.name} belongs to the plugin {owner!r}")
+                raise NameTaken(f"task {task.name} belongs to the plugin {owner!r}")
             seen[task.name] = task
         for task in tasks:
             task.signature.extensions = self._extensions

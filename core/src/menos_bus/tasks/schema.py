@@ -81,7 +81,6 @@ class Signature:
         bound: bool = False,
         positional: Sequence[str] | None = None,
     ) -> None:
-        self.function = function
         try:
             hints = get_type_hints(function, include_extras=True)
         except Exception as error:
@@ -182,7 +181,7 @@ class Signature:
             Permanent: the value cannot be written as JSON (code ``result_not_json``).
         """
         try:
-            if self._returns in (Any, inspect.Signature.empty):
+            if self._returns is Any:
                 return jsonable(result)
             return jsonable(self._result.dump_python(result, mode="json", warnings="none"))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
