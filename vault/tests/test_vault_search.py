@@ -130,7 +130,8 @@ def test_words_in_quotation_marks_are_one_phrase(records: Records) -> None:
     put(records, "apart", "red sea, then a fish")
     put(records, "together", "the sea fish is red")
 
-    assert found(records, '"sea fish"') == ["together"]
+    for query in ('"sea fish"', "“sea fish”", "„sea fish“", "«sea fish»"):
+        assert found(records, query) == ["together"]
 
 
 def test_both_kinds_together_find_what_either_finds(records: Records) -> None:
