@@ -52,11 +52,11 @@ def filter_conditions(filters: Filters) -> tuple[list[str], dict[str, Any]]:
             conditions.append(f"{column} IN ${name}")
             variables[name] = values
     if filters.languages:
-        conditions.append(
-            "(string::lowercase(language ?? '') IN $languages OR "
-            "string::split(string::lowercase(language ?? ''), '-')[0] IN $languages)"
-        )
-        variables["languages"] = [tag.lower() for tag in filters.languages]
+        # With a hyphen at the end, what a tag begins with is the tag or one of its wider ones.
+        begins = "string::starts_with(string::concat(string::lowercase(language ?? ''), '-'), "
+        wanted = {f"language{n}": f"{tag.lower()}-" for n, tag in enumerate(filters.languages)}
+        conditions.append(f"({' OR '.join(f'{begins}${name})' for name in wanted)})")
+        variables |= wanted
     if filters.tags:
         conditions.append("tags CONTAINSALL $tags")
         variables["tags"] = filters.tags
