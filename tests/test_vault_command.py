@@ -76,6 +76,7 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
         (b'{"a": NaN}', "line 1 is not JSON"),
         (b"[1]", "line 1 is no JSON object"),
         (b'\n{"text": "x"}', "line 2: title: required"),
+        (b'\xef\xbb\xbf{"text": "x"}', "line 1: title: required"),  # a byte order mark
         (b'\n{"title": "T", "objects": {}}', "line 2: it has objects and no `resource_key`"),
         (b'{"title": "T", "text": "x", "titel": "T"}', "line 1: titel: unknown field"),
         (b'{"title": "T", "tags": ["a", 1]}', "line 1: tags.1: "),

@@ -89,6 +89,15 @@ def test_a_passage_knows_the_headings_above_it(split):
     assert {chunk.heading for chunk in chunks[1:]} == {"Guide", "Guide › Setup now"}
 
 
+@pytest.mark.parametrize("end", ["\n\n", "\n", "\r\n"])
+def test_a_passage_that_begins_with_headings_knows_the_last_of_them(split, end):
+    [chunk] = split(
+        end.join(["# Guide", "## Setup", "### 1. *Now*", "Words.", "## End"]), "markdown"
+    )
+
+    assert chunk.heading == "Guide › Setup › 1. Now"
+
+
 def test_a_heading_is_no_passage_of_its_own(split):
     body = "".join(f"Words that say something about thing number {n}. " for n in range(50))
     text = f"# Guide\n\n## Setup\n\n{body}\n\n# End\n\n{body.replace('some', 'more')}"

@@ -51,6 +51,12 @@ def test_short_sentences_count_only_where_there_are_no_others():
     assert sentences(document("Yes! No!")) == ["Yes!", "No!"]
 
 
+def test_sentences_of_few_signs_count_where_each_says_much():
+    text = "北京是中国的首都。长城有两千多年的历史！是的。"
+
+    assert sentences(document(text)) == ["北京是中国的首都。", "长城有两千多年的历史！"]
+
+
 @pytest.mark.parametrize("unit", ["word ", "x", "漢字", "(\"'", "e.g. ", "A. "])
 def test_text_without_sentence_ends_is_cut_to_readable_length(unit):
     found = sentences(document(unit * (300_000 // len(unit))))

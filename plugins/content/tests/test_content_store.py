@@ -30,6 +30,14 @@ def test_a_stored_text_is_archived_and_recorded(bus):
     assert (content.status, content.author, content.tags) == ("stored", "Ada", ["b", "a"])
 
 
+def test_a_byte_order_mark_is_no_part_of_a_text(bus):
+    marked = store(bus, "\ufeff# Tea\r\n\r\nHot.")
+
+    assert marked == store(bus, "# Tea\r\n\r\nHot.")
+    key = f"content/{marked['content_id']}/text.txt"
+    assert open_vault().objects.get(key) == b"# Tea\r\n\r\nHot."
+
+
 def test_the_same_text_and_title_are_one_content(bus):
     first, second = store(bus), store(bus)
 

@@ -233,6 +233,15 @@ def test_filters_filter(bus, model, filters, titles):
     assert sorted(result["title"] for result in found) == titles
 
 
+@pytest.mark.parametrize("before", ["2024-02-29", "2024-03-01", "2024-03-01T01:00:00+01:00"])
+def test_dates_between_which_nothing_can_be_are_a_permanent_failure(bus, documents, before):
+    dates = {"published_from": "2024-03-01", "published_before": before}
+    with pytest.raises(TaskFailed, match=r"published_before.*must be later") as failed:
+        bus.call("tasks.semantic_search", "tomatoes", **dates)
+
+    assert (failed.value.code, failed.value.tries) == ("invalid_content", 1)
+
+
 def test_one_content_can_be_searched_alone(bus, documents):
     identity = documents["Cats"]
 

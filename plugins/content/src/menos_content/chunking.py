@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -19,6 +20,10 @@ base64, as one unknown token, so a passage of few tokens could be as long as the
 
 _LONGEST_HEADINGS: Final = 200
 """Characters of headings that a passage may get in front."""
+
+
+_OPENING: Final = re.compile(r"(?:[ \t]*#{1,6}(?:[ \t].*)?(?:\r\n|\r|\n)\s*)*")
+"""The headings with which a passage begins."""
 
 
 class _Passage(NamedTuple):
@@ -82,8 +87,10 @@ def _with_headings(text: str, found: list[_Passage]) -> Iterator[_Passage]:
     passage within what the model reads.
     """
     begin: int | None = None
-    for place, (offset, passage, body) in enumerate(found):
+    for place, (offset, passage, _) in enumerate(found):
         begin = offset if begin is None else begin
+        opening = _OPENING.match(passage)
+        body = offset + (opening.end() if opening else 0)
         whole = text[begin : offset + len(passage)]
         if place + 1 < len(found) and _only_opens(whole):
             continue

@@ -239,7 +239,7 @@ def _batches(file: IO[bytes]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
 
 def _parsed(line: bytes, number: int) -> dict[str, Any]:
     try:
-        found = from_json(line.decode(), allow_inf_nan=False)
+        found = from_json(line.decode("utf-8-sig"), allow_inf_nan=False)
     except UnicodeDecodeError:
         raise BadLine(f"line {number} is not UTF-8 text: convert it") from None
     except ValueError as error:

@@ -16,7 +16,7 @@ from menos_content.token_counter import TokenCounter
 from menos_vault import Chunk, NewChunks, Vault
 from menos_vault.embeddings import Embeddings
 
-CHUNKER: Final = 3
+CHUNKER: Final = 4
 """Version of how texts are cut and put into words for the model. To be raised with every change of
 that, so that ``tasks.reindex_content`` knows what is old."""
 

@@ -39,6 +39,14 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _without_mark(text: str) -> str:
+    """Leave out the byte order mark, with which some programs begin a text: it is none of it.
+
+    A heading behind it would be no heading.
+    """
+    return text.removeprefix("\ufeff")
+
+
 def check_published(metadata: dict[str, JsonValue]) -> None:
     """Refuse a ``published_at`` in metadata that says nothing: no search would go by it."""
     try:
@@ -94,6 +102,7 @@ Text = Annotated[
     str,
     Field(min_length=1, max_length=LONGEST_TEXT, description="The whole text; stored as it is."),
     AfterValidator(_not_blank),
+    AfterValidator(_without_mark),
 ]
 Title = Annotated[str, Line, AfterValidator(_not_blank), Field(description="What it is called.")]
 ContentType = Annotated[

@@ -18,7 +18,8 @@ _LONGEST: Final = 300
 words."""
 
 _SHORTEST: Final = 25
-"""Characters below which a sentence says too little to stand in a summary ("Yes!", "Figure 3.")."""
+"""Bytes below which a sentence says too little to stand in a summary ("Yes!", "Figure 3."): a sign
+of Chinese says as much as three letters, and has three bytes."""
 
 
 def sentences(document: Document) -> list[str]:
@@ -27,7 +28,7 @@ def sentences(document: Document) -> list[str]:
     Short ones are left out unless there are no others. Of Markdown only paragraphs count.
     """
     found = list(dict.fromkeys(_all(document)))
-    return [sentence for sentence in found if len(sentence) >= _SHORTEST] or found
+    return [sentence for sentence in found if len(sentence.encode()) >= _SHORTEST] or found
 
 
 def _all(document: Document) -> Iterator[str]:

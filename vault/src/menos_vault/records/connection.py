@@ -218,11 +218,15 @@ class Connection:
                 f"the records in {folder} are open in another process (or in another vault of this "
                 "one); stop it first, or set MENOS_HOME to another folder"
             )
-        place = folder if folder is not None else self._settings.url
-        return RecordsUnavailable(
-            f"cannot open the records at {place}: {error}; check MENOS_VAULT_URL, the folder's "
-            "permissions and the free disk space"
-        )
+        if folder is not None:
+            place, fix = str(folder), "check the folder's permissions and the free disk space"
+        else:
+            place = self._settings.url
+            fix = (
+                "see that the server runs, and check MENOS_VAULT_URL, MENOS_VAULT_USERNAME and "
+                "MENOS_VAULT_PASSWORD"
+            )
+        return RecordsUnavailable(f"cannot open the records at {place}: {error}; {fix}")
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,13 +1,18 @@
 """Which contents a search looks at."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from menos_vault.errors import InvalidContent
 
 
 class Filters(BaseModel):
-    """Conditions that all have to hold; one that is empty always holds."""
+    """Conditions that all have to hold; one that is empty always holds.
+
+    Raises InvalidContent if `published_before` is not later than `published_from`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +33,16 @@ class Filters(BaseModel):
         if moment is not None and moment.tzinfo is None:
             return moment.replace(tzinfo=UTC)
         return moment
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> Self:
+        begin, end = self.published_from, self.published_before
+        if begin is not None and end is not None and begin >= end:
+            raise InvalidContent(
+                f"published_before ({end.isoformat()}) must be later than published_from "
+                f"({begin.isoformat()}): nothing came out in between"
+            )
+        return self
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""
@@ -52,11 +67,11 @@ def filter_conditions(filters: Filters) -> tuple[list[str], dict[str, Any]]:
             conditions.append(f"{column} IN ${name}")
             variables[name] = values
     if filters.languages:
-        conditions.append(
-            "(string::lowercase(language ?? '') IN $languages OR "
-            "string::split(string::lowercase(language ?? ''), '-')[0] IN $languages)"
-        )
-        variables["languages"] = [tag.lower() for tag in filters.languages]
+        # With a hyphen at the end, what a tag begins with is the tag or one of its wider ones.
+        begins = "string::starts_with(string::concat(string::lowercase(language ?? ''), '-'), "
+        wanted = {f"language{n}": f"{tag.lower()}-" for n, tag in enumerate(filters.languages)}
+        conditions.append(f"({' OR '.join(f'{begins}${name})' for name in wanted)})")
+        variables |= wanted
     if filters.tags:
         conditions.append("tags CONTAINSALL $tags")
         variables["tags"] = filters.tags

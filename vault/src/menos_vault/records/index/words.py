@@ -23,7 +23,8 @@ _OTHERS = (
     "los por una y"
 )
 _SAY_NOTHING = frozenset([*_ENGLISH.split(), *_OTHERS.split()])
-_TERM = re.compile(r'"([^"]+)"|(\w+)')
+_QUOTES = '"“”„«»'  # also as word processors and telephones make them
+_TERM = re.compile(rf"[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]|(\w+)")
 
 
 def terms(query: str) -> Counter[str]:
