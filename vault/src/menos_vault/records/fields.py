@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_va
 from pydantic_core import PydanticCustomError
 
 from menos_vault.errors import InvalidContent
-from menos_vault.models import visible
+from menos_vault.models import Content, visible
 
 
 class ContentFields(TypedDict, total=False):
@@ -42,6 +42,18 @@ class ContentChanges(ContentFields, total=False):
 
     content_type: str
     title: str
+
+
+def before_new_text(stored: Content, status: str) -> ContentChanges:
+    """Return what to write of a content before its text changes: what was made of the text goes.
+
+    Before, so that a process that dies in between leaves a content that says it has to be
+    processed, by `status`, and never one that calls the new text processed.
+    """
+    changes: ContentChanges = {"status": status, "summary": None, "summary_of": None, "error": None}
+    if stored.metadata.get("digest") is not None:
+        changes["metadata"] = {"digest": None}
+    return changes
 
 
 class _Fields(BaseModel):
