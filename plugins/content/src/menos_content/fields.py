@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -20,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from menos_bus import Wanted
 from menos_content.operations import BUILT_IN, POINT
-from menos_vault.records.fields import given_moment
+from menos_vault.records.fields import given_moment, unstorable_number
 
 LONGEST_TEXT: Final = 5_000_000
 """Characters of a text: some 800,000 words, ten long novels."""
@@ -49,29 +47,13 @@ def check_published(metadata: dict[str, JsonValue]) -> None:
 def _storable(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Refuse at the door what the database could not hold, or what searches could not read."""
     check_published(metadata)
-    for number in _numbers(metadata):
-        if isinstance(number, float) and not math.isfinite(number):
-            raise PydanticCustomError("not_finite", "it has a number that is infinite or NaN")
-        if isinstance(number, int) and not -(2**63) <= number < 2**63:
-            raise PydanticCustomError(
-                "too_large", "it has an integer of more than 64 bits: send it as text"
-            )
+    if reason := unstorable_number(metadata):
+        raise PydanticCustomError("unstorable", "{reason}", {"reason": reason})
     if len(json.dumps(metadata, ensure_ascii=False)) > LONGEST_METADATA:
         raise PydanticCustomError(
             "too_long", f"it has more than {LONGEST_METADATA} characters, written as JSON"
         )
     return metadata
-
-
-def _numbers(value: Any) -> Iterator[int | float]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _numbers(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _numbers(item)
-    elif isinstance(value, int | float):
-        yield value
 
 
 def distinct(items: list[Any]) -> list[Any]:

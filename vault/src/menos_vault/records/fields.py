@@ -157,15 +157,18 @@ def published(metadata: dict[str, Any] | None) -> datetime | None:
 
 def check_numbers(value: Any, where: str) -> None:
     """Refuse numbers that JSON or the database cannot hold, at any depth. Raises InvalidContent."""
+    if reason := unstorable_number(value):
+        raise InvalidContent(f"content field {where!r} is refused: {reason}")
+
+
+def unstorable_number(value: Any) -> str:
+    """Say what is wrong with a number that JSON or the database cannot hold, at any depth."""
     if isinstance(value, dict):
-        for item in value.values():
-            check_numbers(item, where)
-    elif isinstance(value, list):
-        for item in value:
-            check_numbers(item, where)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise InvalidContent(f"content field {where!r} is refused: it contains {value}")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise InvalidContent(
-            f"content field {where!r} is refused: {value} has more than 64 bits; send it as text"
-        )
+        value = list(value.values())
+    if isinstance(value, list):
+        return next(filter(None, map(unstorable_number, value)), "")
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"it has a number that is {value}"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "it has an integer of more than 64 bits; send it as text"
+    return ""
