@@ -2,9 +2,16 @@
 
 import math
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from menos_vault.errors import InvalidContent
@@ -56,6 +63,14 @@ def before_new_text(stored: Content, status: str) -> ContentChanges:
     return changes
 
 
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A time; one without a zone is UTC."""
+
+
 class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -72,21 +87,13 @@ class _Fields(BaseModel):
     objects: dict[str, str] | None = None
     status: str | None = None
     error: str | None = None
-    published_at: datetime | None = None
+    published_at: Moment | None = None
     stored_by: str | None = None
 
     @field_validator("*")
     @classmethod
     def _visible(cls, value: Any) -> Any:
         return visible(value)
-
-    @field_validator("published_at")
-    @classmethod
-    def _in_utc(cls, moment: datetime | None) -> datetime | None:
-        """A time without a zone is UTC."""
-        if moment is not None and moment.tzinfo is None:
-            return moment.replace(tzinfo=UTC)
-        return moment
 
 
 # Fields that are empty rather than absent.
@@ -121,7 +128,7 @@ def moment_of(text: str) -> datetime:
     """
     moment = datetime.fromisoformat(text)
     try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return _in_utc(moment).astimezone(UTC)
     except OverflowError:
         raise ValueError("before the year 1, or after the year 9999") from None
 
@@ -129,10 +136,14 @@ def moment_of(text: str) -> datetime:
 def given_moment(given: object) -> datetime | None:
     """Take a day or a time as ISO 8601 has it, and nothing else: a validator for pydantic.
 
+    (Its own would take a number, also one that is written as text, for seconds since 1970.)
+
     Raises PydanticCustomError, with an example.
     """
-    if given is None or isinstance(given, datetime):
-        return given
+    if given is None:
+        return None
+    if isinstance(given, datetime):
+        return _in_utc(given)
     try:
         return moment_of(given if isinstance(given, str) else "")
     except ValueError:
