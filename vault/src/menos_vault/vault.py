@@ -147,8 +147,7 @@ class Vault:
             # What `doctor` finds in a second terminal while the bus runs: nothing to repair.
             return Health("records", True, str(error).partition(";")[0])
         except VaultError as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("records", False, message, fix or "read the message, then try again")
+            return Health.failed("records", error, "read the message, then try again")
         finally:
             if records is not opened:
                 records.close()
@@ -162,8 +161,7 @@ class Vault:
         try:
             return self.objects.health()
         except VaultError as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("objects", False, message, fix)
+            return Health.failed("objects", error)
 
     def _space_health(self) -> Health:
         places = {nearest_existing(self.settings.home), nearest_existing(self.settings.cache)}

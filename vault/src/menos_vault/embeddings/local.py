@@ -121,8 +121,7 @@ class LocalEmbeddings:
         try:
             name = self.model
         except ModelCorrupt as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("embeddings", False, message, fix)
+            return Health.failed("embeddings", error)
         if self.ready:
             return Health("embeddings", True, f"the model {name} is ready")
         if self._settings.model_path is not None:
