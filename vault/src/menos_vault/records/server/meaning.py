@@ -8,7 +8,7 @@ from menos_vault.records import schema
 from menos_vault.records.checks import check_model
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.tables import Place
-from menos_vault.records.rows import chunk_key
+from menos_vault.records.rows import chunk_record, record_of
 from menos_vault.records.server.places import place_of
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Meaning:
         if allowed is not None:
             return self._compare(allowed, depth, without, variables)
         if without is not None:
-            variables = {**variables, "without": _content(without)}
+            variables = {**variables, "without": record_of("content", without)}
         condition = None if without is None else schema.NOT_OF
         [rows] = self._ask(schema.nearest_exact(condition), variables)
         return _passing(rows, None, without)
@@ -125,25 +125,21 @@ class Meaning:
         self, vector: "NDArray[np.float32]", places: Sequence[Place]
     ) -> dict[Place, float]:
         """Return the cosine similarity of these passages; of those without a vector none."""
-        from surrealdb import RecordID
-
         if not places:
             return {}
         [rows] = self._connection.ask(
             schema.SIMILARITIES,
             vector=vector.tolist(),
-            chunks=[RecordID("chunk", chunk_key(*place)) for place in places],
+            chunks=[chunk_record(*place) for place in places],
         )
         return dict(_passing(rows, None, None))
 
     def vectors(self, places: Sequence[Place]) -> "NDArray[np.float32]":
         """Return the unit vectors of these passages, zeros for one that has none."""
         import numpy as np
-        from surrealdb import RecordID
 
-        [rows] = self._connection.ask(
-            schema.VECTORS, chunks=[RecordID("chunk", chunk_key(*place)) for place in places]
-        )
+        chunks = [chunk_record(*place) for place in places]
+        [rows] = self._connection.ask(schema.VECTORS, chunks=chunks)
         known = {place_of(row["id"]): row["embedding"] for row in rows}
         width = max(map(len, known.values()), default=1)
         vectors: NDArray[np.float32] = np.array(
@@ -212,9 +208,3 @@ def _passing(
         for place, score in found
         if place.content_id != without and (chosen is None or place.content_id in chosen)
     ]
-
-
-def _content(content_id: str) -> Any:
-    from surrealdb import RecordID
-
-    return RecordID("content", content_id)
