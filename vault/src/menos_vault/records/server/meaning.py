@@ -1,6 +1,6 @@
 """Passages by their vectors, the nearest first, and exactly so unless the vault is large."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from menos_vault.errors import RecordsConflict, RecordsFailed
@@ -9,7 +9,7 @@ from menos_vault.records.checks import check_model
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.tables import Place
 from menos_vault.records.rows import chunk_record, record_of
-from menos_vault.records.server.places import place_of
+from menos_vault.records.server.places import Scores, passing, place_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,6 @@ _RANGES = 500  # per statement
 
 T = TypeVar("T")
 
-Nearest = list[tuple[Place, float]]
 Rows = tuple[dict[str, Any], dict[str, Any]]
 """Of a chunk, and of its content."""
 Model = tuple[str, int]
@@ -52,7 +51,7 @@ class Meaning:
         depth: int,
         allowed: Sequence[str] | None,
         without: str | None,
-    ) -> Nearest | None:
+    ) -> Scores | None:
         """Return the `depth` nearest passages with their cosine similarity; fewer if that is all.
 
         Only those of the contents `allowed` unless that is None, and not those of `without`. None
@@ -97,7 +96,7 @@ class Meaning:
         allowed: Sequence[str] | None,
         without: str | None,
         variables: dict[str, Any],
-    ) -> Nearest:
+    ) -> Scores:
         """Choose how to look.
 
         A filter that few passages pass is no question for the index, which would look at most of
@@ -110,7 +109,7 @@ class Meaning:
         candidates = 4 * depth if allowed is not None or without is not None else depth
         if candidates <= _DEEPEST:
             [rows] = self._ask(schema.nearest(candidates), {**variables, "limit": candidates})
-            found = _passing(rows, allowed, without)
+            found = passing(_scores(rows), allowed, without)
             if len(found) >= depth:
                 return found[:depth]
         if allowed is not None:
@@ -119,7 +118,7 @@ class Meaning:
             variables = {**variables, "without": record_of("content", without)}
         condition = None if without is None else schema.NOT_OF
         [rows] = self._ask(schema.nearest_exact(condition), variables)
-        return _passing(rows, None, without)
+        return _scores(rows)
 
     def similarities(
         self, vector: "NDArray[np.float32]", places: Sequence[Place]
@@ -132,7 +131,7 @@ class Meaning:
             vector=vector.tolist(),
             chunks=[chunk_record(*place) for place in places],
         )
-        return dict(_passing(rows, None, None))
+        return dict(_scores(rows))
 
     def vectors(self, places: Sequence[Place]) -> "NDArray[np.float32]":
         """Return the unit vectors of these passages, zeros for one that has none."""
@@ -174,7 +173,7 @@ class Meaning:
 
     def _compare(
         self, allowed: Sequence[str], depth: int, without: str | None, variables: dict[str, Any]
-    ) -> Nearest:
+    ) -> Scores:
         """Compare all passages of some contents, by their record ranges."""
         chosen = [content_id for content_id in allowed if content_id != without]
         if not chosen:
@@ -184,7 +183,7 @@ class Meaning:
             for start in range(0, len(chosen), _RANGES)
         ]
         results = self._ask("; ".join(statements), variables)
-        found = [item for rows in results for item in _passing(rows, None, None)]
+        found = [item for rows in results for item in _scores(rows)]
         return sorted(found, key=lambda item: (-item[1], item[0]))[:depth]
 
     def _ask(self, statements: str, variables: dict[str, Any]) -> list[Any]:
@@ -198,13 +197,5 @@ def _named(model: Model | None) -> dict[str, Any]:
     return {} if model is None else {"model": model[0], "dimension": model[1]}
 
 
-def _passing(
-    rows: Sequence[dict[str, Any]], allowed: Sequence[str] | None, without: str | None
-) -> Nearest:
-    found = [(place_of(row["id"]), float(row["score"])) for row in rows]
-    chosen = None if allowed is None else set(allowed)
-    return [
-        (place, score)
-        for place, score in found
-        if place.content_id != without and (chosen is None or place.content_id in chosen)
-    ]
+def _scores(rows: Iterable[dict[str, Any]]) -> Scores:
+    return [(place_of(row["id"]), float(row["score"])) for row in rows]
