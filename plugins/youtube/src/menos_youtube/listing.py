@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from menos_bus import Permanent
-from menos_vault import Content, ContentNotFound, Vault, content_id
+from menos_vault import Content, ContentNotFound, ObjectNotFound, Vault, content_id
 from menos_vault.records.fields import moment_of
 from menos_youtube import archive
 from menos_youtube.channel_name import ChannelName
@@ -155,10 +155,11 @@ class Listing:
         return [replace(v, state="unavailable") if v.id in missing else v for v in videos]
 
     def _knows(self, video_id: str) -> bool:
-        key = _metadata_key(video_id)
-        if not self._vault.objects.exists(key):
+        try:
+            known = self._vault.objects.get(_metadata_key(video_id))
+        except ObjectNotFound:
             return False
-        return from_data_api(self._vault.objects.get(key)) != Metadata()
+        return from_data_api(known) != Metadata()
 
     def _find_channel(self, name: ChannelName) -> dict[str, Any]:
         answer = self._archive.answer("channel.json", lambda: fetch_channel(name, self._settings))
