@@ -10,7 +10,7 @@ from menos_vault.records.filters import Filters, filter_conditions
 from menos_vault.records.index import ranking
 from menos_vault.records.index.local import Found
 from menos_vault.records.index.tables import Place
-from menos_vault.records.schema import count_contents, passing_contents
+from menos_vault.records.server import statements
 from menos_vault.records.server.frequencies import Frequencies
 from menos_vault.records.server.meaning import Meaning
 from menos_vault.records.server.places import Scores
@@ -45,7 +45,7 @@ class ServerIndex:
     def count(self, filters: Filters) -> int:
         """Count the contents that pass."""
         conditions, variables = filter_conditions(filters)
-        [rows] = self._connection.ask(count_contents(conditions), **variables)
+        [rows] = self._connection.ask(statements.count_contents(conditions), **variables)
         return int(rows[0]["count"]) if rows else 0
 
     def search(
@@ -113,7 +113,7 @@ class ServerIndex:
 
     def _allowed(self, filters: Filters) -> list[str]:
         conditions, variables = filter_conditions(filters)
-        [ids] = self._connection.ask(passing_contents(conditions), **variables)
+        [ids] = self._connection.ask(statements.passing_contents(conditions), **variables)
         return [record.id for record in ids]
 
     def _nearest(

@@ -9,6 +9,7 @@ from menos_vault.records.checks import check_model
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.tables import Place
 from menos_vault.records.rows import chunk_record, record_of
+from menos_vault.records.server import statements
 from menos_vault.records.server.places import Scores, passing, place_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Meaning:
         It is all in one request, since reading it in a second one takes its time.
         """
         variables = {"vector": vector.tolist(), "limit": depth, **_named(model)}
-        answers = self._checked(model, lambda: self._ask(schema.read_nearest(depth), variables))
+        answers = self._checked(model, lambda: self._ask(statements.read_nearest(depth), variables))
         if answers is None:
             return None
         *_, near, contents = answers
@@ -108,7 +109,7 @@ class Meaning:
             return self._compare(allowed, depth, without, variables)
         candidates = 4 * depth if allowed is not None or without is not None else depth
         if candidates <= _DEEPEST:
-            [rows] = self._ask(schema.nearest(candidates), {**variables, "limit": candidates})
+            [rows] = self._ask(statements.nearest(candidates), {**variables, "limit": candidates})
             found = passing(_scores(rows), allowed, without)
             if len(found) >= depth:
                 return found[:depth]
@@ -116,8 +117,8 @@ class Meaning:
             return self._compare(allowed, depth, without, variables)
         if without is not None:
             variables = {**variables, "without": record_of("content", without)}
-        condition = None if without is None else schema.NOT_OF
-        [rows] = self._ask(schema.nearest_exact(condition), variables)
+        question = statements.nearest_exact(but_one=without is not None)
+        [rows] = self._ask(question, variables)
         return _scores(rows)
 
     def similarities(
@@ -127,7 +128,7 @@ class Meaning:
         if not places:
             return {}
         [rows] = self._connection.ask(
-            schema.SIMILARITIES,
+            statements.SIMILARITIES,
             vector=vector.tolist(),
             chunks=[chunk_record(*place) for place in places],
         )
@@ -138,7 +139,7 @@ class Meaning:
         import numpy as np
 
         chunks = [chunk_record(*place) for place in places]
-        [rows] = self._connection.ask(schema.VECTORS, chunks=chunks)
+        [rows] = self._connection.ask(statements.VECTORS, chunks=chunks)
         known = {place_of(row["id"]): row["embedding"] for row in rows}
         width = max(map(len, known.values()), default=1)
         vectors: NDArray[np.float32] = np.array(
@@ -152,7 +153,7 @@ class Meaning:
         """Return the mean direction of a content's passages; None if it has none."""
         import numpy as np
 
-        [rows] = self._connection.ask(schema.read_vectors(content_id))
+        [rows] = self._connection.ask(statements.read_vectors(content_id))
         if not rows:
             return None
         vectors = np.array(rows, dtype=np.float32)
@@ -178,19 +179,19 @@ class Meaning:
         chosen = [content_id for content_id in allowed if content_id != without]
         if not chosen:
             return []
-        statements = [
-            schema.nearest_in(chosen[start : start + _RANGES])
+        questions = [
+            statements.nearest_in(chosen[start : start + _RANGES])
             for start in range(0, len(chosen), _RANGES)
         ]
-        results = self._ask("; ".join(statements), variables)
+        results = self._ask("; ".join(questions), variables)
         found = [item for rows in results for item in _scores(rows)]
         return sorted(found, key=lambda item: (-item[1], item[0]))[:depth]
 
-    def _ask(self, statements: str, variables: dict[str, Any]) -> list[Any]:
+    def _ask(self, question: str, variables: dict[str, Any]) -> list[Any]:
         """Ask, if the vectors are of `$model`: in one request, as a second one takes its time."""
         if "model" not in variables:
-            return self._connection.ask(statements, **variables)
-        return self._connection.ask(f"{schema.SAME_MODEL}; {statements}", **variables)[1:]
+            return self._connection.ask(question, **variables)
+        return self._connection.ask(f"{schema.SAME_MODEL}; {question}", **variables)[1:]
 
 
 def _named(model: Model | None) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class ServerUpkeep:
 
     def expect(self, model: str, dimension: int) -> None:
         """Make the vector index if there is none."""
-        self.connection.ask(schema.vector_index(dimension))
+        self.connection.ask(statements.vector_index(dimension))
 
     def close(self) -> None:
         """Close the connection."""
