@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,15 @@ def bm25(dataset: Dataset) -> dict[str, list[str]]:
     }
 
 
+def by_reciprocal_ranks(rankings: Iterable[Iterable[str]]) -> list[str]:
+    """One order from several: by the sum of reciprocal ranks."""
+    scores: defaultdict[str, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, 1):
+            scores[found] += 1 / (_RRF + rank)
+    return sorted(scores, key=lambda found: -scores[found])
+
+
 class ByHand:
     """The same passages in SQLite FTS5 and a numpy matrix, as a careful script would have them."""
 
@@ -82,11 +92,8 @@ class ByHand:
 
     def hybrid(self, query: str) -> list[str]:
         """Documents by the sum of reciprocal ranks."""
-        scores: dict[str, float] = {}
-        for side in (self.dense(query)[:DEPTH], self.words(query)):
-            for rank, owner in enumerate(self.documents(side), 1):
-                scores[owner] = scores.get(owner, 0) + 1 / (_RRF + rank)
-        return sorted(scores, key=lambda owner: -scores[owner])
+        sides = (self.dense(query)[:DEPTH], self.words(query))
+        return by_reciprocal_ranks(map(self.documents, sides))
 
     def documents(self, places: Iterable[int]) -> list[str]:
         """The documents of passages, each once, at most 100."""

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrieval.bus import milliseconds, running_bus
+from menos_vault import Vault, VaultSettings
+from retrieval.baselines import by_reciprocal_ranks
+from retrieval.bus import SEARCH, milliseconds, running_bus
 from retrieval.dataset import Dataset, read_dataset
-from retrieval.growth import SEARCH, fill, shuffled
+from retrieval.growth import fill, shuffled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +44,6 @@ LIMIT = 10
 NOISE = 0.5
 MODES = ("semantic", "keyword", "hybrid")
 OPERATORS = {"each": "text @{n}@ $t{n}", "any": "text @{n},OR@ $t{n}"}
-_RRF = 60
 
 _MEANING = (
     "SELECT id, text, content.title AS title, vector::similarity::cosine(embedding, $vector) "
@@ -56,8 +57,6 @@ _WORDS = (
 
 def main(folder: Path) -> None:
     """Print one line per mode."""
-    from menos_vault import Vault, VaultSettings
-
     dataset = read_dataset(folder)
     queries = list(dataset.queries.values())[:QUERIES]
     with (
@@ -68,9 +67,7 @@ def main(folder: Path) -> None:
         model.embeddings.prepare()
         home = Path(name)
         with running_bus(home / "empty") as bus:
-            trip = median(
-                milliseconds(bus.call, SEARCH, "nothing", mode="keyword")[0] for _ in range(50)
-            )
+            trip = bus.round_trip(mode="keyword")
         at_server = {
             "MENOS_VAULT_URL": url,
             "MENOS_VAULT_USERNAME": "root",
@@ -88,9 +85,9 @@ def main(folder: Path) -> None:
                 took: list[float] = []
                 alone: dict[str, list[float]] = {name: [] for name in OPERATORS}
                 for query in [*queries[:10], *queries]:  # the first ones warm up
-                    took.append(milliseconds(bus.call, SEARCH, query, mode=mode)[0])
+                    took.append(milliseconds(bus.call, SEARCH, query, mode=mode))
                     for name, times in alone.items():
-                        times.append(milliseconds(plain.search, mode, query, name)[0])
+                        times.append(milliseconds(plain.search, mode, query, name))
                 through = median(took[10:])
                 beside = {name: median(times[10:]) for name, times in alone.items()}
                 print(
@@ -135,19 +132,11 @@ class PlainQueries:
                 )
             )
         answer = self._client.query_raw("; ".join(statements), variables)
-        return fused([part["result"] for part in answer["result"]])[:LIMIT]
+        rankings = [[row["text"] for row in part["result"]] for part in answer["result"]]
+        return by_reciprocal_ranks(rankings)[:LIMIT]
 
     def close(self) -> None:
         self._client.close()
-
-
-def fused(rankings: Sequence[list[dict[str, Any]]]) -> list[str]:
-    """Texts by the sum of their reciprocal ranks."""
-    scores: dict[str, float] = {}
-    for rows in rankings:
-        for rank, row in enumerate(rows, 1):
-            scores[row["text"]] = scores.get(row["text"], 0) + 1 / (_RRF + rank)
-    return sorted(scores, key=lambda text: -scores[text])
 
 
 def noisy(dataset: Dataset, embeddings: Embeddings) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from menos_vault import Chunk, ContentNotFound, RecordsFailed, Vault, VaultSetti
 from menos_vault.records import migrations, schema
 from menos_vault.records.answers import Ask
 from menos_vault.records.connection import Connection
+from menos_vault.records.server import statements
 from surreal_server import ENGINES, SurrealServer, packages_of
 
 ONES = np.ones(8, dtype=np.float32)
@@ -45,7 +46,7 @@ def as_of_release_0_1(settings: VaultSettings) -> None:
         "content = content:⟨0123456789abcdef0123456789abcdef⟩, model = 'm', embedding = $vector",
         vector=ONES.tolist(),
     )
-    old.ask(schema.vector_index(8))
+    old.ask(statements.vector_index(8))
     old.close()
 
 

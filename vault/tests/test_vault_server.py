@@ -21,6 +21,8 @@ from menos_vault import (
 from menos_vault.records import NewContent, Records
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
+from menos_vault.records.server import statements
+from menos_vault.records.server.frequencies import Frequencies
 from menos_vault.records.server.words import insertions
 from menos_vault.records.surreal import SurrealRecords
 from surreal_server import SurrealServer
@@ -66,6 +68,25 @@ def fill(records: Records) -> None:
         texts = [" ".join(random.choice(vocabulary, 6)) for _ in range(20)]
         tags = ["even"] if number % 2 == 0 else []
         put(records, f"k{number:02}", texts, seed=number, tags=tags)
+
+
+def test_words_are_counted_once_a_vault_is_large_though_it_was_asked_for_them_before() -> None:
+    class Growing:
+        passages = words.LARGE - 1
+        having = {"common": 900, "rare": 3}  # noqa: RUF012
+
+        def ask(self, statement: str, **terms: str) -> list[Any]:
+            if statement == statements.COUNT:
+                return [[{"count": self.passages}]]
+            return [[{"count": self.having[term]}] for term in terms.values()]
+
+    server: Any = Growing()
+    frequencies = Frequencies(server)
+    assert set(frequencies.telling("common rare")) == {"common", "rare"}
+
+    server.passages = words.LARGE
+
+    assert set(frequencies.telling("common rare")) == {"rare"}
 
 
 @pytest.mark.parametrize(

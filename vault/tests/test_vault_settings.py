@@ -58,6 +58,7 @@ def test_a_bucket_is_told_from_a_folder(tmp_path: Path) -> None:
         ({"s3_endpoint": "minio:9000"}, "must be http://host:port"),
         ({"s3_endpoint": "http://minio:9000/path"}, "no path"),
         ({"s3_endpoint": "http://minio:99999"}, "must be http://host:port"),
+        ({"s3_endpoint": "http://:9000"}, "must be http://host:port"),
     ],
 )
 def test_objects_that_are_nowhere_are_refused(given: dict[str, str], said: str) -> None:

@@ -57,6 +57,15 @@ def test_a_text_is_stored_and_processed_by_one_call(bus):
         bus.call("tasks.store_content", TEXT, "Title", process=["fly"])
 
 
+def test_a_text_that_comes_back_gets_its_summary_back(bus):
+    identity = store(bus, process=["summarize"])
+    store(bus, "Something else.")
+
+    store(bus, process=["summarize"])
+
+    assert open_vault().records.get_content(identity).summary
+
+
 def test_processing_embeds_and_summarizes(bus):
     identity = store(bus)
 

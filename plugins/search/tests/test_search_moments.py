@@ -8,7 +8,8 @@ import pytest
 
 import menos_search.plugin
 from menos_bus.testing import TestBus
-from menos_vault import Chunk, close_vault, open_vault
+from menos_vault import Chunk, ObjectsUnavailable, close_vault, open_vault
+from menos_vault.objects.files import FileObjects
 
 LINES = [
     (0.0, "Welcome to the show, it is about the sea."),
@@ -85,6 +86,17 @@ def test_times_that_cannot_be_read_leave_the_start_of_the_passage(video):
         video.store(segments=segments)
 
         assert video("gravity makes tides")["second"] == 0.0
+
+
+def test_times_that_could_not_be_read_once_are_read_by_the_next_search(video, monkeypatch):
+    def fails(self, key):
+        raise ObjectsUnavailable("the server is down")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(FileObjects, "get", fails)
+        assert video("gravity makes tides")["second"] == 0.0
+
+    assert video("gravity makes tides")["second"] == 40.0
 
 
 def test_a_text_that_does_not_hold_the_passage_any_more_leaves_its_start(video):

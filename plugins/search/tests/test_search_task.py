@@ -171,6 +171,16 @@ def test_words_alone_need_no_model(bus, documents, tmp_path, monkeypatch):
     assert not (tmp_path / "cache").exists()
 
 
+def test_words_alone_are_found_while_the_model_s_server_is_down(bus, documents, monkeypatch):
+    close_vault()
+    monkeypatch.setenv("MENOS_VAULT_EMBEDDINGS", "ollama")
+    monkeypatch.setenv("MENOS_VAULT_OLLAMA_URL", "http://127.0.0.1:9")
+
+    [result] = bus.call("tasks.semantic_search", "kitten", mode="keyword")["results"]
+
+    assert result["content_id"] == documents["Cats"]
+
+
 def test_explained_results_say_what_their_place_comes_from(bus, documents):
     found = bus.call("tasks.semantic_search", "yeast in flour", explain=True)["results"]
 

@@ -366,10 +366,10 @@ def test_a_new_video_without_captions_is_looked_at_again_the_same_day(
     young = datetime.now(UTC) - timedelta(minutes=5)
     looked = {"updated_at": datetime.now(UTC) - timedelta(hours=7), "id": "x" * 32}
     named = {"resource_key": "yt:x", "content_type": "youtube", "title": "X"}
-    times = {"created_at": young, "metadata": {"published_at": young.isoformat()}}
+    times = {"created_at": young, "published_at": young}
 
     assert _is_due(Content(**named, **looked, **times))
-    old = {"created_at": young, "metadata": {"published_at": "2020-01-01T00:00:00Z"}}
+    old = {"created_at": young, "published_at": datetime(2020, 1, 1, tzinfo=UTC)}
     assert not _is_due(Content(**named, **looked, **old))
 
 

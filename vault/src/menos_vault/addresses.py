@@ -44,7 +44,10 @@ def s3_place(url: str) -> S3Place:
 def is_http(url: str, *, path: bool = True) -> bool:
     """Say whether this is a URL of a server, with or without a path on it."""
     found = _HTTP.fullmatch(url)
+    if found is None or not (path or found[1] in (None, "/")):
+        return False
     try:
-        return found is not None and urlsplit(url).port != 0 and (path or found[1] in (None, "/"))
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
     except ValueError:  # no such port
         return False

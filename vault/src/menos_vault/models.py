@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -180,3 +180,9 @@ class Health(NamedTuple):
     """What was found."""
     fix: str = ""
     """What to do when it does not work."""
+
+    @classmethod
+    def failed(cls, name: str, error: Exception, fix: str = "") -> Self:
+        """Say what an error says: what is wrong, then behind a semicolon what to do, else `fix`."""
+        message, _, advice = str(error).partition("; ")
+        return cls(name, False, message, advice or fix)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from menos_vault.errors import ObjectNotFound, RecordsLocked, VaultClosed, VaultError
+from menos_vault.folders import nearest_existing
 from menos_vault.models import Content, Health
-from menos_vault.nearest import nearest
 from menos_vault.settings import VaultSettings, settings_of_environment
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Vault:
         folder = self.settings.records_folder
         opened = self._records
         if opened is None and folder is not None and not folder.exists():
-            if os.access(nearest(folder), os.W_OK):
+            if os.access(nearest_existing(folder), os.W_OK):
                 return Health("records", True, f"{folder} will be made at first use")
             fix = "give permission to write there, or set MENOS_HOME to another folder"
             return Health("records", False, f"{folder} cannot be made", fix)
@@ -147,8 +147,7 @@ class Vault:
             # What `doctor` finds in a second terminal while the bus runs: nothing to repair.
             return Health("records", True, str(error).partition(";")[0])
         except VaultError as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("records", False, message, fix or "read the message, then try again")
+            return Health.failed("records", error, "read the message, then try again")
         finally:
             if records is not opened:
                 records.close()
@@ -162,11 +161,10 @@ class Vault:
         try:
             return self.objects.health()
         except VaultError as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("objects", False, message, fix)
+            return Health.failed("objects", error)
 
     def _space_health(self) -> Health:
-        places = {nearest(self.settings.home), nearest(self.settings.cache)}
+        places = {nearest_existing(self.settings.home), nearest_existing(self.settings.cache)}
         place = min(places, key=lambda path: shutil.disk_usage(path).free)
         free = shutil.disk_usage(place).free
         message = f"{free / 1e9:.1f} GB free at {place}"

@@ -57,10 +57,9 @@ def chunk_document(
         _Passage(offset, passage, offset)
         for offset, passage in splitter.chunk_indices(document.text)
     ]
-    heading_at: Callable[[int], str | None] = lambda offset: None  # noqa: E731
     if document.is_markdown:
         found = list(_with_headings(document.text, found))
-        heading_at = _headings(document)
+    heading_at = _headings(document)
     longest = tokens * _CHARS_PER_TOKEN
     passages = [
         _Passage(
@@ -107,9 +106,12 @@ def _only_opens(passage: str) -> bool:
 
 
 def _headings(document: Document) -> Callable[[int], str | None]:
-    from menos_content.markdown import headings
+    """What says of a character which headings stand above it; none unless it is Markdown."""
+    found: list[tuple[int, str]] = []
+    if document.is_markdown:
+        from menos_content.markdown import headings
 
-    found = headings(document.text)
+        found = headings(document.text)
 
     def heading_at(offset: int) -> str | None:
         place = bisect.bisect_right(found, offset, key=lambda heading: heading[0])

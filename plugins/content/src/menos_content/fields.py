@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -20,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from menos_bus import Wanted
 from menos_content.operations import BUILT_IN, POINT
-from menos_vault.records.fields import given_moment
+from menos_vault.records.fields import given_moment, unstorable_number
 
 LONGEST_TEXT: Final = 5_000_000
 """Characters of a text: some 800,000 words, ten long novels."""
@@ -59,13 +57,9 @@ def check_published(metadata: dict[str, JsonValue]) -> None:
 
 def check_values(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Refuse at the door what the database could not hold."""
-    for value in _values(metadata):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise PydanticCustomError("not_finite", "it has a number that is infinite or NaN")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise PydanticCustomError(
-                "too_large", "it has an integer of more than 64 bits: send it as text"
-            )
+    _check_depth(metadata)
+    if reason := unstorable_number(metadata):
+        raise PydanticCustomError("unstorable", "{reason}", {"reason": reason})
     return metadata
 
 
@@ -79,16 +73,14 @@ def _storable(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return metadata
 
 
-def _values(value: Any, depth: int = 0) -> Iterator[Any]:
+def _check_depth(value: Any, depth: int = 0) -> None:
     if depth > DEEPEST_METADATA:
         raise PydanticCustomError(
             "too_deep", f"it has lists or objects in more than {DEEPEST_METADATA} others"
         )
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _values(item, depth + 1)
-    else:
-        yield value
+            _check_depth(item, depth + 1)
 
 
 def distinct(items: list[Any]) -> list[Any]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from menos_bus import Permanent, task_id
 from menos_vault import Content, ContentNotFound, ObjectNotFound, Vault, content_id
+from menos_vault.records.fields import before_new_text
 
 if TYPE_CHECKING:
-    from menos_vault.records import ContentChanges, NewContent
+    from menos_vault.records import NewContent
 
 STORED = "stored"
 """The status of a content whose text is there and whose passages are not, or are older."""
@@ -92,13 +93,8 @@ def put_text(
     if earlier is None:
         new.setdefault("status", STORED)
     elif earlier.objects.get("text") != key or not holds(vault, key, data):
-        # Before the text changes: a process that dies in between leaves a content that says it
-        # has to be processed, never one that calls the new text processed.
-        changes: ContentChanges = {"status": STORED, "summary": None, "error": None}
-        if earlier.metadata.get("digest") is not None:
-            changes["metadata"] = {"digest": None}
         try:
-            vault.records.update_content(earlier.id, **changes)
+            vault.records.update_content(earlier.id, **before_new_text(earlier, STORED))
         except ContentNotFound:  # deleted meanwhile
             new.setdefault("status", STORED)
     vault.objects.put(key, data)

@@ -42,7 +42,10 @@ def second_of(
     text, segments = content.objects.get("text"), content.objects.get("segments")
     if chunk.start is None or not highlights or text is None or segments is None:
         return chunk.start
-    spoken = _read(text, segments, content.updated_at.isoformat())
+    try:
+        spoken = _read(text, segments, content.updated_at.isoformat())
+    except (VaultError, ValueError, TypeError, LookupError):
+        return chunk.start  # which is still right
     offset = _offset_of(chunk, spoken)
     if offset is None:
         return chunk.start
@@ -64,9 +67,6 @@ def _offset_of(chunk: Chunk, spoken: _Spoken) -> int | None:
 @lru_cache(_KEPT)
 def _read(text_key: str, segments_key: str, _version: str) -> _Spoken:
     objects = open_vault().objects
-    try:
-        rows = sorted((int(row[0]), float(row[1])) for row in json.loads(objects.get(segments_key)))
-        text = objects.get(text_key).decode()
-    except (VaultError, ValueError, TypeError, LookupError):
-        return _Spoken("", [], [])  # the passage's own start is still right
+    rows = sorted((int(row[0]), float(row[1])) for row in json.loads(objects.get(segments_key)))
+    text = objects.get(text_key).decode()
     return _Spoken(text, [offset for offset, _ in rows], [second for _, second in rows])

@@ -39,17 +39,17 @@ def search(
         VaultError: the model or the vault could not do it.
     """
     records = vault.records
-    vector = None
-    embeddings = vault.embeddings
+    vector, model = None, ""
     if mode != "keyword":
+        embeddings = vault.embeddings
         if not embeddings.ready:
             if records.model() is None:
                 return []  # no reason to fetch a model
             embeddings.prepare(partial(progress, "fetching the embedding model"))
-        vector = embeddings.embed_query(query)
+        vector, model = embeddings.embed_query(query), embeddings.model
     return records.search(
         vector,
-        model=embeddings.model,
+        model=model,
         limit=limit,
         offset=offset,
         query=query,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from menos_bus import Permanent, Retryable, TaskError
 from menos_youtube.errors import seconds_of
+from menos_youtube.foreign import objects_of, part_of
 
 RATE_LIMIT_WAIT: Final = 60.0
 """Seconds until the Data API is asked again after "queries per minute"."""
@@ -67,13 +68,7 @@ def from_data_api(status: int, body: object, retry_after: str | None = None) -> 
 
 def _reasons(body: object) -> tuple[list[str], str]:
     """Collect the reasons of an answer in either of Google's two shapes, and its message."""
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return [], ""
-    items: list[Any] = [*_list(error.get("errors")), *_list(error.get("details"))]
-    reasons = [str(item["reason"]) for item in items if isinstance(item, dict) and "reason" in item]
+    error = part_of(body, "error")
+    items = [*objects_of(error, "errors"), *objects_of(error, "details")]
+    reasons = [str(item["reason"]) for item in items if "reason" in item]
     return reasons, str(error.get("message", ""))[:300]
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -158,11 +158,6 @@ def named(name: str, reason: str = "") -> TaskError:
     return _raiseable(_ERRORS[name], reason)
 
 
-def unavailable() -> TaskError:
-    """The error for an id that the Data API does not know: it answers 200 without items."""
-    return named("VideoUnavailable")
-
-
 def no_transcript() -> TaskError:
     """The error for captions without any text."""
     return named("NoTranscriptFound")

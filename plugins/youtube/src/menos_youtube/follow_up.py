@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from menos_bus import BusUnavailable, CallError, Permanent, send
+from menos_bus import BusUnavailable, CallError, Permanent, send, task_id
 
 _TASK: Final = "tasks.process_content"
 
@@ -41,9 +41,7 @@ def process_content(content_id: str, operations: Sequence[str], *, priority: boo
         Permanent: there is no such task, or it does not take these operations.
         BusUnavailable: it cannot be submitted now.
     """
-    from celery import current_task
-
-    call = current_task.request.id if current_task else None
+    call = task_id()
     key = {"idempotency_key": f"{call}:process:{content_id}"} if call else {}
     try:
         return send(

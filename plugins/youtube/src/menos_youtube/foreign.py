@@ -15,21 +15,18 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def as_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object; an empty one if it is none."""
+def object_in(raw: bytes) -> dict[str, Any] | None:
+    """A JSON object; ``None`` if it is none."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return value if isinstance(value, dict) else None
 
 
-def is_object(raw: bytes) -> bool:
-    """Whether it is a JSON object at all."""
-    try:
-        return isinstance(json.loads(raw), dict)
-    except (ValueError, RecursionError):
-        return False
+def as_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object; an empty one if it is none."""
+    return object_in(raw) or {}
 
 
 def part_of(value: object, name: str) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from menos_bus import Deferred, progress
-from menos_vault import Vault
+from menos_vault import ObjectNotFound, Vault
 from menos_youtube.collection import Collection, Video
 from menos_youtube.errors import named
-from menos_youtube.foreign import as_object, is_object
+from menos_youtube.foreign import object_in
 
 _COLLECTION: Final = "collection.json"
 _SLICE: Final = 60.0
@@ -53,34 +53,32 @@ class ListArchive:
             Deferred: ``listing``; time is up, and the call goes on here when it is taken up again.
             Retryable: ``youtube_error``; it is no JSON object, and is asked for again then.
         """
-        key = self._key(name)
-        raw = self._objects.get(key) if self._objects.exists(key) else b""
-        if not is_object(raw):
+        found = object_in(self._kept(name) or b"")
+        if found is None:
             self._give_way()
             raw = ask()
-            self._objects.put(key, raw)
-        if not is_object(raw):
+            self._objects.put(self._key(name), raw)
+            found = object_in(raw)
+        if found is None:
             raise named("ValueError", "no JSON object")
-        return as_object(raw)
+        return found
 
     def once(self, name: str, find: Callable[[], list[str]]) -> list[str]:
         """What a call has found out itself, the same each time it goes on."""
-        key = self._key(name)
-        if self._objects.exists(key):
-            return list(json.loads(self._objects.get(key)))
+        if (kept := self._kept(name)) is not None:
+            return list(json.loads(kept))
         found = find()
-        self._objects.put(key, json.dumps(found).encode())
+        self._objects.put(self._key(name), json.dumps(found).encode())
         return found
 
     def collection(self, find: Callable[[], Collection]) -> Collection:
         """The finished list, found once."""
-        key = self._key(_COLLECTION)
-        if self._objects.exists(key):
-            kept = json.loads(self._objects.get(key))["collection"]
-            return Collection(**kept | {"videos": [Video(**video) for video in kept["videos"]]})
+        if (kept := self._kept(_COLLECTION)) is not None:
+            known = json.loads(kept)["collection"]
+            return Collection(**known | {"videos": [Video(**video) for video in known["videos"]]})
         collection = find()
-        kept = {"collection": asdict(collection)}
-        self._objects.put(key, json.dumps(kept).encode())
+        found = json.dumps({"collection": asdict(collection)})
+        self._objects.put(self._key(_COLLECTION), found.encode())
         return collection
 
     def delete(self) -> None:
@@ -97,6 +95,12 @@ class ListArchive:
                 progress=self._progress,
             )
         self._asked = True
+
+    def _kept(self, name: str) -> bytes | None:
+        try:
+            return self._objects.get(self._key(name))
+        except ObjectNotFound:
+            return None
 
     def _key(self, name: str) -> str:
         return f"youtube/lists/{self._call_id}/{name}"

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from menos_bus import Permanent
-from menos_vault import Content, ContentNotFound, Vault, content_id
+from menos_vault import Content, ContentNotFound, ObjectNotFound, Vault, content_id
+from menos_vault.records.fields import moment_of
 from menos_youtube import archive
 from menos_youtube.channel_name import ChannelName
 from menos_youtube.collection import Collection, State, Video
@@ -154,10 +155,11 @@ class Listing:
         return [replace(v, state="unavailable") if v.id in missing else v for v in videos]
 
     def _knows(self, video_id: str) -> bool:
-        key = _metadata_key(video_id)
-        if not self._vault.objects.exists(key):
+        try:
+            known = self._vault.objects.get(_metadata_key(video_id))
+        except ObjectNotFound:
             return False
-        return from_data_api(self._vault.objects.get(key)) != Metadata()
+        return from_data_api(known) != Metadata()
 
     def _find_channel(self, name: ChannelName) -> dict[str, Any]:
         answer = self._archive.answer("channel.json", lambda: fetch_channel(name, self._settings))
@@ -199,18 +201,10 @@ def _is_hidden(item: dict[str, Any]) -> bool:
 
 def _published(item: dict[str, Any]) -> datetime:
     """When a video was published; one without a date is no news."""
-    return _moment(text_of(part_of(item, "contentDetails"), "videoPublishedAt")) or _NEVER
-
-
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
-
-
-def _moment(text: object) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        return moment_of(text_of(part_of(item, "contentDetails"), "videoPublishedAt") or "")
     except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _is_due(content: Content) -> bool:
@@ -219,8 +213,7 @@ def _is_due(content: Content) -> bool:
     Captions that YouTube generates come within hours or never.
     """
     looked = content.updated_at
-    published = _moment(content.metadata.get("published_at"))
-    age = looked - published if published is not None else _LATEST
+    age = looked - content.published_at if content.published_at is not None else _LATEST
     return datetime.now(UTC) >= looked + min(max(age, _SOONEST), _LATEST)
 
 

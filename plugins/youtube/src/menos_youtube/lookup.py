@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from menos_youtube import archive
 from menos_youtube.archive import Archive
-from menos_youtube.errors import named, unavailable
-from menos_youtube.foreign import is_object
+from menos_youtube.errors import named
+from menos_youtube.foreign import object_in
 from menos_youtube.metadata import Metadata, from_data_api, from_oembed, from_player
 from menos_youtube.settings import YoutubeSettings
 
@@ -43,7 +43,9 @@ class Lookup:
         self._learn(archive.DATA_API, from_data_api, self._ask_data_api)
         if self.metadata == Metadata() and not may_be_unknown:
             answer = self._archive.read(archive.DATA_API) or b""
-            raise unavailable() if is_object(answer) else named("ValueError", "no JSON object")
+            if object_in(answer) is None:
+                raise named("ValueError", "no JSON object")
+            raise named("VideoUnavailable")  # it answers 200 without items
 
     def read_players(self) -> None:
         """Learn from what the player answered to those who looked for a transcript."""

@@ -7,14 +7,13 @@ or an address that YouTube takes for a robot's.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from menos_bus.errors import TaskError
 from menos_youtube.errors import named
-from menos_youtube.foreign import one_line
+from menos_youtube.foreign import as_object, objects_of, one_line, part_of
 
 _BY_TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), name)
@@ -43,9 +42,9 @@ def refusal(raw: bytes | None) -> TaskError | None:
     Returns:
         The error; ``None`` if the video is playable, or the answer is none that is known.
     """
-    answer = _parsed(raw)
-    playability = _dict(answer.get("playabilityStatus"))
-    video = _dict(answer.get("videoDetails"))
+    answer = as_object(raw or b"")
+    playability = part_of(answer, "playabilityStatus")
+    video = part_of(answer, "videoDetails")
     status = playability.get("status")
     if video.get("isLive") is True or video.get("isUpcoming") is True:
         return named("LiveVideo")
@@ -64,8 +63,7 @@ def refusal(raw: bytes | None) -> TaskError | None:
 
 def _texts(playability: dict[str, Any]) -> Iterator[str]:
     """What the answer says to people: the reason, further messages, the smaller print."""
-    screen = _dict(playability.get("errorScreen"))
-    renderer = _dict(screen.get("playerErrorMessageRenderer"))
+    renderer = part_of(part_of(playability, "errorScreen"), "playerErrorMessageRenderer")
     messages = playability.get("messages")
     for value in (
         playability.get("reason"),
@@ -76,19 +74,7 @@ def _texts(playability: dict[str, Any]) -> Iterator[str]:
         if isinstance(value, str):
             yield value
         elif isinstance(value, dict):
-            runs = value.get("runs")
-            pieces = [_dict(run).get("text") for run in runs] if isinstance(runs, list) else []
+            pieces = [run.get("text") for run in objects_of(value, "runs")]
             text = value.get("simpleText") or "".join(p for p in pieces if isinstance(p, str))
             if isinstance(text, str) and text:
                 yield text
-
-
-def _parsed(raw: bytes | None) -> dict[str, Any]:
-    try:
-        return _dict(json.loads(raw or b"{}"))
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from menos_vault import Content, ContentNotFound, Vault, content_id
+from menos_vault.records.fields import before_new_text
 from menos_youtube import archive
 from menos_youtube.archive import Archive
 from menos_youtube.lookup import Lookup
@@ -12,9 +13,6 @@ from menos_youtube.segments import index_json
 from menos_youtube.sources import Transcript
 from menos_youtube.sources.supplied import SOURCE as CALLER
 from menos_youtube.video_id import watch_url
-
-if TYPE_CHECKING:
-    from menos_vault.records import ContentChanges
 
 STORED: Final = "stored"
 """The status of a video whose transcript is there, and not yet processed."""
@@ -88,12 +86,7 @@ class Record:
         lost = text is None and not self._archive.is_new(transcript.raw_key)
         if self.has_transcript and (lost or text == transcript.text.encode()):
             return None
-        # Before the text changes: a process that dies in between leaves a record that says it has
-        # to be processed, never one that calls the new text processed.
-        changes: ContentChanges = {"status": STORED, "summary": None, "error": None}
-        if self.stored.metadata.get("digest") is not None:
-            changes["metadata"] = {"digest": None}
-        self._records.update_content(self.stored.id, **changes)
+        self._records.update_content(self.stored.id, **before_new_text(self.stored, STORED))
         return STORED
 
     def _put_objects(self, transcript: Transcript) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from menos_bus import PluginError
+from menos_bus import PluginError, task_id
 from menos_youtube import fields
 from menos_youtube.channel_name import parse_channel
 from menos_youtube.playlist_id import parse_playlist_id
@@ -115,17 +115,16 @@ def ingest_youtube_channel(
 
 
 def _listing(process: list[str]) -> Listing:
-    from celery import current_task
-
     from menos_vault import open_vault
     from menos_youtube.follow_up import check_operations
     from menos_youtube.listing import Listing
     from menos_youtube.settings import YoutubeSettings
 
-    if not current_task:
+    call = task_id()
+    if call is None:
         raise PluginError("a list can be ingested by a task only: submit it, or use TestBus")
     check_operations(process)
-    return Listing(current_task.request.id, open_vault(), YoutubeSettings())
+    return Listing(call, open_vault(), YoutubeSettings())
 
 
 def _options(priority: bool, language: Any, process: list[str]) -> dict[str, Any]:

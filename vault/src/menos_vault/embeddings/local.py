@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from menos_vault.embeddings import Progress, fetch
+from menos_vault.embeddings import Progress, encodable, fetch
 from menos_vault.embeddings.batches import Batches
 from menos_vault.embeddings.graph import read_shape
 from menos_vault.embeddings.weights import sha256
@@ -82,14 +82,14 @@ class LocalEmbeddings:
 
     def count_tokens(self, text: str) -> int:
         """Count with the model's own tokenizer."""
-        return len(self._load().whole.encode(_clean(text), add_special_tokens=False).ids)
+        return len(self._load().whole.encode(encodable(text), add_special_tokens=False).ids)
 
     def token_starts(self, text: str) -> Sequence[int]:
         """Ask the model's own tokenizer."""
         tokenizer = self._load().whole
         starts = array("q")
         for begin, part in _parts(text):
-            for start, _ in tokenizer.encode(_clean(part), add_special_tokens=False).offsets:
+            for start, _ in tokenizer.encode(encodable(part), add_special_tokens=False).offsets:
                 starts.append(begin + start)
         return starts
 
@@ -102,7 +102,7 @@ class LocalEmbeddings:
         tokenizer = self._load().cutting
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), _WINDOW):
-            window = [_clean(text) for text in texts[start : start + _WINDOW]]
+            window = [encodable(text) for text in texts[start : start + _WINDOW]]
             ids = [item.ids for item in tokenizer.encode_batch_fast(window)]
             told = None
             if on_progress is not None:
@@ -112,7 +112,7 @@ class LocalEmbeddings:
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
         """Embed at once, beside whatever else is embedded: somebody waits."""
-        ids = self._load().cutting.encode(_clean(text)).ids
+        ids = self._load().cutting.encode(encodable(text)).ids
         vector: NDArray[np.float32] = self._run([ids])[0]
         return vector
 
@@ -121,8 +121,7 @@ class LocalEmbeddings:
         try:
             name = self.model
         except ModelCorrupt as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("embeddings", False, message, fix)
+            return Health.failed("embeddings", error)
         if self.ready:
             return Health("embeddings", True, f"the model {name} is ready")
         if self._settings.model_path is not None:
@@ -239,8 +238,3 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
             end = max(text.rfind(space, begin, end) for space in " \n") + 1 or end
         yield begin, text[begin:end]
         begin = end
-
-
-def _clean(text: str) -> str:
-    """Replace lone surrogates, each by one character: the tokenizer cannot take them."""
-    return text.encode("utf-8", "replace").decode("utf-8")

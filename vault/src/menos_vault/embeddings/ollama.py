@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from menos_vault.embeddings import CLOSED, Progress
+from menos_vault.embeddings import CLOSED, Progress, encodable
 from menos_vault.embeddings.estimate import estimated_starts, estimated_tokens
 from menos_vault.embeddings.prefixes import Prefixes, prefixes_of
 from menos_vault.errors import ModelFailed, ModelMissing, ModelUnavailable, VaultError
@@ -156,7 +156,7 @@ class OllamaEmbeddings:
                 {
                     "model": model,
                     # Nothing at all is what some models have no vector for.
-                    "input": [_clean(text) if text.strip() else "." for text in texts],
+                    "input": [encodable(text) if text.strip() else "." for text in texts],
                     "truncate": cut,
                     "keep_alive": self._settings.ollama_keep_alive,
                 }
@@ -217,8 +217,3 @@ def _context(shown: dict[str, Any]) -> int:
     if found := re.search(r"^num_ctx\s+(\d+)", str(shown.get("parameters") or ""), re.MULTILINE):
         limits.append(int(found[1]))
     return min(limits, default=_UNSAID_CONTEXT)
-
-
-def _clean(text: str) -> str:
-    """Replace lone surrogates, which JSON's encoding cannot take."""
-    return text.encode("utf-8", "replace").decode("utf-8")

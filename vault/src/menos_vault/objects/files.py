@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from menos_vault.errors import InvalidKey, ObjectNotFound, ObjectsUnavailable
+from menos_vault.folders import nearest_existing
 from menos_vault.models import Health
-from menos_vault.nearest import nearest
 from menos_vault.objects.keys import TEMPORARY, check_key
 
 
@@ -81,7 +81,7 @@ class FileObjects:
     def health(self) -> Health:
         """Write a nameless file, which says more than permission bits: full disks show as well."""
         try:
-            with tempfile.TemporaryFile(dir=nearest(self._folder)) as file:
+            with tempfile.TemporaryFile(dir=nearest_existing(self._folder)) as file:
                 file.write(b"health")
                 file.flush()
         except OSError as error:

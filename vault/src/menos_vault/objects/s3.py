@@ -132,8 +132,7 @@ class S3Objects:
         try:
             there = self._try(lambda: client.bucket_exists(self._bucket), doing, tries=1)
         except (ObjectsUnavailable, ObjectsRefused, _Missing) as error:
-            message, _, fix = str(error).partition("; ")
-            return Health("objects", False, message, fix)
+            return Health.failed("objects", error)
         state = "is there" if there else "will be made at the first write"
         return Health("objects", True, f"{place} {state}")
 

@@ -92,8 +92,7 @@ class OllamaServer:
             if pull and isinstance(error, ModelMissing):
                 message = f"{model} will be pulled at first use by Ollama at {self.url}"
                 return Health("ollama", True, message)
-            message, _, fix = str(error).partition("; ")
-            return Health("ollama", False, message, fix or "look into Ollama's log")
+            return Health.failed("ollama", error, "look into Ollama's log")
         return Health("ollama", True, f"{model} is at {self.url}")
 
     def pull(self, model: str, *, seconds: float, on_progress: Progress | None = None) -> None:

@@ -2,13 +2,20 @@
 
 import math
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from menos_vault.errors import InvalidContent
-from menos_vault.models import visible
+from menos_vault.models import Content, visible
 
 
 class ContentFields(TypedDict, total=False):
@@ -44,6 +51,26 @@ class ContentChanges(ContentFields, total=False):
     title: str
 
 
+def before_new_text(stored: Content, status: str) -> ContentChanges:
+    """Return what to write of a content before its text changes: what was made of the text goes.
+
+    Before, so that a process that dies in between leaves a content that says it has to be
+    processed, by `status`, and never one that calls the new text processed.
+    """
+    changes: ContentChanges = {"status": status, "summary": None, "summary_of": None, "error": None}
+    if stored.metadata.get("digest") is not None:
+        changes["metadata"] = {"digest": None}
+    return changes
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A time; one without a zone is UTC."""
+
+
 class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -60,21 +87,13 @@ class _Fields(BaseModel):
     objects: dict[str, str] | None = None
     status: str | None = None
     error: str | None = None
-    published_at: datetime | None = None
+    published_at: Moment | None = None
     stored_by: str | None = None
 
     @field_validator("*")
     @classmethod
     def _visible(cls, value: Any) -> Any:
         return visible(value)
-
-    @field_validator("published_at")
-    @classmethod
-    def _in_utc(cls, moment: datetime | None) -> datetime | None:
-        """A time without a zone is UTC."""
-        if moment is not None and moment.tzinfo is None:
-            return moment.replace(tzinfo=UTC)
-        return moment
 
 
 # Fields that are empty rather than absent.
@@ -109,7 +128,7 @@ def moment_of(text: str) -> datetime:
     """
     moment = datetime.fromisoformat(text)
     try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return _in_utc(moment).astimezone(UTC)
     except OverflowError:
         raise ValueError("before the year 1, or after the year 9999") from None
 
@@ -117,10 +136,14 @@ def moment_of(text: str) -> datetime:
 def given_moment(given: object) -> datetime | None:
     """Take a day or a time as ISO 8601 has it, and nothing else: a validator for pydantic.
 
+    (Its own would take a number, also one that is written as text, for seconds since 1970.)
+
     Raises PydanticCustomError, with an example.
     """
-    if given is None or isinstance(given, datetime):
-        return given
+    if given is None:
+        return None
+    if isinstance(given, datetime):
+        return _in_utc(given)
     try:
         return moment_of(given if isinstance(given, str) else "")
     except ValueError:
@@ -145,15 +168,18 @@ def published(metadata: dict[str, Any] | None) -> datetime | None:
 
 def check_numbers(value: Any, where: str) -> None:
     """Refuse numbers that JSON or the database cannot hold, at any depth. Raises InvalidContent."""
+    if reason := unstorable_number(value):
+        raise InvalidContent(f"content field {where!r} is refused: {reason}")
+
+
+def unstorable_number(value: Any) -> str:
+    """Say what is wrong with a number that JSON or the database cannot hold, at any depth."""
     if isinstance(value, dict):
-        for item in value.values():
-            check_numbers(item, where)
-    elif isinstance(value, list):
-        for item in value:
-            check_numbers(item, where)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise InvalidContent(f"content field {where!r} is refused: it contains {value}")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise InvalidContent(
-            f"content field {where!r} is refused: {value} has more than 64 bits; send it as text"
-        )
+        value = list(value.values())
+    if isinstance(value, list):
+        return next(filter(None, map(unstorable_number, value)), "")
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"it has a number that is {value}"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "it has an integer of more than 64 bits; send it as text"
+    return ""

@@ -1,11 +1,11 @@
 """Which contents a search looks at."""
 
-from datetime import UTC, datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from menos_vault.errors import InvalidContent
+from menos_vault.records.fields import Moment
 
 
 class Filters(BaseModel):
@@ -23,16 +23,8 @@ class Filters(BaseModel):
         default_factory=list, description="In one of these; `pt` includes `pt-BR`."
     )
     tags: list[str] = Field(default_factory=list, description="With all of these tags.")
-    published_from: datetime | None = Field(default=None, description="Then or later.")
-    published_before: datetime | None = Field(default=None, description="Earlier than that.")
-
-    @field_validator("published_from", "published_before")
-    @classmethod
-    def _in_utc(cls, moment: datetime | None) -> datetime | None:
-        """A time without a zone is UTC."""
-        if moment is not None and moment.tzinfo is None:
-            return moment.replace(tzinfo=UTC)
-        return moment
+    published_from: Moment | None = Field(default=None, description="Then or later.")
+    published_before: Moment | None = Field(default=None, description="Earlier than that.")
 
     @model_validator(mode="after")
     def _not_reversed(self) -> Self:

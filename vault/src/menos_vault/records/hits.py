@@ -7,7 +7,7 @@ from menos_vault.models import Chunk, Hit, Passage
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.local import Found, highlights
-from menos_vault.records.rows import chunk_from_row, chunk_key, content_from_row
+from menos_vault.records.rows import chunk_from_row, chunk_record, content_from_row, record_of
 from menos_vault.records.server.sheet import marks
 
 
@@ -18,8 +18,6 @@ def read_hits(
 
     Words of the query are marked; an index that marked them itself is not given it.
     """
-    from surrealdb import RecordID
-
     if not found:
         return []
     chunk_rows = [item.rows[0] for item in found if item.rows]
@@ -28,8 +26,8 @@ def read_hits(
         ids = dict.fromkeys(place.content_id for place in places)
         more_chunks, more_contents = connection.ask(
             schema.READ_HITS,
-            chunks=[RecordID("chunk", chunk_key(*place)) for place in places],
-            contents=[RecordID("content", identity) for identity in ids],
+            chunks=[chunk_record(*place) for place in places],
+            contents=[record_of("content", identity) for identity in ids],
         )
         chunk_rows += more_chunks
         content_rows += more_contents

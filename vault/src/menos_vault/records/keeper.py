@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from menos_vault.errors import RecordsUnavailable
-from menos_vault.models import Chunk, Content
+from menos_vault.models import Content
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
 from menos_vault.records.contents import get_many
 from menos_vault.records.index.local import LocalIndex, Passages, index_path
-from menos_vault.records.rows import chunk_from_row, content_from_row, to_python
+from menos_vault.records.rows import chunk_from_row, content_from_row, record_of, to_python
 from menos_vault.records.upkeep import Together, Written
 from menos_vault.settings import VaultSettings
 
@@ -112,16 +112,17 @@ class Keeper:
                 self._read_again(identity)
 
     def _read_again(self, identity: str) -> None:
-        from surrealdb import RecordID
-
         with self._writers[hash(identity) % _STRIPES]:
             contents, versions, rows = self.connection.ask(
                 schema.read_again(identity),
-                id=RecordID("content", identity),
-                chunk_set=RecordID("chunk_set", identity),
+                id=record_of("content", identity),
+                chunk_set=record_of("chunk_set", identity),
             )
             content = content_from_row(contents[0]) if contents else None
-            passages = Passages(_chunks(rows), _vectors(rows), versions[0]) if versions else None
+            passages = None
+            if versions:
+                chunks = [chunk_from_row(row) for row in rows]
+                passages = Passages(chunks, _vectors(rows), versions[0])
             self._index.renew(identity, content, passages)
             self._behind.discard(identity)
 
@@ -166,10 +167,6 @@ class _Writing:
 
 def _iso(moment: Any) -> str:
     return str(to_python(moment).isoformat())
-
-
-def _chunks(rows: list[dict[str, Any]]) -> Sequence[Chunk]:
-    return [chunk_from_row(row) for row in rows]
 
 
 def _vectors(rows: list[dict[str, Any]]) -> "NDArray[np.float32] | None":

@@ -48,16 +48,21 @@ def chunk_key(content_hash: str, index: int) -> str:
     return f"{content_hash}_{index:06d}"
 
 
+def chunk_record(content_hash: str, index: int) -> "RecordID":
+    """Return a chunk's record id."""
+    from surrealdb import RecordID
+
+    return RecordID("chunk", chunk_key(content_hash, index))
+
+
 def chunk_rows(
     content_hash: str, chunks: Sequence[Chunk], embeddings: Sequence[Any], model: str
 ) -> list[dict[str, Any]]:
     """Make rows of table `chunk`, with vectors as the database is to hold them."""
-    from surrealdb import RecordID
-
-    content = RecordID("content", content_hash)
+    content = record_of("content", content_hash)
     return [
         {
-            "id": RecordID("chunk", chunk_key(content_hash, chunk.index)),
+            "id": chunk_record(content_hash, chunk.index),
             "content": content,
             "index": chunk.index,
             "text": chunk.text,

@@ -1,4 +1,4 @@
-"""The database's tables and statements.
+"""The database's tables and statements, without those of searches (see `server.statements`).
 
 `vault` holds the vault's own facts: `vault:embedding` the model and dimension of all vectors,
 `vault:schema` the version of these tables (see `migrations`). `chunk_set` has one row per content
@@ -7,7 +7,7 @@ reindex texts stand there without a vector.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 # ruff: noqa: S608 - what is put into statements are numbers, constants and checked hexadecimal ids;
@@ -171,41 +171,17 @@ _UPDATE_CHUNK = _taken_over("content", "index", "text", "start", "heading", "mod
 _UPDATE_CHUNK_SET = _taken_over("version", "count", "model", "chunker", "fingerprint")
 
 
-def _near(fields: str) -> str:
-    return f"SELECT {fields}, vector::similarity::cosine(embedding, $vector) AS score FROM"
-
-
-_NEAR = _near("id")
-_OF_HIT = "content, index, text, start, heading"
-_BEST_FIRST = "ORDER BY score DESC, id LIMIT $limit"
-
-
 def list_contents(conditions: list[str]) -> str:
     """Return the question for a page of contents, the newest first."""
     return (
-        f"SELECT * FROM content {_where(conditions)}"
+        f"SELECT * FROM content {where(conditions)}"
         "ORDER BY created_at DESC, id LIMIT $limit START $offset"
     )
 
 
-def count_contents(conditions: list[str]) -> str:
-    """Return the question how many contents pass."""
-    return f"SELECT count() FROM content {_where(conditions)}GROUP ALL"
-
-
-def _where(conditions: list[str]) -> str:
+def where(conditions: list[str]) -> str:
+    """Return the clause for conditions that all have to hold; empty if there are none."""
     return f"WHERE {' AND '.join(conditions)} " if conditions else ""
-
-
-def vector_index(dimension: int) -> str:
-    """Return the statement that makes the vector index (HNSW, cosine) if there is none.
-
-    M 16 and EFC 150 are the usual middle between building time and recall.
-    """
-    return (
-        "DEFINE INDEX IF NOT EXISTS chunk_embedding ON chunk FIELDS embedding "
-        f"HNSW DIMENSION {int(dimension)} DIST COSINE TYPE F32 EFC 150 M 16"
-    )
 
 
 def chunk_range(content_hash: str, first: int = 0, table: str = "chunk") -> str:
@@ -282,53 +258,5 @@ CONTENT_VERSIONS = "SELECT id, updated_at FROM content; SELECT id, version FROM 
 # For an embedded vault, whose index is its own.
 NO_VECTOR_INDEX = "REMOVE INDEX IF EXISTS chunk_embedding ON chunk"
 
-READ_HITS = f"SELECT {_OF_HIT} FROM $chunks; SELECT * FROM $contents"
-
-
-def nearest(limit: int, fields: str = "id") -> str:
-    """Return the search through the index: generous candidates, then exact order.
-
-    k and ef have to be literal. ef 150 gave a recall@10 of .998. While the index is being built, it
-    matches every row, so order and limit are no ornament.
-    """
-    candidates = max(2 * limit, 20)
-    breadth = max(150, 2 * candidates)
-    return f"{_near(fields)} chunk WHERE embedding <|{candidates},{breadth}|> $vector {_BEST_FIRST}"
-
-
-def read_nearest(limit: int) -> str:
-    """Return the same search, whose last two answers are chunks with scores, and their contents."""
-    return (
-        f"LET $near = ({nearest(limit, f'id, {_OF_HIT}')}); "
-        "RETURN $near; SELECT * FROM array::distinct($near.content)"
-    )
-
-
-NOT_OF = "content != $without"
-
-
-def nearest_exact(condition: str | None = None) -> str:
-    """Return the comparison with all chunks."""
-    also = f"AND {condition} " if condition else ""
-    return f"{_NEAR} chunk WHERE embedding != NONE {also}{_BEST_FIRST}"
-
-
-def nearest_in(content_hashes: Sequence[str]) -> str:
-    """Return the comparison with all chunks of some contents."""
-    ranges = ", ".join(chunk_range(content_hash) for content_hash in content_hashes)
-    return f"{_NEAR} {ranges} WHERE embedding != NONE {_BEST_FIRST}"
-
-
-SIMILARITIES = f"{_NEAR} $chunks WHERE embedding != NONE"
-
-VECTORS = "SELECT id, embedding FROM $chunks WHERE embedding != NONE"
-
-
-def read_vectors(content_hash: str) -> str:
-    """Return the question for a content's vectors."""
-    return f"SELECT VALUE embedding FROM {chunk_range(content_hash)} WHERE embedding != NONE"
-
-
-def passing_contents(conditions: list[str]) -> str:
-    """Return the question for the ids of all contents that pass."""
-    return f"SELECT VALUE id FROM content WHERE {' AND '.join(conditions)}"
+OF_HIT = "content, index, text, start, heading"
+READ_HITS = f"SELECT {OF_HIT} FROM $chunks; SELECT * FROM $contents"

@@ -4,11 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from menos_vault.errors import (
-    ContentNotFound,
-    InvalidContent,
-    VaultClosed,
-)
+from menos_vault.errors import ContentNotFound, InvalidContent, VaultClosed
 from menos_vault.models import (
     Chunk,
     ChunkSet,
@@ -20,11 +16,7 @@ from menos_vault.models import (
     content_id,
 )
 from menos_vault.records import chunk_sets, contents, schema
-from menos_vault.records.checks import (
-    check_model,
-    check_page,
-    check_query,
-)
+from menos_vault.records.checks import check_model, check_page, check_query
 from menos_vault.records.connection import Connection
 from menos_vault.records.fields import (
     ContentChanges,
@@ -150,13 +142,13 @@ class SurrealRecords:
             return
         written, dimension = chunk_sets.to_write(new, model, chunker)
         if dimension:
-            self._claim(self._open(), (model, dimension))
+            self._claim((model, dimension))
         try:
             chunk_sets.replace(self._upkeep, written, (model, dimension))
         except chunk_sets.OtherModel:
             # Another process changed it, or somebody emptied the database.
             self._claimed = None
-            self._claim(self._open(), (model, dimension))
+            self._claim((model, dimension))
             chunk_sets.replace(self._upkeep, written, (model, dimension))
 
     def chunks(self, content_id: str) -> list[Chunk]:
@@ -261,15 +253,14 @@ class SurrealRecords:
 
     def model(self) -> tuple[str, int] | None:
         """Select the vault's own fact."""
-        return _stored_model(self._open())
+        return schema.model_of(self._open().ask(schema.EMBEDDING))
 
     def change_model(self, model: str, dimension: int) -> None:
         """Empty all vectors in one transaction."""
-        connection = self._open()
-        if _stored_model(connection) != (model, dimension):
+        if self.model() != (model, dimension):
             self._claimed = None
-            connection.ask(schema.CHANGE_MODEL, model=model, dimension=dimension)
-        self._expect(connection, (model, dimension))
+            self._open().ask(schema.CHANGE_MODEL, model=model, dimension=dimension)
+        self._expect((model, dimension))
 
     def ping(self) -> None:
         """Open if need be, and evaluate a constant."""
@@ -296,26 +287,22 @@ class SurrealRecords:
     def _open(self) -> Connection:
         return self._upkeep.connection
 
-    def _claim(self, connection: Connection, wanted: tuple[str, int]) -> None:
+    def _claim(self, wanted: tuple[str, int]) -> None:
         """Make this the vault's model if it has none yet, and have the index expect it.
 
         Raises EmbeddingMismatch if it has another one.
         """
         if self._claimed == wanted:
             return
-        connection.ask(schema.CLAIM_MODEL, model=wanted[0], dimension=wanted[1])
-        stored = _stored_model(connection)
+        self._open().ask(schema.CLAIM_MODEL, model=wanted[0], dimension=wanted[1])
+        stored = self.model()
         if stored is not None:
             check_model(stored, wanted)
-        self._expect(connection, wanted)
+        self._expect(wanted)
 
-    def _expect(self, connection: Connection, model: tuple[str, int]) -> None:
+    def _expect(self, model: tuple[str, int]) -> None:
         """See that the index takes this model's vectors; a process may have died before it did."""
         if self._claimed == model:
             return
         self._upkeep.expect(*model)
         self._claimed = model
-
-
-def _stored_model(connection: Connection) -> tuple[str, int] | None:
-    return schema.model_of(connection.ask(schema.EMBEDDING))

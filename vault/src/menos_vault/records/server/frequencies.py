@@ -43,11 +43,10 @@ class Frequencies:
             if before.bit_length() != self._passages.bit_length():
                 self._counts = {}
             self._until = time.monotonic() + _VALID
-        missing = [term for term in asked if term not in self._counts]
         if self._passages < words.LARGE:
             self._until = 0.0  # counting is quick, and it grows
-            self._counts.update(dict.fromkeys(missing, 0))
-        elif missing:
+            return  # how common words are is of no interest yet
+        if missing := [term for term in asked if term not in self._counts]:
             variables = {f"t{number}": term for number, term in enumerate(missing)}
             results = self._connection.ask(statements.frequencies(len(missing)), **variables)
             for term, rows in zip(missing, results, strict=True):

@@ -10,9 +10,10 @@ from menos_vault.records.filters import Filters, filter_conditions
 from menos_vault.records.index import ranking
 from menos_vault.records.index.local import Found
 from menos_vault.records.index.tables import Place
-from menos_vault.records.schema import count_contents, passing_contents
+from menos_vault.records.server import statements
 from menos_vault.records.server.frequencies import Frequencies
-from menos_vault.records.server.meaning import Meaning, Nearest
+from menos_vault.records.server.meaning import Meaning
+from menos_vault.records.server.places import Scores
 from menos_vault.records.server.words import Words
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ServerIndex:
     def count(self, filters: Filters) -> int:
         """Count the contents that pass."""
         conditions, variables = filter_conditions(filters)
-        [rows] = self._connection.ask(count_contents(conditions), **variables)
+        [rows] = self._connection.ask(statements.count_contents(conditions), **variables)
         return int(rows[0]["count"]) if rows else 0
 
     def search(
@@ -73,7 +74,7 @@ class ServerIndex:
         further = 4 if by_words else 1  # so that most of what the words find is among the nearest
 
         @cache
-        def matched() -> Nearest | None:
+        def matched() -> Scores | None:
             return self._matched(query, allowed, without) if by_words else None
 
         def best(depth: int) -> list[Found]:
@@ -112,7 +113,7 @@ class ServerIndex:
 
     def _allowed(self, filters: Filters) -> list[str]:
         conditions, variables = filter_conditions(filters)
-        [ids] = self._connection.ask(passing_contents(conditions), **variables)
+        [ids] = self._connection.ask(statements.passing_contents(conditions), **variables)
         return [record.id for record in ids]
 
     def _nearest(
@@ -122,7 +123,7 @@ class ServerIndex:
         reach: int,
         allowed: Sequence[str] | None,
         without: str | None,
-    ) -> Callable[[], Nearest | None]:
+    ) -> Callable[[], Scores | None]:
         """Return what looks for the nearest passages; without a vector there are none."""
         if vector is None:
             return lambda: None
@@ -130,15 +131,15 @@ class ServerIndex:
 
     def _matched(
         self, query: str, allowed: Sequence[str] | None, without: str | None
-    ) -> Nearest | None:
+    ) -> Scores | None:
         terms = self._frequencies.telling(query)
         return self._words.matches(terms, allowed, without) if terms else None
 
     def _ranked(
         self,
         vector: "NDArray[np.float32] | None",
-        nearest: Nearest | None,
-        matched: Nearest | None,
+        nearest: Scores | None,
+        matched: Scores | None,
         depth: int,
         reach: int,
     ) -> list[Found]:
@@ -146,16 +147,15 @@ class ServerIndex:
 
         `nearest` are the `reach` nearest, or all that have a vector.
         """
-        similarity, by_words = dict(nearest or []), dict(matched or [])
-        ranked = _order(similarity, by_words, nearest, matched)
-        if vector is None or nearest is None or matched is None or len(nearest) < reach:
-            return ranked[:depth]
-        far = [place for place in by_words if place not in similarity]
+        similarity = None if nearest is None else dict(nearest)
+        keywords = None if matched is None else dict(matched)
+        if vector is None or similarity is None or keywords is None or len(similarity) < reach:
+            return _order(similarity, keywords)[:depth]
         # At best, those that the words found are as near as the last of the nearest. Who is not
         # among the best even so need not be asked for.
-        bound = dict.fromkeys(far, nearest[-1][1])
+        bound = dict.fromkeys(keywords.keys() - similarity.keys(), min(similarity.values()))
         while True:
-            ranked = _order(similarity | bound, by_words, nearest, matched)
+            ranked = _order(similarity | bound, keywords)
             if not any(item.place in bound for item in ranked[:depth]):
                 return ranked[:depth]
             some = [item.place for item in ranked[: depth + _MORE] if item.place in bound]
@@ -183,29 +183,26 @@ class ServerIndex:
 
 
 def _order(
-    similarity: dict[Place, float],
-    keywords: dict[Place, float],
-    nearest: Sequence[tuple[Place, float]] | None,
-    matched: Sequence[tuple[Place, float]] | None,
+    similarity: dict[Place, float] | None, keywords: dict[Place, float] | None
 ) -> list[Found]:
     import numpy as np
 
-    places = sorted(similarity.keys() | keywords.keys())
+    places = sorted({**(similarity or {}), **(keywords or {})})
     if not places:
         return []
     meaning = matching = None
-    if nearest is not None:
+    if similarity is not None:
         meaning = np.array([similarity.get(p, -np.inf) for p in places], dtype=np.float32)
-    if matched is not None:
+    if keywords is not None:
         matching = np.array([keywords.get(p, 0) for p in places], dtype=np.float32)
     combined = ranking.fuse(meaning, matching)
-    order = np.lexsort((np.arange(len(places)), -combined))
+    order = np.argsort(-combined, kind="stable")
     return [
         Found(
             places[number],
             float(combined[number]),
-            similarity.get(places[number]),
-            None if matched is None else keywords.get(places[number], 0.0),
+            None if similarity is None else similarity.get(places[number]),
+            None if keywords is None else keywords.get(places[number], 0.0),
             None,
             "",
         )

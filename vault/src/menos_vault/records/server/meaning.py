@@ -1,6 +1,6 @@
 """Passages by their vectors, the nearest first, and exactly so unless the vault is large."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from menos_vault.errors import RecordsConflict, RecordsFailed
@@ -8,8 +8,9 @@ from menos_vault.records import schema
 from menos_vault.records.checks import check_model
 from menos_vault.records.connection import Connection
 from menos_vault.records.index.tables import Place
-from menos_vault.records.rows import chunk_key
-from menos_vault.records.server.places import place_of
+from menos_vault.records.rows import chunk_record, record_of
+from menos_vault.records.server import statements
+from menos_vault.records.server.places import Scores, passing, place_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ _RANGES = 500  # per statement
 
 T = TypeVar("T")
 
-Nearest = list[tuple[Place, float]]
 Rows = tuple[dict[str, Any], dict[str, Any]]
 """Of a chunk, and of its content."""
 Model = tuple[str, int]
@@ -52,7 +52,7 @@ class Meaning:
         depth: int,
         allowed: Sequence[str] | None,
         without: str | None,
-    ) -> Nearest | None:
+    ) -> Scores | None:
         """Return the `depth` nearest passages with their cosine similarity; fewer if that is all.
 
         Only those of the contents `allowed` unless that is None, and not those of `without`. None
@@ -69,7 +69,7 @@ class Meaning:
         It is all in one request, since reading it in a second one takes its time.
         """
         variables = {"vector": vector.tolist(), "limit": depth, **_named(model)}
-        answers = self._checked(model, lambda: self._ask(schema.read_nearest(depth), variables))
+        answers = self._checked(model, lambda: self._ask(statements.read_nearest(depth), variables))
         if answers is None:
             return None
         *_, near, contents = answers
@@ -97,7 +97,7 @@ class Meaning:
         allowed: Sequence[str] | None,
         without: str | None,
         variables: dict[str, Any],
-    ) -> Nearest:
+    ) -> Scores:
         """Choose how to look.
 
         A filter that few passages pass is no question for the index, which would look at most of
@@ -109,41 +109,37 @@ class Meaning:
             return self._compare(allowed, depth, without, variables)
         candidates = 4 * depth if allowed is not None or without is not None else depth
         if candidates <= _DEEPEST:
-            [rows] = self._ask(schema.nearest(candidates), {**variables, "limit": candidates})
-            found = _passing(rows, allowed, without)
+            [rows] = self._ask(statements.nearest(candidates), {**variables, "limit": candidates})
+            found = passing(_scores(rows), allowed, without)
             if len(found) >= depth:
                 return found[:depth]
         if allowed is not None:
             return self._compare(allowed, depth, without, variables)
         if without is not None:
-            variables = {**variables, "without": _content(without)}
-        condition = None if without is None else schema.NOT_OF
-        [rows] = self._ask(schema.nearest_exact(condition), variables)
-        return _passing(rows, None, without)
+            variables = {**variables, "without": record_of("content", without)}
+        question = statements.nearest_exact(but_one=without is not None)
+        [rows] = self._ask(question, variables)
+        return _scores(rows)
 
     def similarities(
         self, vector: "NDArray[np.float32]", places: Sequence[Place]
     ) -> dict[Place, float]:
         """Return the cosine similarity of these passages; of those without a vector none."""
-        from surrealdb import RecordID
-
         if not places:
             return {}
         [rows] = self._connection.ask(
-            schema.SIMILARITIES,
+            statements.SIMILARITIES,
             vector=vector.tolist(),
-            chunks=[RecordID("chunk", chunk_key(*place)) for place in places],
+            chunks=[chunk_record(*place) for place in places],
         )
-        return dict(_passing(rows, None, None))
+        return dict(_scores(rows))
 
     def vectors(self, places: Sequence[Place]) -> "NDArray[np.float32]":
         """Return the unit vectors of these passages, zeros for one that has none."""
         import numpy as np
-        from surrealdb import RecordID
 
-        [rows] = self._connection.ask(
-            schema.VECTORS, chunks=[RecordID("chunk", chunk_key(*place)) for place in places]
-        )
+        chunks = [chunk_record(*place) for place in places]
+        [rows] = self._connection.ask(statements.VECTORS, chunks=chunks)
         known = {place_of(row["id"]): row["embedding"] for row in rows}
         width = max(map(len, known.values()), default=1)
         vectors: NDArray[np.float32] = np.array(
@@ -157,7 +153,7 @@ class Meaning:
         """Return the mean direction of a content's passages; None if it has none."""
         import numpy as np
 
-        [rows] = self._connection.ask(schema.read_vectors(content_id))
+        [rows] = self._connection.ask(statements.read_vectors(content_id))
         if not rows:
             return None
         vectors = np.array(rows, dtype=np.float32)
@@ -178,48 +174,34 @@ class Meaning:
 
     def _compare(
         self, allowed: Sequence[str], depth: int, without: str | None, variables: dict[str, Any]
-    ) -> Nearest:
+    ) -> Scores:
         """Compare all passages of some contents, by their record ranges."""
         chosen = [content_id for content_id in allowed if content_id != without]
         if not chosen:
             return []
-        statements = [
-            schema.nearest_in(chosen[start : start + _RANGES])
+        questions = [
+            statements.nearest_in(chosen[start : start + _RANGES])
             for start in range(0, len(chosen), _RANGES)
         ]
-        results = self._ask("; ".join(statements), variables)
-        found = [item for rows in results for item in _passing(rows, None, None)]
+        results = self._ask("; ".join(questions), variables)
+        found = [item for rows in results for item in _scores(rows)]
         return sorted(found, key=lambda item: (-item[1], item[0]))[:depth]
 
-    def _ask(self, statements: str, variables: dict[str, Any]) -> list[Any]:
+    def _ask(self, question: str, variables: dict[str, Any]) -> list[Any]:
         """Ask, if the vectors are of `$model`: in one request, as a second one takes its time."""
         if "model" not in variables:
-            return self._connection.ask(statements, **variables)
-        return self._connection.ask(f"{schema.SAME_MODEL}; {statements}", **variables)[1:]
+            return self._connection.ask(question, **variables)
+        return self._connection.ask(f"{schema.SAME_MODEL}; {question}", **variables)[1:]
 
 
 def _named(model: Model | None) -> dict[str, Any]:
     return {} if model is None else {"model": model[0], "dimension": model[1]}
 
 
-def _passing(
-    rows: Sequence[dict[str, Any]], allowed: Sequence[str] | None, without: str | None
-) -> Nearest:
-    found = [(place_of(row["id"]), _cosine(row)) for row in rows]
-    chosen = None if allowed is None else set(allowed)
-    return [
-        (place, score)
-        for place, score in found
-        if place.content_id != without and (chosen is None or place.content_id in chosen)
-    ]
+def _scores(rows: Iterable[dict[str, Any]]) -> Scores:
+    return [(place_of(row["id"]), _cosine(row)) for row in rows]
 
 
 def _cosine(row: dict[str, Any]) -> float:
     """Return a row's score; rounding may add a little to what is 1."""
     return max(-1.0, min(float(row["score"]), 1.0))
-
-
-def _content(content_id: str) -> Any:
-    from surrealdb import RecordID
-
-    return RecordID("content", content_id)

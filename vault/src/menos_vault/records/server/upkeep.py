@@ -10,7 +10,7 @@ from menos_vault.records import schema
 from menos_vault.records.answers import Ask, lists
 from menos_vault.records.connection import Connection
 from menos_vault.records.migrations import migrate
-from menos_vault.records.rows import chunk_key
+from menos_vault.records.rows import chunk_key, record_of
 from menos_vault.records.server import statements
 from menos_vault.records.server.index import ServerIndex
 from menos_vault.records.server.words import TOGETHER, insertions, prepare_words, word_rows
@@ -62,7 +62,7 @@ class ServerUpkeep:
 
     def expect(self, model: str, dimension: int) -> None:
         """Make the vector index if there is none."""
-        self.connection.ask(schema.vector_index(dimension))
+        self.connection.ask(statements.vector_index(dimension))
 
     def close(self) -> None:
         """Close the connection."""
@@ -119,8 +119,6 @@ class _Writing:
 
     def after_chunks(self, written: Mapping[str, Written]) -> None:
         """Write the words that were too many; then it is done."""
-        from surrealdb import RecordID
-
         keys = _keys({content_id: len(one.chunks) for content_id, one in written.items()})
         if len(keys) <= TOGETHER:
             return
@@ -129,7 +127,7 @@ class _Writing:
         for content_id, one in written.items():
             self._connection.ask(
                 schema.FINISH_CHUNKS,
-                chunk_set=RecordID("chunk_set", content_id),
+                chunk_set=record_of("chunk_set", content_id),
                 version=one.note.version,
                 fingerprint=one.note.fingerprint,
             )

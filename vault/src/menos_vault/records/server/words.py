@@ -9,10 +9,9 @@ from menos_vault.errors import RecordsFailed
 from menos_vault.records.answers import Ask
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
-from menos_vault.records.index.tables import Place
 from menos_vault.records.schema import transaction
 from menos_vault.records.server import statements
-from menos_vault.records.server.places import HASH_LENGTH, place_of
+from menos_vault.records.server.places import HASH_LENGTH, Scores, passing, place_of
 from menos_vault.records.server.sheet import sheet
 from menos_vault.records.server.statements import Predicate
 
@@ -83,7 +82,7 @@ class Words:
 
     def matches(
         self, terms: Counter[str], allowed: Sequence[str] | None, without: str | None
-    ) -> list[tuple[Place, float]]:
+    ) -> Scores:
         """Return the passages that have any term, with their BM25 score, the best first.
 
         Only those of the contents `allowed` unless that is None, and not those of `without`.
@@ -105,13 +104,8 @@ class Words:
         [rows] = self._connection.ask(statement, **variables)
         if phrases:
             rows = _with_phrases(rows, list(terms), phrases)
-        chosen = None if allowed is None else set(allowed)
-        found = [(place_of(row["id"]), max(float(row["score"]), 1e-9)) for row in rows]
-        return [
-            (place, score)
-            for place, score in found
-            if place.content_id != without and (chosen is None or place.content_id in chosen)
-        ][:_DEEPEST]
+        found = ((place_of(row["id"]), max(float(row["score"]), 1e-9)) for row in rows)
+        return passing(found, allowed, without)[:_DEEPEST]
 
     def _predicates(self, terms: Counter[str]) -> list[Predicate]:
         """Ask for single words together if the server can: it is four times as fast.

@@ -3,6 +3,6 @@
 from pathlib import Path
 
 
-def nearest(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """Return the path itself or the nearest folder above it that exists."""
     return next(place for place in (path, *path.parents) if place.exists())
