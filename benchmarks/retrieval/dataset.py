@@ -22,6 +22,16 @@ class Dataset:
     relevant: dict[str, dict[str, int]]
     """query → document → grade, 1 and above."""
 
+    def is_itself(self, query: str, document: str) -> bool:
+        """Whether a document is the very text that is asked with, which nobody looks for.
+
+        Some sets, such as ArguAna, ask with their own documents. BEIR does not count them either.
+        """
+        if query != document:
+            return False
+        asked, (_, text) = self.queries[query], self.documents[document]
+        return " ".join(asked.split()) in " ".join(text.split())
+
 
 def read_dataset(folder: Path) -> Dataset:
     """Read a folder; an empty document is left out, since there is nothing in it to find."""

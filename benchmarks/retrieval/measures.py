@@ -13,8 +13,14 @@ Run = Mapping[str, Sequence[str]]
 
 
 def measure(dataset: Dataset, run: Run) -> dict[str, float]:
-    """Return the mean over all queries; one that found nothing counts as 0."""
-    judged = [(run.get(query, ()), dataset.relevant[query]) for query in dataset.queries]
+    """Return the mean over all queries; one that found nothing counts as 0, itself for nothing."""
+    judged = [
+        (
+            [found for found in run.get(query, ()) if not dataset.is_itself(query, found)],
+            dataset.relevant[query],
+        )
+        for query in dataset.queries
+    ]
     return {
         "ndcg@10": mean(ndcg(found, grades, 10) for found, grades in judged),
         "recall@10": mean(recall(found, grades, 10) for found, grades in judged),

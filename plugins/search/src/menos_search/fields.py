@@ -22,7 +22,7 @@ GroupBy = Annotated[
 ]
 Query = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=2000, strip_whitespace=True),
+    StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True),
     Field(
         description="What to look for, as a question or in a few words; words in quotation marks "
         "are one phrase."
