@@ -399,7 +399,7 @@ def test_a_content_that_came_along_with_each_of_its_passages_is_made_once(vault:
     content = Row(id=identity, created_at=now, updated_at=now, **fields)
     chunks = [{"content": identity, "index": index, "text": "sea"} for index in range(3)]
     passages = [
-        Found(Place("k", number), 1, 1, None, None, "", (chunk, content))
+        Found(Place("k", number), 1, 1, None, None, (chunk, content))
         for number, chunk in enumerate(chunks)
     ]
 

@@ -6,17 +6,18 @@ from typing import Any
 from menos_vault.models import Chunk, Hit, Passage
 from menos_vault.records import schema
 from menos_vault.records.connection import Connection
-from menos_vault.records.index.local import Found, highlights
+from menos_vault.records.highlights import highlights
+from menos_vault.records.index.local import Found
+from menos_vault.records.index.tables import Place
 from menos_vault.records.rows import chunk_from_row, chunk_record, content_from_row, record_of
-from menos_vault.records.server.sheet import marks
 
 
 def read_hits(
     connection: Connection, found: Sequence[Found], query: str, *, grouped: bool
 ) -> list[Hit]:
-    """Read contents and chunks; what was deleted meanwhile is left out.
+    """Read contents and chunks, and look for the words of the query in the texts.
 
-    Words of the query are marked; an index that marked them itself is not given it.
+    What was deleted meanwhile is left out.
     """
     if not found:
         return []
@@ -34,14 +35,13 @@ def read_hits(
     # Those that came along do so with each of their passages; to make one takes milliseconds.
     rows = {row["id"].id: row for row in content_rows}
     contents = {identity: content_from_row(row) for identity, row in rows.items()}
-    chunks = {(row["content"].id, row["index"]): chunk_from_row(row) for row in chunk_rows}
-    found = _marked(found, chunks, query)
+    chunks = {Place(row["content"].id, row["index"]): chunk_from_row(row) for row in chunk_rows}
+    there = [item for item in found if item.place in chunks and item.place.content_id in contents]
+    highlighted = highlights(query, [chunks[item.place].text for item in there])
     hits: list[Hit] = []
-    for item in found:
-        content, chunk = contents.get(item.place.content_id), chunks.get(item.place)
-        if content is None or chunk is None:
-            continue
-        passage = _passage(item, chunk)
+    for item, marks in zip(there, highlighted, strict=True):
+        content = contents[item.place.content_id]
+        passage = _passage(item, chunks[item.place], marks)
         if grouped and hits and hits[-1].content.id == content.id:
             hits[-1].others.append(Passage(**passage))
         else:
@@ -49,18 +49,7 @@ def read_hits(
     return hits
 
 
-def _marked(
-    found: Sequence[Found], chunks: dict[tuple[str, int], Chunk], query: str
-) -> Sequence[Found]:
-    if not query:
-        return found
-    texts = [chunks[item.place].text if item.place in chunks else "" for item in found]
-    return [
-        item._replace(marked=text) for item, text in zip(found, marks(query, texts), strict=True)
-    ]
-
-
-def _passage(item: Found, chunk: Chunk) -> dict[str, Any]:
+def _passage(item: Found, chunk: Chunk, marks: list[tuple[int, int]]) -> dict[str, Any]:
     score = item.keywords if item.similarity is None else item.similarity
     return {
         "chunk": chunk,
@@ -69,5 +58,5 @@ def _passage(item: Found, chunk: Chunk) -> dict[str, Any]:
         "similarity": item.similarity,
         "keywords": item.keywords,
         "neighbours": item.neighbours,
-        "highlights": highlights(item.marked, chunk.text),
+        "highlights": marks,
     }

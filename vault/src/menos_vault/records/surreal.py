@@ -200,8 +200,7 @@ class SurrealRecords:
             offset=offset,
             per_content=per_content,
         )
-        unmarked = "" if self._settings.embedded else query
-        return read_hits(connection, found, unmarked, grouped=per_content > 0)
+        return read_hits(connection, found, query, grouped=per_content > 0)
 
     def similar(
         self,

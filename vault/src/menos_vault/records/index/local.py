@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import re
 import sqlite3
 import threading
 from collections import Counter
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 _DEEPEST = 1000
 """Passages that the full text may bring; what is further down counts as not matching."""
-MARKS = ("\ue000", "\ue001")  # of Unicode's private use
-_MARK = re.compile(f"([{''.join(MARKS)}])")
 
 
 class Found(NamedTuple):
@@ -37,8 +34,6 @@ class Found(NamedTuple):
     keywords: float | None
     neighbours: float | None
     """The mean score of those that are like it; only of the best ones of a hybrid search."""
-    marked: str
-    """Its text with `MARKS` around the words of the query; empty if it has none of them."""
     rows: tuple[dict[str, Any], dict[str, Any]] | None = None
     """Of the chunk and of its content, if they came along."""
 
@@ -194,11 +189,6 @@ class LocalIndex:
                 per_owner=per_content,
             )
             places = self._tables.places(slots)
-            marked = {}
-            if expression is not None and slots:
-                marked = self._tables.marked(
-                    words.expression(words.worth_marking(asked)), slots, MARKS
-                )
         return [
             Found(
                 places[slot],
@@ -206,7 +196,6 @@ class LocalIndex:
                 _score(similarity, slot),
                 _score(keywords, slot),
                 near.get(slot),
-                marked.get(slot, ""),
             )
             for slot in slots
             if slot in places
@@ -323,22 +312,3 @@ def _score(scores: "NDArray[np.float32] | None", slot: int) -> float | None:
     import numpy as np
 
     return float(scores[slot]) if scores is not None and np.isfinite(scores[slot]) else None
-
-
-def highlights(marked: str, text: str) -> list[tuple[int, int]]:
-    """Return where in `text` the marked parts begin and end.
-
-    None if the marked text is not this text: it has such characters of its own, or was changed.
-    """
-    found: list[tuple[int, int]] = []
-    plain: list[str] = []
-    begin = place = 0
-    for part in _MARK.split(marked):
-        if part == MARKS[0]:
-            begin = place
-        elif part == MARKS[1]:
-            found.append((begin, place))
-        else:
-            plain.append(part)
-            place += len(part)
-    return found if "".join(plain) == text else []

@@ -287,18 +287,6 @@ class Tables:
             self._database.execute("DELETE FROM temp.stems")
         return min((int(count) for (count,) in counts), default=0)
 
-    def marked(
-        self, expression: str, slots: Sequence[int], marks: tuple[str, str]
-    ) -> dict[int, str]:
-        """Return the texts of these passages with marks around what matches; others are absent."""
-        holes = ", ".join("?" * len(slots))
-        rows = self._database.execute(
-            "SELECT rowid, highlight(words, 2, ?, ?) FROM words "  # noqa: S608 - only holes
-            f"WHERE words MATCH ? AND rowid IN ({holes})",
-            (*marks, expression, *slots),
-        )
-        return dict(rows.fetchall())
-
     def _remove_passages(self, number: int) -> list[int]:
         slots = [
             slot

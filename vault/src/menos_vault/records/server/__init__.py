@@ -2,5 +2,5 @@
 
 `upkeep` says what each write takes along for it. `index.ServerIndex` answers as the index of an
 embedded vault does. It consists of `meaning` (vectors), `words` (full text, whose table is in
-`statements`), `frequencies` (how common words are) and `sheet` (phrases and highlights).
+`statements`) and `frequencies` (how common words are).
 """

@@ -109,7 +109,7 @@ class ServerIndex:
         near = self._meaning.read_nearest(vector, model, depth)
         if near is None or len(near) < depth:
             return None
-        return [Found(place, score, score, None, None, "", rows) for place, score, rows in near]
+        return [Found(place, score, score, None, None, rows) for place, score, rows in near]
 
     def _allowed(self, filters: Filters) -> list[str]:
         conditions, variables = filter_conditions(filters)
@@ -204,7 +204,6 @@ def _order(
             None if similarity is None else similarity.get(places[number]),
             None if keywords is None else keywords.get(places[number], 0.0),
             None,
-            "",
         )
         for number in order
         if np.isfinite(combined[number])

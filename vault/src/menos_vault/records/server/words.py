@@ -12,8 +12,8 @@ from menos_vault.records.index import words
 from menos_vault.records.schema import transaction
 from menos_vault.records.server import statements
 from menos_vault.records.server.places import HASH_LENGTH, Scores, passing, place_of
-from menos_vault.records.server.sheet import sheet
 from menos_vault.records.server.statements import Predicate
+from menos_vault.records.sheet import sheet
 
 _DEEPEST = 1000
 """Passages that the full text may bring; what is further down counts as not matching."""

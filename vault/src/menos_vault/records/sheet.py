@@ -1,14 +1,10 @@
-"""A few texts, looked at word by word in this process as an embedded vault looks at all of its own.
-
-Servers know no phrases, and mark words in other ways.
-"""
+"""A few texts, looked at word by word as the index of an embedded vault looks at all of its own."""
 
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 
 from menos_vault.records.index import words
-from menos_vault.records.index.local import MARKS
 
 
 class Sheet:
@@ -50,13 +46,3 @@ def sheet(texts: Sequence[str]) -> Iterator[Sheet]:
         yield made
     finally:
         made.close()
-
-
-def marks(query: str, texts: Sequence[str]) -> list[str]:
-    """Return the texts with `MARKS` around the words of the query; empty where there are none."""
-    asked = words.terms(query)
-    if not asked or not texts:
-        return [""] * len(texts)
-    with sheet(texts) as made:
-        marked = made.marked(words.expression(words.worth_marking(asked)), MARKS)
-    return [marked.get(number, "") for number in range(len(texts))]
