@@ -161,14 +161,18 @@ def request(address: Address, method: str, path: str, body: Any = None) -> Any:
         raise BusUnavailable(f"the bus at {address.url} does not answer: {error}") from error
     try:
         answer = response.json()
-    except ValueError:
-        answer = {}
-    if response.is_success:
-        return answer
-    told = answer.get("error") or {"code": "unavailable", "message": f"{response.status_code}"}
+        if response.is_success:
+            return answer
+        told = answer["error"]
+        code, message = told["code"], told["message"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise BusUnavailable(
+            f"what listens at {address.url} does not answer as a bus does "
+            f"(HTTP {response.status_code}): another program may have its port by now"
+        ) from error
     if "fields" in told:
         raise InvalidCall([FieldProblem(**field) for field in told["fields"]])
-    raise _ERRORS.get(told["code"], CallError)(told["message"])
+    raise _ERRORS.get(code, CallError)(message)
 
 
 def wait(
