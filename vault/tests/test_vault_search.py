@@ -39,6 +39,15 @@ def words(records: Records, query: str, **options):
     return records.search(query=query, by_words=True, **options)
 
 
+def test_a_query_as_long_as_a_text_is_read_beyond_its_first_words(records: Records) -> None:
+    put(records, "late", "The keel is heavy.")
+    put(records, "other", "Nothing of that kind.")
+    query = " ".join(["no1", *(f"some{number}x word{number}" for number in range(50)), "keel"])
+    too_long = query + "".join(f" more{number}" for number in range(300))
+
+    assert found(records, query) == found(records, too_long) == ["late"]
+
+
 def test_words_are_found_in_texts_titles_and_headings_whatever_their_form(records: Records) -> None:
     put(records, "text", "Sailing boats heel.")
     put(records, "title", "Nothing.", title="On Sails")
