@@ -91,8 +91,11 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
 
 def test_what_is_stored_of_a_file_before_a_bad_line_is_said(start, tmp_path):
     bus = start()
+    objects = {"text": {"key": "elsewhere/1.txt", "text": "x", "base64": None}}
+    taken = {"title": "Another plugin's", "resource_key": "elsewhere:1"}
+    bus.result("tasks.import_content", [{**taken, "objects": objects}])
     good = [json.dumps({"title": f"T{number}", "text": "x"}) for number in range(101)]
-    good[7] = json.dumps({"title": "T7", "text": "x", "metadata": {"views": 2**64}})
+    good[7] = json.dumps({**taken, "text": "y"})
     for bad, said in (("[1]", "line 102 is no"), ('{"text": "x"}', "line 102: title")):
         file = tmp_path / "notes.jsonl"
         file.write_text("\n".join([*good, bad]))
@@ -103,5 +106,5 @@ def test_what_is_stored_of_a_file_before_a_bad_line_is_said(start, tmp_path):
         assert said in refused.stderr
         assert "100 contents of the lines before are stored, but for those" in refused.stderr
         [failed] = json.loads(refused.stdout)["failed"]
-        assert "more than 64 bits" in failed["message"]
-    assert bus.result("tasks.vault_stats")["contents"] == 99
+        assert failed["code"] == "resource_key_taken"
+    assert bus.result("tasks.vault_stats")["contents"] == 100
