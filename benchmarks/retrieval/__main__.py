@@ -36,6 +36,8 @@ SINGLE_CLIENTS = 16
 """The same for calls of one document."""
 SINGLE = 400
 """Documents that are stored and embedded by a call each."""
+LONGEST_TITLE = 500
+"""Characters that the tasks take as one."""
 SAMPLE = 100
 """Passages that the naive task embeds, and queries that others than the bus get."""
 MODES = ("hybrid", "semantic", "keyword")
@@ -122,13 +124,12 @@ def one_by_one(bus: BenchBus, dataset: Dataset) -> dict[str, Any]:
 
 
 def document(dataset: Dataset, key: str) -> dict[str, str]:
-    """A document as the tasks take it; one without a title gets its first words as such."""
+    """A document as the tasks take it; its first words are the title if it has none that fits."""
     title, text = dataset.documents[key]
-    return {
-        "resource_key": f"bench:{key}",
-        "title": title or text[:80],
-        "text": text or title,
-    }
+    if not 0 < len(title) <= LONGEST_TITLE:
+        text = f"{title}\n\n{text}".strip()
+        title = text[:80]
+    return {"resource_key": f"bench:{key}", "title": title, "text": text or title}
 
 
 def beside_it(vault: Any, home: Path, dataset: Dataset, passages: dict[str, Any]) -> dict[str, Any]:
