@@ -6,7 +6,9 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, get_type_hints
+from copy import deepcopy
+from functools import cache
+from typing import Any, Final, NamedTuple, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -61,6 +63,61 @@ class _BoundedSchema(GenerateJsonSchema):
         return super().str_schema(schema)
 
 
+class _Checks(NamedTuple):
+    """What a function's type hints say."""
+
+    names: list[str]
+    arguments: type[BaseModel]
+    schema: dict[str, Any]
+    result: TypeAdapter[Any] | None
+    """None if the function does not say what it returns."""
+
+
+@cache
+def _checks_of(function: Callable[..., Any], bound: bool) -> _Checks:
+    """Read a function once, since a test of a plugin makes a bus, and pydantic takes its time.
+
+    Raises:
+        PluginError: the function has something that a message cannot carry.
+    """
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise PluginError(f"the type hints of {function.__qualname__} fail: {error}") from error
+    fields: dict[str, Any] = {}
+    for parameter in list(inspect.signature(function).parameters.values())[1 if bound else 0 :]:
+        _refuse_unsendable(function, parameter)
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    config = ConfigDict(
+        extra="forbid",
+        str_max_length=MAX_STRING,
+        arbitrary_types_allowed=False,
+        protected_namespaces=(),
+    )
+    # Fields are named by position, with the parameter's name as alias, so that a parameter may have
+    # a name that pydantic's models use themselves ("copy", "json", "schema").
+    try:
+        arguments: type[BaseModel] = create_model(  # type: ignore[call-overload]
+            function.__name__,
+            __config__=config,
+            **{
+                f"p{i}": (hint, Field(default, alias=name))
+                for i, (name, (hint, default)) in enumerate(fields.items())
+            },
+        )
+        schema = arguments.model_json_schema(schema_generator=_BoundedSchema)
+        returns = hints.get("return", Any)
+        result = None if returns is Any else TypeAdapter(returns)
+        if result is not None:
+            result.json_schema(mode="serialization")
+    except (PydanticUserError, TypeError) as error:
+        raise PluginError(
+            f"a type of {function.__qualname__} cannot travel as JSON: {error}"
+        ) from error
+    return _Checks(list(fields), arguments, schema, result)
+
+
 class Signature:
     """The typed parameters and the return type of one task function.
 
@@ -81,12 +138,8 @@ class Signature:
         bound: bool = False,
         positional: Sequence[str] | None = None,
     ) -> None:
-        try:
-            hints = get_type_hints(function, include_extras=True)
-        except Exception as error:
-            raise PluginError(f"the type hints of {function.__qualname__} fail: {error}") from error
-        parameters = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
-        self.names = [parameter.name for parameter in parameters]
+        self._checks = _checks_of(function, bound)
+        self.names = self._checks.names
         self.positional = self.names if positional is None else list(positional)
         if unknown := set(self.positional) - {*self.names, *RESERVED}:
             raise PluginError(f"positional: {function.__qualname__} has no {sorted(unknown)}")
@@ -94,42 +147,11 @@ class Signature:
         """Reserved arguments that a call must have."""
         self.extensions: Callable[[str], Mapping[str, Any]] = lambda point: {}
         """What plugins have registered at a point; a validator finds it in its context."""
-        fields: dict[str, Any] = {}
-        for parameter in parameters:
-            _refuse_unsendable(function, parameter)
-            default = ... if parameter.default is parameter.empty else parameter.default
-            fields[parameter.name] = (hints.get(parameter.name, Any), default)
-        self._returns = hints.get("return", Any)
-        config = ConfigDict(
-            extra="forbid",
-            str_max_length=MAX_STRING,
-            arbitrary_types_allowed=False,
-            protected_namespaces=(),
-        )
-        # Fields are named by position, with the parameter's name as alias, so that a parameter
-        # may have a name that pydantic's models use themselves ("copy", "json", "schema").
-        try:
-            self._model: type[BaseModel] = create_model(  # type: ignore[call-overload]
-                function.__name__,
-                __config__=config,
-                **{
-                    f"p{i}": (hint, Field(default, alias=name))
-                    for i, (name, (hint, default)) in enumerate(fields.items())
-                },
-            )
-            self.parameters_schema: dict[str, Any] = self._model.model_json_schema(
-                schema_generator=_BoundedSchema
-            )
-            """The JSON Schema (2020-12) of the keyword arguments."""
-            for name in self.required_reserved:
-                self.parameters_schema["properties"][name] = RESERVED_SCHEMAS[name]
-                self.parameters_schema.setdefault("required", []).append(name)
-            self._result: TypeAdapter[Any] = TypeAdapter(self._returns)
-            self._result.json_schema(mode="serialization")
-        except (PydanticUserError, TypeError) as error:
-            raise PluginError(
-                f"a type of {function.__qualname__} cannot travel as JSON: {error}"
-            ) from error
+        self.parameters_schema = deepcopy(self._checks.schema)
+        """The JSON Schema (2020-12) of the keyword arguments."""
+        for name in self.required_reserved:
+            self.parameters_schema["properties"][name] = RESERVED_SCHEMAS[name]
+            self.parameters_schema.setdefault("required", []).append(name)
 
     @property
     def takes_priority(self) -> bool:
@@ -166,7 +188,7 @@ class Signature:
         """
         try:
             context = {"extensions": self.extensions}
-            model = self._model.model_validate(dict(arguments), context=context)
+            model = self._checks.arguments.model_validate(dict(arguments), context=context)
         except ValidationError as error:
             examples = dict(_examples(self.parameters_schema))
             raise InvalidCall(
@@ -181,9 +203,9 @@ class Signature:
             Permanent: the value cannot be written as JSON (code ``result_not_json``).
         """
         try:
-            if self._returns is Any:
+            if self._checks.result is None:
                 return jsonable(result)
-            return jsonable(self._result.dump_python(result, mode="json", warnings="none"))
+            return jsonable(self._checks.result.dump_python(result, mode="json", warnings="none"))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise Permanent(
                 f"the task returned something that is not JSON: {error}", code="result_not_json"
