@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,8 +16,8 @@ from kombu import Connection
 from xdist.scheduler import LoadFileScheduling
 
 from fake_youtube import FakeYouTube
+from forked import Command
 from running import (
-    MENOS_BUS,
     PROBE,
     RunningBus,
     clean_environment,
@@ -138,13 +137,12 @@ def fleet_env(services: None, clean_env: dict[str, str], probe: None) -> Iterato
 
 
 @pytest.fixture
-def start_worker(fleet_env: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start_worker(fleet_env: dict[str, str]) -> Iterator[Callable[..., Command]]:
     """Start ``menos-bus worker`` with some words and settings; it serves when this returns."""
-    workers: list[subprocess.Popen[bytes]] = []
+    workers: list[Command] = []
 
-    def start(*words: str, **settings: str) -> subprocess.Popen[bytes]:
-        command = [MENOS_BUS, "worker", "--concurrency", "2", *words]
-        process = subprocess.Popen(command, env={**fleet_env, **settings})
+    def start(*words: str, **settings: str) -> Command:
+        process = Command("worker", "--concurrency", "2", *words, env={**fleet_env, **settings})
         workers.append(process)
         poll(lambda: _consumers("probe") >= len(workers), what="a worker")
         return process

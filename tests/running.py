@@ -6,18 +6,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import httpx
 import pytest
 
+from forked import MENOS_BUS, Command
+
 ROOT = Path(__file__).resolve().parents[1]
-MENOS_BUS = Path(sys.executable).with_name("menos-bus")
 
 
 def poll(condition: Callable[[], Any], seconds: float = 30, what: str = "the condition") -> Any:
@@ -36,7 +37,8 @@ class RunningBus:
 
     home: Path
     env: dict[str, str]
-    process: subprocess.Popen[str] = field(repr=False)
+    process: Command | subprocess.Popen[bytes] = field(repr=False)
+    output: IO[str] = field(repr=False)
     url: str = ""
     user: str = ""
     password: str = ""
@@ -82,18 +84,20 @@ class RunningBus:
         """End it if it runs, for a test that is through with it."""
         if self.process.poll() is None:
             self.kill()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self.output.close()
 
 
-def start_bus(env: dict[str, str]) -> RunningBus:
+def start_bus(env: dict[str, str], *, forked: bool = True) -> RunningBus:
     """Start ``menos-bus up`` with these settings; it serves when this returns."""
-    process = subprocess.Popen(
-        [MENOS_BUS, "up", "--json"], env=env, stdout=subprocess.PIPE, text=True
-    )
-    bus = RunningBus(Path(env["MENOS_HOME"]), env, process)
-    assert process.stdout is not None
-    line = process.stdout.readline()
+    read, write = os.pipe()
+    process: Command | subprocess.Popen[bytes]
+    if forked:
+        process = Command("up", "--json", env=env, stdout=write)
+    else:
+        process = subprocess.Popen([MENOS_BUS, "up", "--json"], env=env, stdout=write)
+    os.close(write)
+    bus = RunningBus(Path(env["MENOS_HOME"]), env, process, os.fdopen(read))
+    line = bus.output.readline()
     if not line:
         bus.close()
         pytest.fail(f"menos-bus up ended with {process.wait(10)}")
@@ -146,16 +150,18 @@ def run_cli(
     *words: str, env: dict[str, str], stdin: str | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run ``menos-bus`` as a command."""
-    return subprocess.run(
-        [MENOS_BUS, *words],
-        env=env,
-        input=stdin,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        given.write(stdin or "")
+        given.seek(0)
+        streams = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
+        command = Command(*words, env=env, cwd=cwd, **streams)
+        try:
+            code = command.wait(120)
+        finally:
+            command.kill()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(command.args, code, out.read(), err.read())
 
 
 PROBE = '''

@@ -19,7 +19,7 @@ import pytest
 
 from menos_bus.quota.sqlite import SQLiteQuotaStore
 from menos_bus.quota.store import Day
-from running import MENOS_BUS, PROBE, poll, run_cli
+from running import MENOS_BUS, PROBE, poll, run_cli, start_bus
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -74,17 +74,18 @@ def test_a_caller_may_submit_and_read_and_cannot_shut_the_worker_down(bus):
     assert bus.process.poll() is None
 
 
-def test_without_fastapi_it_runs_and_says_how_to_get_the_http_api(start, tmp_path, clean_env):
+def test_without_fastapi_it_runs_and_says_how_to_get_the_http_api(tmp_path, clean_env):
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['fastapi'] = None\n")
     clean_env["PYTHONPATH"] = f"{hidden}{os.pathsep}{clean_env['PYTHONPATH']}"
 
-    bus = start()
+    bus = start_bus(clean_env, forked=False)
 
     assert json.loads((bus.home / "bus.json").read_text())["api_url"] is None
     assert bus.result("probe.echo", "x") == "x"
     bus.stop()
+    bus.close()
     shown = subprocess.Popen([MENOS_BUS, "up"], env=bus.env, stdout=subprocess.PIPE, text=True)
     lines = iter(shown.stdout.readline, "")
     assert any("pip install 'menos-bus[http]'" in line for line in lines)

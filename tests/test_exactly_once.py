@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from kombu import Connection
 
 from conftest import BROKER, REDIS
+from forked import Command
 from menos_bus import Bus, BusSettings
 from menos_vault import Vault
 from menos_vault.settings import VaultSettings
-from running import MENOS_BUS, poll
+from running import poll
 
 TEXT = "\n\n".join(
     f"## Part {part}\n\nPart {part} of the handbook tells of topic number {part}, at length, "
@@ -41,8 +41,7 @@ def fleet_of_the_vault(services, clean_env):
 
 
 def serve(env):
-    command = [MENOS_BUS, "worker", "--concurrency", "1"]
-    return subprocess.Popen(command, env=env, start_new_session=True)
+    return Command("worker", "--concurrency", "1", env=env, own_session=True)
 
 
 def kill(worker):

@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
 from types import ModuleType
 from uuid import NAMESPACE_URL, uuid5
 
@@ -15,13 +14,14 @@ import pytest
 from kombu import Connection
 
 from conftest import BROKER, RABBITMQ, REDIS
+from forked import Command
 from menos_bus import Bus, BusSettings, BusUnavailable
 from menos_bus.doors import client
 from menos_bus.doors.worker import run_worker
 from menos_bus.messages.depths import queue_depths
 from menos_bus.outcomes.ledger import ABANDONED_SECONDS, Entry
 from menos_bus.tasks.envelope import digest_of
-from running import MENOS_BUS, poll, run_cli
+from running import poll, run_cli
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_flower_takes_calls_for_the_fleet_and_keeps_its_history(fleet_env, worke
     operator = httpx.Client(base_url=url, auth=("menos", "secret"), trust_env=False)
 
     def serve():
-        flower = subprocess.Popen([MENOS_BUS, "flower", "--port", str(port)], env=env)
+        flower = Command("flower", "--port", str(port), env=env)
         poll(lambda: _up(caller), what="Flower")
         return flower
 
@@ -232,7 +232,7 @@ def test_a_task_beyond_its_hard_limit_is_a_failure_and_a_dead_letter(fleet_env, 
 
 def test_redis_as_a_broker_serves_calls_and_the_doctor_says_what_is_missing(fleet_env, tmp_path):
     env = {**fleet_env, "MENOS_BROKER_URL": f"redis://{REDIS}/4"}
-    worker = subprocess.Popen([MENOS_BUS, "worker", "--concurrency", "1"], env=env)
+    worker = Command("worker", "--concurrency", "1", env=env)
     try:
         called = run_cli("call", "probe.echo", "x", env=env)
         failed = run_cli("call", "probe.flaky", str(tmp_path / "m"), env=env)
@@ -288,9 +288,7 @@ def test_a_worker_serves_what_only_names_and_tells_the_plugins_of_a_call_that_it
     heard = tmp_path / "heard"
     more = {"PYTHONPATH": clean_env["PYTHONPATH"], "MENOS_PLUGINS": "probe,ear", "EAR": str(heard)}
     env = {**fleet_env, **more, "MENOS_DELIVERY_LIMIT": "1"}
-    worker = subprocess.Popen(
-        [MENOS_BUS, "worker", "--concurrency", "1", "--only", "probe"], env=env
-    )
+    worker = Command("worker", "--concurrency", "1", "--only", "probe", env=env)
     try:
         run_cli("call", "probe.die", str(tmp_path / "died"), "--wait", "60", env=env)
         poll(heard.exists, what="the plugin to hear of it")

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from kombu import Connection
 
+from forked import Command
 from running import MENOS_BUS, poll, run_cli
 
 BROKER = "amqp://guest:guest@127.0.0.1:5672//"
@@ -217,7 +218,7 @@ def test_an_api_of_its_own_takes_calls_for_a_fleet(clean_env, install, tmp_path)
         "MENOS_RESULT_BACKEND": "redis://127.0.0.1:6379/7",
         "MENOS_CALLER_PASSWORD": "secret",
     }
-    worker = subprocess.Popen([MENOS_BUS, "worker", "--concurrency", "1"], env=env)
+    worker = Command("worker", "--concurrency", "1", env=env)
     api = subprocess.Popen([MENOS_BUS, "api"], env=env, stdout=subprocess.PIPE, text=True)
     try:
         url = re.search(r"http://\S+", api.stdout.readline())

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from faults.services import Rabbit, Redis, free_port
+from forked import Command
 from menos_bus import Bus, BusSettings
 from menos_bus.messages.dead_letters import Which, dead_letters
-from running import MENOS_BUS, ROOT, poll, run_cli
+from running import ROOT, poll, run_cli
 
 PASSWORDS = {f"{who}_PASSWORD": f"pw-of-{who.lower()}" for who in ("WORKER", "DOOR", "CALLER")}
 
@@ -92,7 +93,7 @@ def start(env_of):
     started = []
 
     def start(user, *words, **settings):
-        process = subprocess.Popen([MENOS_BUS, *words], env={**env_of(user), **settings})
+        process = Command(*words, env={**env_of(user), **settings})
         started.append((words[0], process))
 
     yield start

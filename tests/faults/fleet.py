@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -21,8 +20,9 @@ import amqp
 import httpx
 
 from faults.services import Rabbit, Redis, free_port
+from forked import Command
 from menos_bus import Bus, BusError, BusSettings
-from running import MENOS_BUS, poll
+from running import poll
 
 PLUGIN = '''
 import os, time
@@ -90,7 +90,7 @@ class Fleet:
     accepted: dict[str, str] = field(default_factory=dict)
     """Task id → the state that it must end in."""
     attempted: int = 0
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[Command] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (self.folder / "effects").mkdir(parents=True)
@@ -112,13 +112,16 @@ class Fleet:
 
     # workers
 
-    def start_worker(self, **settings: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, **settings: str) -> Command:
         before = self.consumers()
         with (self.folder / "workers.log").open("ab") as log:
-            worker = subprocess.Popen(
-                [MENOS_BUS, "worker", "--concurrency", "2"], env={**self.env, **settings},
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            worker = Command(
+                *("worker", "--concurrency", "2"),
+                env={**self.env, **settings},
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+                own_session=True,
+            )
         self.workers.append(worker)
 
         def serves() -> bool:
@@ -135,10 +138,13 @@ class Fleet:
         """``menos-bus flower`` or ``menos-bus api`` as a process; gives its URL."""
         port = free_port()
         with (self.folder / "workers.log").open("ab") as log:
-            process = subprocess.Popen(
-                [MENOS_BUS, door, "--port", str(port)], env={**self.env, **settings},
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            process = Command(
+                *(door, "--port", str(port)),
+                env={**self.env, **settings},
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+                own_session=True,
+            )
         self.workers.append(process)
         url = f"http://127.0.0.1:{port}"
 
@@ -167,11 +173,11 @@ class Fleet:
         except (OSError, amqp.AMQPError):
             return 0
 
-    def children(self, worker: subprocess.Popen[bytes]) -> list[int]:
+    def children(self, worker: Command) -> list[int]:
         told = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text()
         return [int(pid) for pid in told.split()]
 
-    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+    def kill(self, worker: Command) -> None:
         """The whole worker at once, children too."""
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)

@@ -31,7 +31,7 @@ def test_a_long_task_whose_connection_is_cut_again_and_again(fleet, gate):
     """Its process never died, so it is no crash loop."""
     # One worker only: another could get the call before this one has seen that it lost it.
     worker = fleet.start_worker(MENOS_DELIVERY_LIMIT="1")
-    fleet.submit(seconds=8)
+    fleet.submit(seconds=15)
 
     for runs in (1, 2):
         wait_for(lambda runs=runs: _runs(fleet) == runs, 30, f"run {runs}")
