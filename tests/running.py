@@ -87,14 +87,16 @@ class RunningBus:
         self.output.close()
 
 
-def start_bus(env: dict[str, str], *, forked: bool = True) -> RunningBus:
+def start_bus(env: dict[str, str], *, forked: bool = True, stderr: int = 2) -> RunningBus:
     """Start ``menos-bus up`` with these settings; it serves when this returns."""
     read, write = os.pipe()
     process: Command | subprocess.Popen[bytes]
     if forked:
-        process = Command("up", "--json", env=env, stdout=write)
+        process = Command("up", "--json", env=env, stdout=write, stderr=stderr)
     else:
-        process = subprocess.Popen([MENOS_BUS, "up", "--json"], env=env, stdout=write)
+        process = subprocess.Popen(
+            [MENOS_BUS, "up", "--json"], env=env, stdout=write, stderr=stderr
+        )
     os.close(write)
     bus = RunningBus(Path(env["MENOS_HOME"]), env, process, os.fdopen(read))
     line = bus.output.readline()

@@ -518,6 +518,17 @@ def test_a_bus_whose_worker_was_shut_down_ends_with_an_error(start):
     assert bus.process.wait(30) == 2
 
 
+def test_one_that_is_stopped_at_once_tells_of_no_errors(clean_env, tmp_path):
+    with (tmp_path / "stderr").open("w+") as said:
+        bus = start_bus(clean_env, stderr=said.fileno())
+        assert bus.stop() == 0
+        bus.close()
+        said.seek(0)
+        [line] = said.readlines()
+
+    assert line.startswith("Stopping; running tasks have 30 s to finish.")
+
+
 def test_a_command_that_waits_for_a_bus_says_so_and_keeps_its_output_clean(start, tmp_path):
     bus, until = start(), tmp_path / "until"
     command = [MENOS_BUS, "call", "probe.work", str(tmp_path / "m"), str(until), "--json"]
