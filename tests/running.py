@@ -21,7 +21,7 @@ from forked import MENOS_BUS, Command
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def poll(condition: Callable[[], Any], seconds: float = 30, what: str = "the condition") -> Any:
+def poll(condition: Callable[[], Any], seconds: float = 60, what: str = "the condition") -> Any:
     """Wait until ``condition`` is true, and return what it gave."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
