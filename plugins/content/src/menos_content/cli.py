@@ -140,7 +140,7 @@ def export(file: str, force: bool) -> None:
                 lines.write(json.dumps(line, ensure_ascii=False) + "\n")
                 count += 1
             offset = page["next"]
-    click.echo(f"{count} contents", err=True)
+    click.echo(_counted(count), err=True)
 
 
 @vault.command("import")
@@ -174,8 +174,7 @@ def import_(file: IO[bytes], embed: bool) -> None:
         if failed:
             print_json({"failed": failed})
     hint = "; `menos-bus vault reindex --missing` makes new ones searchable"
-    said = f"{count} content{'' if count == 1 else 's'}"
-    click.echo(said if embed or not count else said + hint, err=True)
+    click.echo(_counted(count) + ("" if embed or not count else hint), err=True)
     if failed:
         sys.exit(1)
 
@@ -189,6 +188,10 @@ def reindex(missing: bool) -> None:
     print_json(result)
     if result["failed"]:
         sys.exit(1)
+
+
+def _counted(count: int) -> str:
+    return f"{count} content{'' if count == 1 else 's'}"
 
 
 def _looked_up(content_ids: Sequence[str]) -> tuple[list[str], list[str]]:
