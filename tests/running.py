@@ -8,10 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -58,6 +60,15 @@ class RunningBus:
         )
         assert answer.status_code == 200, answer.text
         return str(answer.json()["task-id"])
+
+    def submit_its_death(self, task: str, *args: Any, **kwargs: Any) -> str:
+        """Submit a call that kills the bus, maybe before it can answer."""
+        task_id = uuid4().hex
+        body = {"args": args, "kwargs": kwargs, "task_id": task_id}
+        with suppress(httpx.TransportError):
+            self.request("POST", f"/api/task/async-apply/{task}", json=body)
+        self.process.wait(30)
+        return task_id
 
     def outcome(self, task_id: str, *, timeout: float = 0) -> dict[str, Any]:
         answer = self.request("GET", f"/api/task/result/{task_id}?timeout={timeout}")

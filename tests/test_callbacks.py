@@ -144,8 +144,8 @@ def test_what_is_owed_when_the_bus_is_killed_is_sent_at_the_next_start(
     start, probe, receiver, settings, clean_env
 ):
     bus = start(**settings)
-    task_id = bus.submit("probe.die", str(bus.home / "died"), callback_url=receiver.url)
-    bus.process.wait(30)
+    died = str(bus.home / "died")
+    task_id = bus.submit_its_death("probe.die", died, callback_url=receiver.url)
 
     start(**settings, MENOS_DELIVERY_LIMIT="1")
 

@@ -12,7 +12,6 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -244,18 +243,15 @@ def test_after_kill_9_every_accepted_call_runs_and_finished_ones_do_not(start, t
 
 def test_a_task_that_kills_the_process_is_given_up_after_the_limit(start, tmp_path, clean_env):
     marker = tmp_path / "marker"
-    first = start(MENOS_DELIVERY_LIMIT="2")
-    body = {"args": [str(marker)], "task_id": "kills"}
-    with suppress(httpx.TransportError):  # it may die before it can answer
-        first.request("POST", "/api/task/async-apply/probe.die", json=body)
-    poll(lambda: len(lines(marker)) == 1, what="the first death")
+    task_id = start(MENOS_DELIVERY_LIMIT="2").submit_its_death("probe.die", str(marker))
+    assert len(lines(marker)) == 1
     # This one may die before it can say that it is ready, so nothing is read from it.
     second = run_cli("up", "--json", env={**clean_env, "MENOS_DELIVERY_LIMIT": "2"})
     assert second.returncode == -signal.SIGKILL
 
     third = start(MENOS_DELIVERY_LIMIT="2")
 
-    outcome = third.outcome("kills", timeout=20)
+    outcome = third.outcome(task_id, timeout=20)
     assert outcome["state"] == "FAILURE"
     assert outcome["error"]["code"] == "crash_loop"
     assert third.result("probe.echo", "alive") == "alive"
