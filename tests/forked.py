@@ -28,7 +28,7 @@ _PRELOADED = [
     "rich.table",
     "uvicorn",
 ]
-_TESTS = Path(__file__).parents[1]
+_PROJECT = Path(__file__).parents[1]
 
 _context = get_context("forkserver")
 _context.set_forkserver_preload(_PRELOADED)
@@ -129,4 +129,4 @@ class _Main:
 
 
 def _is_of_tests(path: str) -> bool:
-    return Path(path).name == "tests" and Path(path).is_relative_to(_TESTS)
+    return Path(path).name == "tests" and Path(path).is_relative_to(_PROJECT)
