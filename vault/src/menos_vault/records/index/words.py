@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 """Words without case and accents, English endings cut off."""
 
-_MOST_TERMS = 128  # a server of engine 2 can tell 256 apart
+_MOST_TERMS = 128  # with twice as many, whole texts as queries found nothing better
 _MOST_TIMES = 8  # that a word counts: the work of a search grows with it
 LARGE = 1000  # passages from which on it is worth to look for words that stand everywhere
 _VISITS = 20_000  # passages that the words of a query may have together, each counted for itself
