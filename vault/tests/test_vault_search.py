@@ -159,6 +159,70 @@ def test_both_kinds_together_find_what_either_finds(records: Records) -> None:
     assert [hit.score for hit in hits] == [hit.similarity for hit in hits]
 
 
+@pytest.mark.parametrize(
+    ("query", "highlighted"),
+    [
+        ("数据库", ["数据库"]),
+        ("如何安装数据库?", ["安装", "数据库"]),
+        ("据", ["据"]),
+        ("库", ["库"]),
+        ("gpu", ["GPU"]),
+        ("GPU加速", ["GPU", "加速"]),
+        ('"GPU 加速"', ["GPU加速"]),
+        ('"速指南"', ["速\n指南"]),
+        ('"数据 库"', ["数据库"]),
+        ('"据库安"', None),
+        ('"加速指南"', ["加速\n指南"]),
+        ("实时", None),  # sounds like 事实
+        ("数 库", ["数", "库"]),
+    ],
+)
+def test_text_without_spaces_is_found_by_any_two_letters_in_a_row(
+    records: Records, query, highlighted
+) -> None:
+    text = "安装新数据库:用GPU加速\n指南,事实。"
+    put(records, "zh", "Nothing.", text, title="文件")
+    put(records, "other", "GP u", "数 装")
+
+    hits = [hit for hit in words(records, query) if hit.content.resource_key == "zh"]
+
+    assert [hit.chunk.index for hit in hits] == ([] if highlighted is None else [1])
+    for hit in hits:
+        assert [text[begin:end] for begin, end in hit.highlights] == highlighted
+
+
+@pytest.mark.parametrize(
+    ("query", "key"),
+    [
+        ("データベース", "ja"),
+        ("データベースの設計とは", "ja"),
+        ("데이터베이스", "ko"),
+        ("หนังสือ", "th"),
+        ("भाषा", "hi"),
+        ("हिन्दी", "hi"),
+        ("שלום", "he"),
+        ("cafe", "fr"),
+        ("cafe\u0301", "fr"),
+    ],
+)
+def test_words_are_found_in_any_script(records: Records, query: str, key: str) -> None:
+    put(records, "ja", "良いデータベースを設計する。")
+    put(records, "ko", "좋은 데이터베이스를 만든다.")
+    put(records, "th", "ฉันอ่านหนังสือทุกวัน")
+    put(records, "hi", "यह हिन्दी भाषा है।")
+    put(records, "he", "שלום לכולם")
+    put(records, "fr", "Un cafe\u0301 noir.")
+
+    assert found(records, query)[:1] == [key]
+
+
+def test_a_new_title_without_spaces_is_found_in_place_of_the_old_one(records: Records) -> None:
+    put(records, "a", "text", title="数据库")
+    records.put_content("a", content_type="text", title="搜索引擎")
+
+    assert (found(records, "数据"), found(records, "索引")) == ([], ["a"])
+
+
 def test_where_nothing_is_close_the_words_decide(records: Records) -> None:
     query = 0.3 * AXES[0] + 0.954 * AXES[1]
     put(records, "other", *["a note"] * 9, vectors=np.tile(AXES[0], (9, 1)))

@@ -18,6 +18,7 @@ from menos_vault import (
     VaultSettings,
     content_id,
 )
+from menos_vault.errors import RecordsFailed
 from menos_vault.records import NewContent, Records
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
@@ -147,6 +148,30 @@ def test_a_vault_without_words_gets_them_when_it_is_opened(at_server: VaultSetti
         hits = vault.records.search(query="albatross", by_words=True, limit=1000)
 
     assert len(hits) == 300
+
+
+def test_a_vault_of_an_earlier_release_gets_pairs_of_letters_when_it_is_opened(
+    at_server: VaultSettings,
+) -> None:
+    with Vault(at_server) as vault:
+        put(vault.records, "k", ["安装数据库"] * 300)
+        ask = vault.records._open().ask  # type: ignore[attr-defined]
+        ask("REMOVE INDEX words_pairs ON words")
+        ask(
+            "DEFINE FIELD OVERWRITE text ON words TYPE option<string> VALUE chunk.text; "
+            "UPDATE words SET chunk = chunk"
+        )
+        index = "DEFINE INDEX words_text ON words FIELDS text {} ANALYZER menos_words BM25"
+        try:
+            ask(index.format("FULLTEXT"))
+        except RecordsFailed:
+            ask(index.format("SEARCH"))
+
+    with Vault(at_server) as vault:
+        assert len(vault.records.search(query="数据", by_words=True, limit=1000)) == 300
+        [table] = vault.records._open().ask("INFO FOR TABLE words")  # type: ignore[attr-defined]
+
+    assert list(table["indexes"]) == ["words_pairs"]
 
 
 def test_two_processes_see_what_the_other_one_writes(at_server: VaultSettings) -> None:

@@ -20,7 +20,7 @@ def highlights(query: str, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
     if not asked or not texts:
         return [[] for _ in texts]
     with sheet(texts) as made:
-        marked = made.marked(words.expression(asked), _MARKS)
+        marked = made.marked(asked, _MARKS)
     return [_places(marked.get(number, ""), text) for number, text in enumerate(texts)]
 
 

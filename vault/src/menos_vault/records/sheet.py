@@ -2,8 +2,9 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from menos_vault.records import scripts
 from menos_vault.records.index import words
 
 
@@ -14,28 +15,35 @@ class Sheet:
         """Put them into a table in memory."""
         self._database = sqlite3.connect(":memory:")
         self._database.execute(
-            f"CREATE VIRTUAL TABLE sheet USING fts5(text, tokenize='{words.TOKENIZER}')"
+            f'CREATE VIRTUAL TABLE sheet USING fts5(text, tokenize="{words.TOKENIZER}")'
         )
         self._database.executemany(
-            "INSERT INTO sheet (rowid, text) VALUES (?, ?)", list(enumerate(texts))
+            "INSERT INTO sheet (rowid, text) VALUES (?, ?)",
+            list(enumerate(map(scripts.apart, texts))),
         )
 
     def close(self) -> None:
         """Let it go."""
         self._database.close()
 
-    def matching(self, expression: str) -> set[int]:
-        """Return the numbers of the texts that an FTS5 expression is true of."""
-        rows = self._database.execute("SELECT rowid FROM sheet WHERE sheet MATCH ?", (expression,))
+    def matching(self, terms: Iterable[str]) -> set[int]:
+        """Return the numbers of the texts that have any of these words or phrases."""
+        rows = self._database.execute(
+            "SELECT rowid FROM sheet WHERE sheet MATCH ?", (_expression(terms),)
+        )
         return {number for (number,) in rows}
 
-    def marked(self, expression: str, marks: tuple[str, str]) -> dict[int, str]:
-        """Return the texts that match, with marks around what does."""
+    def marked(self, terms: Iterable[str], marks: tuple[str, str]) -> dict[int, str]:
+        """Return the texts that have any, with marks around them."""
         rows = self._database.execute(
             "SELECT rowid, highlight(sheet, 0, ?, ?) FROM sheet WHERE sheet MATCH ?",
-            (*marks, expression),
+            (*marks, _expression(terms)),
         )
-        return dict(rows.fetchall())
+        return {number: scripts.together(text) for number, text in rows}
+
+
+def _expression(terms: Iterable[str]) -> str:
+    return " OR ".join(f'"{scripts.apart(term)}"' for term in terms)
 
 
 @contextlib.contextmanager

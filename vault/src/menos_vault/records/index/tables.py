@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from menos_vault.models import Chunk, Content
+from menos_vault.records import scripts
 from menos_vault.records.filters import Filters
 from menos_vault.records.index.words import TOKENIZER
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_LAYOUT = "1"
+_LAYOUT = "2"
 _BUSY = 30.0  # seconds that a writer waits for another one
 
 _TABLES = f"""
@@ -37,14 +38,14 @@ CREATE TABLE IF NOT EXISTS passage (
 );
 CREATE INDEX IF NOT EXISTS passage_number ON passage (number, place);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
-    title, heading, text, tokenize = '{TOKENIZER}'
+    title, heading, text, tokenize = "{TOKENIZER}"
 );
 """
 
 
 # To ask how common a word is: its stem as the tokenizer makes it, and the vocabulary of all words.
 _VOCABULARY = f"""
-CREATE VIRTUAL TABLE temp.stems USING fts5(word, tokenize = '{TOKENIZER}');
+CREATE VIRTUAL TABLE temp.stems USING fts5(word, tokenize = "{TOKENIZER}");
 CREATE VIRTUAL TABLE temp.stem USING fts5vocab(temp, stems, instance);
 CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, words, row);
 """
@@ -153,7 +154,7 @@ class Tables:
                 self._database.execute(
                     "UPDATE words SET title = ? "
                     "WHERE rowid IN (SELECT slot FROM passage WHERE number = ?)",
-                    (content.title, number),
+                    (scripts.paired(content.title), number),
                 )
         self._database.executemany(
             "INSERT OR IGNORE INTO tag VALUES (?, ?)", [(tag, number) for tag in content.tags]
@@ -185,7 +186,7 @@ class Tables:
         self._database.executemany(
             "INSERT INTO words (rowid, title, heading, text) VALUES (?, ?, ?, ?)",
             [
-                (slot, title, chunk.heading or "", chunk.text)
+                (slot, *map(scripts.paired, (title, chunk.heading or "", chunk.text)))
                 for slot, chunk in zip(slots, chunks, strict=True)
             ],
         )
@@ -277,7 +278,9 @@ class Tables:
 
     def frequency(self, term: str) -> int:
         """Count the passages that have a word, or at most so many a phrase."""
-        self._database.execute("INSERT INTO temp.stems (word) VALUES (?)", (term,))
+        self._database.execute(
+            "INSERT INTO temp.stems (word) VALUES (?)", (scripts.as_words(term),)
+        )
         try:
             counts = self._database.execute(
                 "SELECT coalesce((SELECT doc FROM temp.vocabulary WHERE term = stem.term), 0) "

@@ -4,8 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-TOKENIZER = "porter unicode61 remove_diacritics 2"
-"""Words without case and accents, English endings cut off."""
+from menos_vault.records import scripts
+
+TOKENIZER = "porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'"
+"""Words without case and accents, English endings cut off. Marks are parts of words, as vowels are
+in Hindi and Thai."""
 
 _MOST_TERMS = 128  # with twice as many, whole texts as queries found nothing better
 _MOST_TIMES = 8  # that a word counts: the work of a search grows with it
@@ -24,20 +27,30 @@ _OTHERS = (
 )
 _SAY_NOTHING = frozenset([*_ENGLISH.split(), *_OTHERS.split()])
 _QUOTES = '"“”„«»'  # also as word processors and telephones make them
-_TERM = re.compile(rf"[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]|(\w+)")
+# To Python marks are no parts of words: these are those of Europe, the Near East and India.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0900-\u0963\u0966-\u0dff"
+)
+_WORD = rf"[\w{_MARKS}{scripts.LETTERS}]+"
+_TERM = re.compile(rf"[{_QUOTES}]([^{_QUOTES}]+)[{_QUOTES}]|({_WORD})")
 
 
 def terms(query: str) -> Counter[str]:
     """Return the words of a query, and what stands in quotation marks as one phrase.
 
     Each with how often it is there, up to eight times: who says a word three times means it. None
-    of them is ever read as an operator of the query language.
+    of them is ever read as an operator of the query language. Of scripts without spaces the pairs
+    of letters are words.
     """
-    found = []
+    found: list[str] = []
     for phrase, word in _TERM.findall(query.lower()):
-        words = re.findall(r"\w+", phrase or word)
-        if words:
-            found.append(" ".join(words))
+        words = re.findall(_WORD, scripts.closed(phrase) or word)
+        parts = [part for word in words for part in scripts.parts(word)]
+        if not phrase:
+            found += [pair for part in parts for pair in scripts.pairs(part)]
+        elif parts:
+            found.append(" ".join(parts))
     counts = Counter(found)
     first = list(dict.fromkeys(found))[:_MOST_TERMS]
     return Counter({term: min(counts[term], _MOST_TIMES) for term in first})
@@ -71,8 +84,17 @@ def worth_marking(asked: Iterable[str]) -> list[str]:
 
 
 def expression(asked: Iterable[str]) -> str:
-    """Return the FTS5 expression that any of these words satisfies.
+    """Return the FTS5 expression that texts with any of these words satisfy, as `indexed` has them.
 
     Its BM25 adds up the score of each; a word that is given twice counts twice.
     """
-    return " OR ".join(f'"{term}"' for term in asked)
+    return " OR ".join(map(_phrase, asked))
+
+
+def _phrase(term: str) -> str:
+    words = scripts.paired(term)
+    last = term.rpartition(" ")[2]
+    if not scripts.unspaced(last):
+        return f'"{words}"'
+    # In texts more may follow than was asked for: another pair, or the second letter of this one.
+    return f'"{words}" *' if len(last) == 1 else f'"{words.rsplit(maxsplit=1)[0]}"'

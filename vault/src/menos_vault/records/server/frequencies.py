@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+from menos_vault.records import scripts
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
 from menos_vault.records.server import statements
@@ -47,7 +48,9 @@ class Frequencies:
             self._until = 0.0  # counting is quick, and it grows
             return  # how common words are is of no interest yet
         if missing := [term for term in asked if term not in self._counts]:
-            variables = {f"t{number}": term for number, term in enumerate(missing)}
+            variables = {
+                f"t{number}": scripts.as_words(term) for number, term in enumerate(missing)
+            }
             results = self._connection.ask(statements.frequencies(len(missing)), **variables)
             for term, rows in zip(missing, results, strict=True):
                 self._counts[term] = rows[0]["count"] if rows else 0

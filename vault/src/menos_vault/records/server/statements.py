@@ -3,7 +3,8 @@
 `words` is the full-text table. Its rows have the ids of the chunks. They are a table of their own
 because a row without a vector is read five times as fast, and a word that stands in many passages
 makes the server read many rows. The database fills in title and text itself, from the chunk and its
-content; engine 2 wants the fields to be optional for that.
+content; engine 2 wants the fields to be optional for that. Below a text in a script without spaces
+stands what takes the place of words (see `records.scripts`).
 
 `writer` has one row per content. Whoever writes a content's title or its words, or deletes it,
 writes this row as well. Each of them reads what the other one writes, which to the database is no
@@ -15,21 +16,34 @@ conflict; without that row both would succeed, and old titles or words without a
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from menos_vault.records import scripts
 from menos_vault.records.schema import OF_HIT, chunk_range, where
 
-INDEX = "words_text"
-TABLE = """
-DEFINE TABLE IF NOT EXISTS words SCHEMAFULL;
+INDEX = "words_pairs"
+BORDER = "\n\ue000\n"
+"""A word of its own to the tokenizer, that no query has."""
+TABLE = "DEFINE TABLE IF NOT EXISTS words SCHEMAFULL; INFO FOR TABLE words"
+FIELDS = f"""
+REMOVE INDEX IF EXISTS words_text ON words;
+DEFINE ANALYZER IF NOT EXISTS menos_words TOKENIZERS class
+    FILTERS lowercase, ascii, snowball(english);
+DEFINE FUNCTION OVERWRITE fn::menos_words($text: string) {{
+    IF !string::matches($text, /[{scripts.LETTERS}]/) {{ RETURN $text }};
+    LET $others = string::replace($text, /[{scripts.LETTERS}]+/, ' ');
+    LET $closed = string::replace($text, /\\s+/, '');
+    LET $letters = string::split(string::replace($closed, /[^{scripts.LETTERS}]+/, ' '), '');
+    LET $pairs = array::map(array::windows($letters, 2), |$pair| array::join($pair, ''));
+    LET $words = array::concat([$others], $letters, $pairs);
+    RETURN string::concat($text, '{BORDER}', array::join($words, '\\n'))
+}};
 DEFINE FIELD IF NOT EXISTS content ON words TYPE record<content>;
 DEFINE FIELD IF NOT EXISTS chunk ON words TYPE record<chunk>;
 DEFINE FIELD IF NOT EXISTS title ON words TYPE option<string> VALUE content.title ?? '';
-DEFINE FIELD IF NOT EXISTS text ON words TYPE option<string> VALUE
-    string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? '');
-DEFINE TABLE IF NOT EXISTS writer SCHEMALESS;
-DEFINE ANALYZER IF NOT EXISTS menos_words TOKENIZERS class
-    FILTERS lowercase, ascii, snowball(english);
-INFO FOR TABLE words
+DEFINE FIELD OVERWRITE text ON words TYPE option<string> VALUE fn::menos_words(
+    string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? ''));
+DEFINE TABLE IF NOT EXISTS writer SCHEMALESS
 """
+"""Without the index, under which an earlier release had no pairs."""
 COUNT = "SELECT count() FROM words GROUP ALL"
 
 
@@ -115,11 +129,13 @@ def frequencies(count: int) -> str:
 class Predicate(NamedTuple):
     """What a passage may have."""
 
-    text: str
+    words: str
     times: int = 1
     """How often its score counts."""
     any_word: bool = False
     """Whether one of the words is enough; else all have to be there."""
+    phrase: str | None = None
+    """What really has to be there."""
 
 
 KNOWS_ANY_WORD = "SELECT id FROM words WHERE text @0,OR@ 'a' LIMIT 1"
@@ -131,7 +147,7 @@ def match(
 ) -> str:
     """Return the search for passages that any predicate holds for, the best first.
 
-    The predicates' texts are `$t0`, `$t1` …. For those numbered in `own` their own scores and the
+    The predicates' words are `$t0`, `$t1` …. For those numbered in `own` their own scores and the
     passages' titles and texts are asked for, too.
     """
     # A list, since neither engine adds up so many terms one by one.

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from menos_vault.errors import RecordsFailed
+from menos_vault.records import scripts
 from menos_vault.records.answers import Ask
 from menos_vault.records.connection import Connection
-from menos_vault.records.index import words
 from menos_vault.records.schema import transaction
 from menos_vault.records.server import statements
 from menos_vault.records.server.places import HASH_LENGTH, Scores, passing, place_of
@@ -21,8 +21,6 @@ _FEW_CONTENTS = 100
 """Contents that the server can check one by one; of more it sends all matches, and they are checked
 here."""
 _ONE_WORD = re.compile(r"[^\W\d_]+|\d+")
-_BORDER = "\n\ue000\n"
-"""A word of its own to the tokenizer, that no query has."""
 TOGETHER = 250
 """Passages that are made searchable in one transaction: the engine's time for them grows with their
 square. The words of a content that has more are written after it, bit by bit."""
@@ -36,6 +34,7 @@ async def prepare_words(ask: Ask) -> None:
     [table] = (await ask(statements.TABLE, {}))[-1:]
     if statements.INDEX in table["indexes"]:
         return
+    await ask(statements.FIELDS, {})
     [keys] = await ask("SELECT VALUE id FROM chunk", {})
     for statement, variables in insertions([key.id for key in keys]):
         await ask(statement, variables)
@@ -90,12 +89,8 @@ class Words:
         from surrealdb import RecordID
 
         predicates = self._predicates(terms)
-        phrases = {
-            number: one.text
-            for number, one in enumerate(predicates)
-            if " " in one.text and not one.any_word
-        }
-        variables: dict[str, Any] = {f"t{n}": one.text for n, one in enumerate(predicates)}
+        phrases = {number: one.phrase for number, one in enumerate(predicates) if one.phrase}
+        variables: dict[str, Any] = {f"t{n}": one.words for n, one in enumerate(predicates)}
         few = allowed is not None and len(allowed) <= _FEW_CONTENTS
         if few and allowed is not None:
             variables["contents"] = [RecordID("content", content_id) for content_id in allowed]
@@ -115,7 +110,9 @@ class Words:
         together: defaultdict[int, list[str]] = defaultdict(list)
         alone = []
         for term, times in terms.items():
-            if self._knows_any_word and _ONE_WORD.fullmatch(term):
+            if " " in term or scripts.unspaced(term):
+                alone.append(Predicate(scripts.as_words(term), times, phrase=term))
+            elif self._knows_any_word and _ONE_WORD.fullmatch(term):
                 together[times].append(term)
             else:
                 alone.append(Predicate(term, times))
@@ -128,11 +125,14 @@ class Words:
 def _with_phrases(
     rows: list[dict[str, Any]], terms: Sequence[str], phrases: dict[int, str]
 ) -> list[dict[str, Any]]:
-    """Keep what really has a phrase; to the server it is words that stand anywhere."""
+    """Keep what really has a phrase; to the server it is words that stand anywhere.
+
+    So are pairs of letters, which to its analyzer are their sounds in Latin letters besides.
+    """
     with sheet([_apart(row["title"], row["text"]) for row in rows]) as texts:
-        matching = texts.matching(words.expression(terms))
+        matching = texts.matching(terms)
         for number, phrase in phrases.items():
-            having = texts.matching(words.expression([phrase]))
+            having = texts.matching([phrase])
             for place, row in enumerate(rows):
                 if place not in having:
                     row["score"] -= row[f"s{number}"]
@@ -145,4 +145,5 @@ def _apart(title: str, text: str) -> str:
 
     They stand one above the other. A title may have line breaks of its own, a heading has none.
     """
-    return title + text[len(title) :].replace("\n", _BORDER, 2)
+    plain = text.rpartition(statements.BORDER)[0] if scripts.unspaced(text) else text
+    return title + plain[len(title) :].replace("\n", statements.BORDER, 2)
