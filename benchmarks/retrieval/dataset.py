@@ -1,4 +1,7 @@
-"""A BEIR-style folder: ``corpus.jsonl``, ``queries.jsonl``, ``qrels.test.tsv``."""
+"""A BEIR-style folder: ``corpus.jsonl``, ``queries.jsonl``, ``qrels.test.tsv``.
+
+The last one may also be where BEIR's own archives have it, in ``qrels/test.tsv``.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def read_dataset(folder: Path) -> Dataset:
     }
     documents = {key: both for key, both in documents.items() if any(both)}
     relevant: dict[str, dict[str, int]] = {}
-    with (folder / "qrels.test.tsv").open(encoding="utf-8") as file:
+    judgements = folder / "qrels" / "test.tsv"
+    if not judgements.exists():
+        judgements = folder / "qrels.test.tsv"
+    with judgements.open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             grade = int(row["score"])
             if grade > 0 and row["corpus-id"] in documents:
