@@ -267,11 +267,12 @@ def test_deleting_takes_what_a_summary_that_was_cut_short_has_left(bus, server):
 
 
 def test_what_is_deleted_while_it_is_summarised_leaves_nothing(bus, server, monkeypatch):
-    identity = store(bus)
+    identity = store(bus, LONG)
     ask = Writer.digest
 
     def delete_then_ask(*args, **options):
-        open_vault().delete(identity)
+        if not server.posts("/api/chat"):
+            open_vault().delete(identity)
         return ask(*args, **options)
 
     monkeypatch.setattr(Writer, "digest", delete_then_ask)
@@ -280,6 +281,7 @@ def test_what_is_deleted_while_it_is_summarised_leaves_nothing(bus, server, monk
 
     assert failed.value.code == "content_not_found"
     assert not kept(identity)
+    assert len(server.posts("/api/chat")) == 1
 
 
 def test_summaries_are_extractive_unless_it_is_said():

@@ -250,6 +250,34 @@ def test_a_text_that_is_changed_meanwhile_is_processed_again(bus, monkeypatch):
     assert chunk.text == "A new text that came in between."
 
 
+def test_a_content_that_is_deleted_while_it_is_processed_costs_no_more_work(bus, monkeypatch):
+    identity = store(bus, TEXT * 60)
+    embeddings = open_vault().embeddings
+    embed = embeddings.embed_documents
+    batches = []
+
+    def embed_and_delete(texts, on_progress):
+        def tell(done, total):
+            batches.append((done, total))
+            if len(batches) == 1:
+                bus.call("tasks.delete_content", identity)
+            on_progress(done, total)
+
+        return embed(texts, tell)
+
+    monkeypatch.setattr(embeddings, "embed_documents", embed_and_delete)
+
+    with pytest.raises(TaskFailed) as failed:
+        bus.call("tasks.process_content", identity)
+
+    assert (failed.value.code, failed.value.tries) == ("content_not_found", 1)
+    assert "('Title') was deleted while it was processed" in failed.value.message
+    [(done, total)] = batches
+    assert done < total
+    assert open_vault().records.counts() == (0, 0)
+    assert open_vault().objects.keys("content") == []
+
+
 def test_a_repaired_content_is_no_longer_failed(bus):
     identity = store(bus)
     bus.call("tasks.process_content", identity)

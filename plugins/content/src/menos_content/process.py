@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from typing_extensions import TypedDict
 
-from menos_bus import Deferred, Retryable, TaskError
+from menos_bus import Deferred, Permanent, Retryable, TaskError
 from menos_content.document import Document, read_document
 from menos_content.operations import GroupOperation, Operation
 from menos_content.room import Room
@@ -84,13 +84,20 @@ def process(vault: Vault, document: Document, operations: Sequence[Operation]) -
     The content's status says whether it can be found, and its error which operations failed.
 
     Raises:
-        ContentNotFound: it was deleted meanwhile.
+        Permanent: it was deleted meanwhile (``content_not_found``).
         Retryable: its text was changed again and again (``content_changed``).
         Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
     [first] = _run(vault, [document], operations)
-    ended = _settled(vault, first, operations)
+    try:
+        ended = _settled(vault, first, operations)
+    except ContentNotFound as error:
+        content = document.content
+        raise Permanent(
+            f"content {content.id} ({content.title!r}) was deleted while it was processed",
+            code=error.code,
+        ) from None
     if ended.raised is not None:
         raise ended.raised
     if not ended.errors:
@@ -197,7 +204,11 @@ def _raise_passing(ended: _Ended) -> None:
 
 def _is_gone(ended: _Ended) -> bool:
     """Whether the content was deleted meanwhile."""
-    return any(isinstance(error, ContentNotFound) for error in ended.errors.values())
+    identity = ended.document.content.id
+    return any(
+        isinstance(error, ContentNotFound) and error.content_id == identity
+        for error in ended.errors.values()
+    )
 
 
 def _failed(ended: _Ended) -> list[Failed]:

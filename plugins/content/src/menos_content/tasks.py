@@ -92,7 +92,8 @@ def process_content(
         ended. ``failed`` only beside others that did not: ``errors`` has its code and message then.
 
     Raises:
-        ContentNotFound: there is no content with this id (``content_not_found``).
+        ContentNotFound: there is no content with this id, or it was deleted while it was processed
+            (``content_not_found``).
         Permanent: the content has no text (``no_text``), or damaged times (``bad_segments``).
         Retryable: its text was changed meanwhile (``content_changed``).
         TaskError, VaultError: an operation failed, and another try may help or none succeeded; its
