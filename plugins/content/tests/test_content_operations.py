@@ -165,7 +165,7 @@ def test_of_one_of_many_whose_text_is_changed_meanwhile_the_newer_text_is_proces
     assert imported["failed"] == []
     assert len(meddle.runs) == 21
     assert meddle.runs.count("Other words") == 1
-    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 20}
+    assert bus.call("tasks.vault_stats")["statuses"] == {"stored": 20}
 
 
 def test_a_call_that_stores_a_text_leaves_a_newer_one_in_its_place(bus, model):
@@ -265,7 +265,7 @@ def test_of_several_together_only_the_one_to_blame_fails(bus):
     [failed] = imported["failed"]
     assert (failed["content_id"], failed["code"]) == (imported["content_ids"][17], "silent")
     assert shout.groups.count(1) == 6
-    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 95, "failed": 1}
+    assert bus.call("tasks.vault_stats")["statuses"] == {"stored": 95, "failed": 1}
 
 
 def test_of_several_together_none_is_given_up_if_another_try_may_help(bus):
