@@ -314,6 +314,8 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
         ),
         ({"resource_key": "x", "title": "X"}, "lines.0"),
         ({"colour": "red"}, "lines.0.colour"),
+        ({"author": "half \ud800"}, "lines.0.author"),
+        ({"tags": ["half \ud800"]}, "lines.0.tags.0"),
         ({"published_at": "yesterday"}, "lines.0.published_at"),
         ({"metadata": {"deep": [2**64]}}, "lines.0.metadata"),
         ({"metadata": {"deep": [float("inf")]}}, "lines.0.metadata"),

@@ -73,6 +73,11 @@ def _is_key(key: str) -> str:
     return key
 
 
+_Words = Annotated[str, Field(max_length=fields.LONGEST_TEXT)]
+"""Whatever a vault has, whoever stored it. Where a length is asked for, pydantic looks into it
+and names the field that has half a surrogate pair."""
+
+
 class ObjectLine(BaseModel):
     """An object: its key, and its bytes as text, or as base64 if they are none."""
 
@@ -93,19 +98,19 @@ class ContentLine(BaseModel):
     resource_key: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     content_type: fields.ContentType = "text"
     title: Annotated[str, Field(min_length=1, max_length=500)]
-    author: str | None = None
-    url: str | None = None
-    language: str | None = None
-    tags: list[str] = Field(default_factory=list)
+    author: _Words | None = None
+    url: _Words | None = None
+    language: _Words | None = None
+    tags: list[_Words] = Field(default_factory=list)
     metadata: Annotated[dict[str, JsonValue], AfterValidator(fields.check_values)] = Field(
         default_factory=dict
     )
-    summary: str | None = None
-    summary_of: str | None = None
-    status: str | None = None
-    error: str | None = None
+    summary: _Words | None = None
+    summary_of: _Words | None = None
+    status: _Words | None = None
+    error: _Words | None = None
     published_at: fields.PublishedAt = None
-    objects: dict[str, ObjectLine] = Field(default_factory=dict)
+    objects: dict[_Words, ObjectLine] = Field(default_factory=dict)
     text: fields.Text | None = None
 
     @model_validator(mode="after")

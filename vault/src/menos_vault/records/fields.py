@@ -10,12 +10,13 @@ from pydantic import (
     ConfigDict,
     JsonValue,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from menos_vault.errors import InvalidContent
-from menos_vault.models import Content, visible
+from menos_vault.models import Content, storable
 
 
 class ContentFields(TypedDict, total=False):
@@ -92,8 +93,8 @@ class _Fields(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _visible(cls, value: Any) -> Any:
-        return visible(value)
+    def _storable(cls, value: Any, info: ValidationInfo) -> Any:
+        return storable(value, f"content field {info.field_name!r}")
 
 
 # Fields that are empty rather than absent.
