@@ -51,7 +51,8 @@ def store_content(
         it. Where that fails, this call does, and what was stored stays.
 
     Raises:
-        Permanent: another plugin stored a content under this key (``resource_key_taken``).
+        Permanent: another plugin stored a content under this key (``resource_key_taken``), or the
+            content was deleted while this call went on (``content_not_found``).
         TaskError, VaultError: the vault could not store it, or an operation failed as it does in
             ``process_content``; its code says why.
     """

@@ -23,7 +23,14 @@ from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import archive, default_key, digest_of, put_text, this_call
+from menos_content.store import (
+    archive,
+    default_key,
+    digest_of,
+    put_text,
+    stored_before,
+    this_call,
+)
 from menos_vault import (
     Content,
     InvalidKey,
@@ -214,16 +221,19 @@ def _import(
 ) -> Iterator[list[Failed]]:
     """Store some lines and process them, and yield of each what failed for good."""
     known = vault.records.get_contents([line.content_id for line in group])
+    calls = {line.content_id: this_call(line.digest) for line in group}
+    before = stored_before(vault, calls, known)
     stored = []
     new = []
     for line in group:
-        call = this_call(line.digest)
-        there = known.get(line.content_id)
-        if there is not None and call in there.stored_by:
-            stored.append(there)
+        if line.content_id in before:
+            if line.content_id in known:
+                stored.append(known[line.content_id])
+            else:
+                yield []  # it was deleted meanwhile
             continue
         try:
-            new.append(_archive(vault, line, known, call))
+            new.append(_archive(vault, line, known, calls[line.content_id]))
         except _OF_A_LINE as error:
             yield [{"content_id": line.content_id, "code": error.code, "message": str(error)}]
     stored += vault.records.put_contents(new)
