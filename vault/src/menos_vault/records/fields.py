@@ -156,6 +156,17 @@ def given_moment(given: object) -> datetime | None:
         ) from None
 
 
+def not_blank(text: str) -> str:
+    """Refuse a text without any visible character: a validator for pydantic.
+
+    White space, byte order marks and control characters are nothing that could be found. Raises
+    PydanticCustomError.
+    """
+    if not any(char.isprintable() and not char.isspace() for char in text):
+        raise PydanticCustomError("empty_text", "it is empty: there is nothing in it to read")
+    return text
+
+
 def published(metadata: dict[str, Any] | None) -> datetime | None:
     """Return the time under `published_at` in a content's metadata, if it is one."""
     text = (metadata or {}).get("published_at")
