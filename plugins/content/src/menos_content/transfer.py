@@ -154,10 +154,22 @@ class ContentLine(BaseModel):
         return digest_of(self.model_dump(exclude_unset=True))
 
 
+class Lost(TypedDict):
+    """A content of which an object, such as its ``text``, is not where its record says."""
+
+    content_id: str
+    title: str
+    object: str
+
+
 class Exported(TypedDict):
-    """A page of lines; ``next`` is the ``offset`` of the page after it, ``None`` at the end."""
+    """A page of lines; ``next`` is the ``offset`` of the page after it, ``None`` at the end.
+
+    ``lost`` are objects that its lines lack, though the vault should have them.
+    """
 
     lines: list[dict[str, Any]]
+    lost: list[Lost]
     next: int | None
 
 
@@ -173,14 +185,21 @@ def export_page(vault: Vault, *, limit: int, offset: int) -> Exported:
     """Up to ``limit`` contents from the ``offset``-th on, the newest first."""
     page = vault.records.list_contents(limit=limit, offset=offset)
     lines: list[dict[str, Any]] = []
-    size = 0
+    lost: list[Lost] = []
+    deleted = size = 0
     for content in page:
-        lines.append(_line(vault, content))
-        size += sum(len(o["text"] or o["base64"] or "") for o in lines[-1]["objects"].values())
+        line = _line(vault, content)
+        roles = [role for role in content.objects if role not in line["objects"]]
+        if roles and not vault.records.get_contents([content.id]):
+            deleted += 1  # while this went on
+            continue
+        lines.append(line)
+        lost += [{"content_id": content.id, "title": content.title, "object": r} for r in roles]
+        size += sum(len(o["text"] or o["base64"] or "") for o in line["objects"].values())
         if size > PAGE_BYTES:
             break
-    more = len(page) == limit or len(lines) < len(page)
-    return {"lines": lines, "next": offset + len(lines) if more else None}
+    more = len(page) == limit or len(lines) + deleted < len(page)
+    return {"lines": lines, "lost": lost, "next": offset + len(lines) if more else None}
 
 
 def import_lines(
