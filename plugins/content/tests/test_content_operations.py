@@ -220,6 +220,44 @@ def test_one_of_many_that_is_deleted_meanwhile_is_no_failure(bus):
     assert [row["title"] for row in bus.call("tasks.list_content")["contents"]] == ["New"]
 
 
+def test_once_a_content_is_deleted_no_further_operation_is_run(bus, identity):
+    class Delete:
+        name = "delete"
+
+        def run(self, vault, document):
+            vault.delete(document.content.id)
+            vault.records.update_content(document.content.id, summary="Gone.")
+
+    class Late:
+        name = "late"
+        runs = 0
+
+        def run(self, vault, document):
+            self.runs += 1
+
+    late = Late()
+    deleting = TestBus(menos_content.plugin, plugin(Delete(), late))
+
+    with pytest.raises(TaskFailed, match="was deleted while it was processed"):
+        deleting.call("tasks.process_content", identity, ["delete", "late"])
+
+    assert late.runs == 0
+
+
+def test_that_another_content_is_missing_is_a_failure_of_the_operation(bus):
+    class Quote:
+        name = "quote"
+
+        def run(self, vault, document):
+            vault.records.get_content("0" * 32)
+
+    quoting = TestBus(menos_content.plugin, plugin(Quote()))
+
+    imported = quoting.call("tasks.import_content", [{"title": "T", "text": TEXT}], ["quote"])
+
+    assert [failed["code"] for failed in imported["failed"]] == ["content_not_found"]
+
+
 class Shout:
     """Costs less for several, and cannot do with silence."""
 

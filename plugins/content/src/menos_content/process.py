@@ -167,7 +167,11 @@ def process_many(
 def _run(
     vault: Vault, documents: Sequence[Document], operations: Sequence[Operation]
 ) -> list[_Ended]:
-    results = {operation.name: _results(operation, vault, documents) for operation in operations}
+    results: dict[str, list[_Result]] = {}
+    for operation in operations:
+        results[operation.name] = found = _results(operation, vault, documents)
+        if all(_says_gone(error, of) for error, of in zip(found, documents, strict=True)):
+            break
     return [
         _ended(document, {name: of_all[place] for name, of_all in results.items()})
         for place, document in enumerate(documents)
@@ -216,11 +220,11 @@ def _raise_passing(ended: _Ended) -> None:
 
 def _is_gone(ended: _Ended) -> bool:
     """Whether the content was deleted meanwhile."""
-    identity = ended.document.content.id
-    return any(
-        isinstance(error, ContentNotFound) and error.content_id == identity
-        for error in ended.errors.values()
-    )
+    return any(_says_gone(error, ended.document) for error in ended.errors.values())
+
+
+def _says_gone(error: _Result, document: Document) -> bool:
+    return isinstance(error, ContentNotFound) and error.content_id == document.content.id
 
 
 def _failed(ended: _Ended) -> list[Failed]:
