@@ -90,7 +90,11 @@ def test_doctor_names_each_with_something_to_do_and_exits_1(broken):
     checked = run_cli("doctor", "--json", env=broken)
 
     assert checked.returncode == 1
-    bad = {c["name"]: c for c in json.loads(checked.stdout)["checks"] if not c["ok"]}
+    checks = json.loads(checked.stdout)["checks"]
+    said = {check["name"]: check["message"] for check in checks}
+    assert said["plugin sleeper"] == "loaded, 1 task on queue 'sleeper'"
+    assert "import took" in said["plugin sleeper, import"]
+    bad = {check["name"]: check for check in checks if not check["ok"]}
     names = [*(n for n, (_, state, _) in BROKEN.items() if state != "loaded"), "stranger", "absent"]
     assert set(bad) == {f"plugin {name}" for name in names}
     assert all(check["fix"] for check in bad.values())

@@ -36,6 +36,13 @@ def test_what_one_vault_exports_another_one_finds(start, tmp_path):
     assert len(file.read_text().splitlines()) == 2
     assert len(bus.cli("vault", "export").stdout.splitlines()) == 2
 
+    text = bus.home / "vault" / "objects" / shown["objects"]["text"]
+    text.rename(tmp_path / "text")
+    partly = bus.cli("vault", "export")
+    assert (partly.returncode, len(partly.stdout.splitlines())) == (1, 2)
+    assert f"content {ids['bees']} ('bees') has lost its text: store or ingest it" in partly.stderr
+    (tmp_path / "text").rename(text)
+
     refused = bus.cli("vault", "delete", ids["bees"], stdin="n\n")
     assert refused.returncode == 1
     assert refused.stdout.startswith(f"{ids['bees']}  bees\nDelete 1 for good?")

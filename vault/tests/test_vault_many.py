@@ -120,6 +120,33 @@ def test_calls_that_store_a_content_at_once_are_all_known(records: Records) -> N
     assert sorted(records.get_content(content_id("a")).stored_by) == [*"01234567"]
 
 
+def test_of_a_deleted_content_the_calls_that_stored_it_are_known_for_a_day(
+    records: Records,
+) -> None:
+    a, b, c = put(records, "a", "b", "c")
+    for number in range(20):
+        records.put_contents([new("a", stored_by=f"call {number}"), new("b", stored_by="call")])
+    for identity in (a, b, c):
+        records.delete_content(identity)
+    assert records.deleted_stores([a, b, c]) == {
+        a: [f"call {number}" for number in range(4, 20)],
+        b: ["call"],
+    }
+
+    records.put_contents([new("a", stored_by="call 20"), new("b", stored_by="call")])
+    assert records.deleted_stores([b]) == {b: ["call"]}
+    records.delete_content(a)
+    assert records.deleted_stores([a])[a] == [f"call {number}" for number in range(5, 21)]
+    assert records.deleted_stores([]) == {}
+
+    ask = records._upkeep.connection.ask  # type: ignore[attr-defined]
+    ask("DEFINE FIELD OVERWRITE deleted_at ON deletion TYPE datetime")
+    ask("UPDATE deletion SET deleted_at = time::now() - 25h")
+    ask("DEFINE FIELD OVERWRITE deleted_at ON deletion TYPE datetime VALUE time::now()")
+    records.delete_content(b)
+    assert records.deleted_stores([a, b]) == {b: ["call"]}
+
+
 def test_a_new_title_is_that_of_all_passages_of_each(records: Records) -> None:
     identities = put(records, "a", "b")
     records.replace_many_chunks(

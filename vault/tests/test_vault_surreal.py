@@ -155,7 +155,8 @@ def test_an_unknown_id_is_not_found_and_nothing_is_made(records: Records, identi
         ({"metadata": {"x": 2**70}}, "64 bits"),
         ({"metadata": {"x": [float("nan")]}}, "nan"),
         ({"metadata": None}, "never cleared"),
-        ({"author": "\ud800"}, "author|cannot hold"),
+        ({"author": "\ud800"}, "'author' is refused: it has half a surrogate pair"),
+        ({"metadata": {"a": [{"b\udfff": 1}]}}, "'metadata' is refused: it has half a surrogate"),
     ],
 )
 def test_a_value_that_cannot_be_held_is_refused_by_name(
@@ -167,6 +168,18 @@ def test_a_value_that_cannot_be_held_is_refused_by_name(
         records.update_content(identity, **fields)  # type: ignore[arg-type]
 
     assert records.get_content(identity).title == "Title of t:1"
+
+
+@pytest.mark.parametrize("field", ["text", "heading"])
+def test_half_a_surrogate_pair_in_a_chunk_is_refused_by_name(field: str) -> None:
+    with pytest.raises(InvalidContent, match=f"'{field}' is refused: it has half a surrogate"):
+        Chunk.model_validate({"index": 0, "text": "sea", field: "gull \ud800"})
+
+
+@pytest.mark.parametrize("name", ["content_ids", "content_types", "authors", "languages", "tags"])
+def test_half_a_surrogate_pair_in_a_filter_is_refused_by_name(name: str) -> None:
+    with pytest.raises(InvalidContent, match=f"'{name}' is refused: it has half a surrogate"):
+        Filters.model_validate({name: ["sea", "gull \ud800"]})
 
 
 @pytest.mark.parametrize("text", AWKWARD)
@@ -186,13 +199,15 @@ def test_the_character_nul_which_no_server_of_engine_2_can_hold_is_stored_visibl
     records: Records,
 ) -> None:
     content = records.put_content(
-        "k\0", content_type="text", title="a\0", metadata={"b\0": ["c\0", 1]}
+        "k\0", content_type="text", title="a\0", author="e\0", metadata={"b\0": ["c\0", 1]}
     )
     chunk = Chunk(index=0, text="sea\0gull", heading="d\0")
     records.replace_chunks(content.id, [chunk], unit(1), model="m")
 
     assert content.id == content_id("k\0")
     assert (content.title, content.metadata) == ("a␀", {"b␀": ["c␀", 1]})
+    assert records.list_contents(filters=Filters(authors=["e\0"])) == [content]
+    assert records.count_contents(Filters(authors=["e\0"])) == 1
     [hit] = records.search(query="gull", by_words=True)
     assert (hit.chunk.text, hit.chunk.heading, hit.highlights) == ("sea␀gull", "d␀", [(4, 8)])
 

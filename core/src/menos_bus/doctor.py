@@ -41,7 +41,8 @@ def diagnose() -> Iterator[Check]:
     yield from _data_folder(bus.settings)
     if not bus.plugins:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
-    yield from map(_plugin, bus.plugins)
+    for plugin in bus.plugins:
+        yield from _plugin(plugin)
     yield from _embedded(bus) if bus.settings.embedded else _fleet(bus)
 
 
@@ -100,17 +101,21 @@ def _data_folder(settings: BusSettings) -> Iterator[Check]:
     yield Check("data folder", True, f"{home} ({free / 1e9:.1f} GB free)")
 
 
-def _plugin(plugin: Plugin) -> Check:
+def _plugin(plugin: Plugin) -> Iterator[Check]:
     name = f"plugin {plugin.name}"
-    if plugin.state in (State.LOADED, State.DISABLED):
+    if plugin.state is State.LOADED:
         count = len(plugin.tasks)
         tasks = f"{count} task{'' if count == 1 else 's'} on queue {plugin.name!r}"
-        said = plugin.reason or tasks
-        return Check(name, True, f"{plugin.state}, {said}")
-    fix = _FIXES[plugin.state]
-    if plugin.reason.startswith("settings:"):
-        fix = "correct the variable, and restart"
-    return Check(name, False, f"{plugin.state}: {plugin.reason}", fix)
+        yield Check(name, True, f"{plugin.state}, {tasks}")
+        if plugin.reason:
+            yield Check(f"{name}, import", True, plugin.reason)
+    elif plugin.state is State.DISABLED:
+        yield Check(name, True, f"{plugin.state}, {plugin.reason}")
+    else:
+        fix = _FIXES[plugin.state]
+        if plugin.reason.startswith("settings:"):
+            fix = "correct the variable, and restart"
+        yield Check(name, False, f"{plugin.state}: {plugin.reason}", fix)
 
 
 def _quotas(bus: Bus, address: Address | None) -> Iterator[Check]:

@@ -17,9 +17,13 @@ def bus(tmp_path, monkeypatch):
 
 def deliver(bus, call, task, *args, **kwargs):
     """Run a call under an id, as often as it is delivered."""
-    outcome = bus.app.run_in_place(f"tasks.{task}", args, kwargs, task_id=call)
+    outcome = ended(bus, call, task, *args, **kwargs)
     assert outcome.successful(), outcome.result
     return outcome.result
+
+
+def ended(bus, call, task, *args, **kwargs):
+    return bus.app.run_in_place(f"tasks.{task}", args, kwargs, task_id=call)
 
 
 def shown(bus, key):
@@ -35,6 +39,37 @@ def test_a_call_does_not_store_its_text_over_that_of_a_later_call(bus):
 
     assert shown(bus, "ship") == ("New", "New words")
     assert again == {**first, "title": "New"}
+
+
+def test_a_call_does_not_store_again_what_was_deleted_since(bus):
+    first = ("first", "store_content", "Old words", "Ship")
+    deliver(bus, *first, resource_key="ship")
+    bus.call("tasks.delete_content", content_id("ship"))
+
+    failed = ended(bus, *first, resource_key="ship").result
+
+    assert failed.code == "content_not_found"
+    assert "('Ship') was deleted after this call had stored it" in failed.message
+    assert bus.call("tasks.vault_stats")["contents"] == 0
+    assert open_vault().objects.keys("content") == []
+
+    deliver(bus, "second", "store_content", "New words", "Ship", resource_key="ship")
+    deliver(bus, *first, resource_key="ship")
+    assert shown(bus, "ship") == ("Ship", "New words")
+
+
+def test_an_import_that_goes_on_does_not_store_again_what_was_deleted_since(bus):
+    lines = [
+        {"resource_key": f"ship:{number}", "title": "Ship", "text": f"Words {number}"}
+        for number in range(20)
+    ]
+    deliver(bus, "import", "import_content", lines)
+    bus.call("tasks.delete_content", content_id("ship:7"))
+
+    again = deliver(bus, "import", "import_content", lines)
+
+    assert (len(again["content_ids"]), again["failed"]) == (20, [])
+    assert bus.call("tasks.vault_stats")["contents"] == 19
 
 
 def test_a_call_with_the_id_of_one_that_is_forgotten_stores_its_own_text(bus):

@@ -165,7 +165,7 @@ def test_of_one_of_many_whose_text_is_changed_meanwhile_the_newer_text_is_proces
     assert imported["failed"] == []
     assert len(meddle.runs) == 21
     assert meddle.runs.count("Other words") == 1
-    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 20}
+    assert bus.call("tasks.vault_stats")["statuses"] == {"stored": 20}
 
 
 def test_a_call_that_stores_a_text_leaves_a_newer_one_in_its_place(bus, model):
@@ -220,6 +220,44 @@ def test_one_of_many_that_is_deleted_meanwhile_is_no_failure(bus):
     assert [row["title"] for row in bus.call("tasks.list_content")["contents"]] == ["New"]
 
 
+def test_once_a_content_is_deleted_no_further_operation_is_run(bus, identity):
+    class Delete:
+        name = "delete"
+
+        def run(self, vault, document):
+            vault.delete(document.content.id)
+            vault.records.update_content(document.content.id, summary="Gone.")
+
+    class Late:
+        name = "late"
+        runs = 0
+
+        def run(self, vault, document):
+            self.runs += 1
+
+    late = Late()
+    deleting = TestBus(menos_content.plugin, plugin(Delete(), late))
+
+    with pytest.raises(TaskFailed, match="was deleted while it was processed"):
+        deleting.call("tasks.process_content", identity, ["delete", "late"])
+
+    assert late.runs == 0
+
+
+def test_that_another_content_is_missing_is_a_failure_of_the_operation(bus):
+    class Quote:
+        name = "quote"
+
+        def run(self, vault, document):
+            vault.records.get_content("0" * 32)
+
+    quoting = TestBus(menos_content.plugin, plugin(Quote()))
+
+    imported = quoting.call("tasks.import_content", [{"title": "T", "text": TEXT}], ["quote"])
+
+    assert [failed["code"] for failed in imported["failed"]] == ["content_not_found"]
+
+
 class Shout:
     """Costs less for several, and cannot do with silence."""
 
@@ -265,7 +303,7 @@ def test_of_several_together_only_the_one_to_blame_fails(bus):
     [failed] = imported["failed"]
     assert (failed["content_id"], failed["code"]) == (imported["content_ids"][17], "silent")
     assert shout.groups.count(1) == 6
-    assert bus.call("tasks.vault_stats")["statuses"] == {"processed": 95, "failed": 1}
+    assert bus.call("tasks.vault_stats")["statuses"] == {"stored": 95, "failed": 1}
 
 
 def test_of_several_together_none_is_given_up_if_another_try_may_help(bus):

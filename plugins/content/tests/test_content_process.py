@@ -5,7 +5,7 @@ import json
 import pytest
 
 import menos_content.plugin
-from menos_bus import InvalidCall, Retryable, TaskFailed
+from menos_bus import InvalidCall, Permanent, Retryable, TaskFailed
 from menos_bus.testing import TestBus
 from menos_content.operations import BUILT_IN
 from menos_vault import close_vault, content_id, open_vault
@@ -88,7 +88,9 @@ def test_only_what_is_asked_for_is_done(bus):
 
     assert bus.call("tasks.process_content", identity, ["summarize"]) == {"summarize": "completed"}
     assert open_vault().records.counts().chunks == 0
-    assert open_vault().records.get_content(identity).summary
+    content = open_vault().records.get_content(identity)
+    assert content.summary
+    assert content.status == "stored"  # no search finds it
 
     assert bus.call("tasks.process_content", identity, ["embed", "embed"]) == {"embed": "completed"}
     assert open_vault().records.counts().chunks > 0
@@ -248,6 +250,63 @@ def test_a_text_that_is_changed_meanwhile_is_processed_again(bus, monkeypatch):
     }
     [chunk] = open_vault().records.chunks(identity)
     assert chunk.text == "A new text that came in between."
+
+
+def test_what_a_record_says_of_a_failure_stays_until_that_operation_succeeds(bus, monkeypatch):
+    identity = store(bus)
+    run = BUILT_IN["summarize"].run
+
+    def refuse(vault, document):
+        raise Permanent("the model\nis gone", code="gone")
+
+    monkeypatch.setattr(BUILT_IN["summarize"], "run", refuse)
+    bus.call("tasks.process_content", identity)
+    assert bus.call("tasks.process_content", identity, ["embed"]) == {"embed": "skipped"}
+
+    content = open_vault().records.get_content(identity)
+    assert (content.status, content.error) == ("processed", "summarize: the model is gone")
+
+    open_vault().records.change_model("another-model", 384)
+    with pytest.raises(TaskFailed):
+        bus.call("tasks.process_content", identity, ["embed"])
+    error = open_vault().records.get_content(identity).error
+    assert [line.partition(":")[0] for line in error.splitlines()] == ["summarize", "embed"]
+
+    monkeypatch.setattr(BUILT_IN["summarize"], "run", run)
+    bus.call("tasks.process_content", identity, ["summarize"])
+    assert open_vault().records.get_content(identity).error.startswith("embed: ")
+
+    bus.call("tasks.reindex_content")
+    content = open_vault().records.get_content(identity)
+    assert (content.status, content.error) == ("processed", None)
+
+
+def test_a_content_that_is_deleted_while_it_is_processed_costs_no_more_work(bus, monkeypatch):
+    identity = store(bus, TEXT * 60)
+    embeddings = open_vault().embeddings
+    embed = embeddings.embed_documents
+    batches = []
+
+    def embed_and_delete(texts, on_progress):
+        def tell(done, total):
+            batches.append((done, total))
+            if len(batches) == 1:
+                bus.call("tasks.delete_content", identity)
+            on_progress(done, total)
+
+        return embed(texts, tell)
+
+    monkeypatch.setattr(embeddings, "embed_documents", embed_and_delete)
+
+    with pytest.raises(TaskFailed) as failed:
+        bus.call("tasks.process_content", identity)
+
+    assert (failed.value.code, failed.value.tries) == ("content_not_found", 1)
+    assert "('Title') was deleted while it was processed" in failed.value.message
+    [(done, total)] = batches
+    assert done < total
+    assert open_vault().records.counts() == (0, 0)
+    assert open_vault().objects.keys("content") == []
 
 
 def test_a_repaired_content_is_no_longer_failed(bus):

@@ -124,6 +124,34 @@ def exported(bus):
     return lines
 
 
+def test_an_export_names_what_the_objects_have_lost(bus, stored):
+    key = open_vault().records.get_content(stored["tea"]).objects["text"]
+    open_vault().objects.delete(key)
+
+    page = bus.call("tasks.export_content")
+
+    [line] = [line for line in page["lines"] if line["resource_key"] == "tea"]
+    assert (len(page["lines"]), line["objects"]) == (3, {})
+    assert page["lost"] == [{"content_id": stored["tea"], "title": line["title"], "object": "text"}]
+
+
+def test_an_export_passes_over_what_is_deleted_while_it_goes_on(bus, stored, monkeypatch):
+    records = open_vault().records
+    page_of = records.list_contents
+
+    def list_then_delete(**asked):
+        page = page_of(**asked)
+        if records.get_contents([stored["tea"]]):
+            open_vault().delete(stored["tea"])
+        return page
+
+    monkeypatch.setattr(records, "list_contents", list_then_delete)
+
+    page = bus.call("tasks.export_content", limit=3)
+
+    assert (len(page["lines"]), page["lost"], page["next"]) == (2, [], 2)
+
+
 def test_what_is_exported_is_the_same_after_an_import_elsewhere(
     bus, stored, model, tmp_path, monkeypatch
 ):
@@ -314,6 +342,8 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
         ),
         ({"resource_key": "x", "title": "X"}, "lines.0"),
         ({"colour": "red"}, "lines.0.colour"),
+        ({"author": "half \ud800"}, "lines.0.author"),
+        ({"tags": ["half \ud800"]}, "lines.0.tags.0"),
         ({"published_at": "yesterday"}, "lines.0.published_at"),
         ({"metadata": {"deep": [2**64]}}, "lines.0.metadata"),
         ({"metadata": {"deep": [float("inf")]}}, "lines.0.metadata"),

@@ -125,6 +125,7 @@ def test_vectors_of_another_model_are_a_permanent_failure_that_names_both(bus, d
         ({}, "query"),
         ({"query": ""}, "query"),
         ({"query": " \n\t"}, "query"),
+        ({"query": "\u200b\ufeff"}, "query"),
         ({"query": "x" * 10_001}, "query"),
         ({"query": 7}, "query"),
         ({"query": ["x"]}, "query"),

@@ -104,7 +104,7 @@ def test_a_caller_s_transcript_is_the_only_source_of_its_call(
     monkeypatch.setenv("MENOS_YOUTUBE_SOURCES", "notes")
 
     with pytest.raises(TaskFailed, match="no_transcript"):
-        bus.call(TASK, VIDEO, transcript=" ", title="T")
+        bus.call(TASK, VIDEO, transcript="WEBVTT\n", title="T")
 
     assert notes.asked == youtube.asked == []
 

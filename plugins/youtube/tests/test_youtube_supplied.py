@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from menos_bus import TaskFailed
+from menos_bus import InvalidCall, TaskFailed
 from menos_bus.testing import TestBus
 from menos_vault import Vault
 from menos_youtube.caption_text import parse_caption_text
@@ -128,7 +128,7 @@ def test_a_title_alone_renames_without_a_request(bus: TestBus, talking: Any, vau
 
 @pytest.mark.parametrize(
     "source",
-    ["  \n ", "WEBVTT\n\nNOTE nothing\n", "1\n00:01,0 --> 00:02,0\n", '{"events": [{"segs": []}]}'],
+    ["WEBVTT\n\nNOTE nothing\n", "1\n00:01,0 --> 00:02,0\n", '{"events": [{"segs": []}]}'],
 )
 def test_a_transcript_without_text_is_refused(
     bus: TestBus, youtube: Any, vault: Vault, source: str
@@ -137,8 +137,14 @@ def test_a_transcript_without_text_is_refused(
         bus.call(TASK, VIDEO, transcript=source, title="T")
 
     assert (caught.value.code, caught.value.tries) == ("no_transcript", 1)
-    assert "transcript" in caught.value.message
+    assert caught.value.message == "transcript: there is no text in it"
     assert vault.records.counts().contents == 0
+
+
+@pytest.mark.parametrize("name", ["transcript", "title"])
+def test_a_blank_argument_is_refused(bus: TestBus, name: str) -> None:
+    with pytest.raises(InvalidCall, match=f"{name}: must be more than white space"):
+        bus.call(TASK, VIDEO, **{"transcript": "Words.", name: " \n"})
 
 
 def test_every_cue_of_a_recorded_srt_is_kept(recorded: Any) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo
+
+from menos_vault.errors import InvalidContent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,17 +23,26 @@ def content_id(resource_key: str) -> str:
     return hashlib.sha256(resource_key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def visible(value: Any) -> Any:
-    """Replace the character NUL by its picture ␀ in strings and keys, at any depth.
+def storable(value: Any, name: str) -> Any:
+    """Return a value as every database can hold it: strings and keys, at any depth.
 
-    Not every database can hold it: a server of engine 2 takes it and cannot read it any more.
+    The character NUL is replaced by its picture ␀: a server of engine 2 takes it and cannot read it
+    any more. Raises InvalidContent, which says `name`, for half a surrogate pair: it is no
+    character.
     """
     if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            half = value[error.start]
+            raise InvalidContent(
+                f"{name} is refused: it has half a surrogate pair ({half!r}), which is no character"
+            ) from None
         return value.replace("\0", "␀")
     if isinstance(value, dict):
-        return {visible(key): visible(item) for key, item in value.items()}
+        return {storable(key, name): storable(item, name) for key, item in value.items()}
     if isinstance(value, list):
-        return [visible(item) for item in value]
+        return [storable(item, name) for item in value]
     return value
 
 
@@ -40,7 +51,11 @@ def one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines())
 
 
-Text = Annotated[str, AfterValidator(visible)]
+def _storable(value: str, info: ValidationInfo) -> str:
+    return str(storable(value, f"chunk field {info.field_name!r}"))
+
+
+Text = Annotated[str, AfterValidator(_storable)]
 
 
 class Content(BaseModel):

@@ -130,17 +130,28 @@ def export(file: str, force: bool) -> None:
     """Write all contents with their texts into a FILE, one JSON object a line.
 
     The file is there when all is written; until then one that is to be replaced stays as it is.
+    Objects that the vault has lost are named, and the command ends with 1.
     """
     offset: int | None = 0
     count = 0
+    lost = []
     with new_file(file, replace=force) as lines:
         while offset is not None:
             page = call_task("tasks.export_content", offset=offset)
             for line in page["lines"]:
                 lines.write(json.dumps(line, ensure_ascii=False) + "\n")
                 count += 1
+            lost += page["lost"]
             offset = page["next"]
+    for one in lost:
+        click.echo(
+            f"content {one['content_id']} ({one['title']!r}) has lost its {one['object']}: store "
+            "or ingest it again",
+            err=True,
+        )
     click.echo(_counted(count), err=True)
+    if lost:
+        sys.exit(1)
 
 
 @vault.command("import")

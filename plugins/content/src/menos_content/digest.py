@@ -8,15 +8,15 @@ until the summary is stored: a call that was cut short goes on where it was when
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from menos_bus import progress
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
 from menos_content.token_counter import TokenCounter
+from menos_content.while_there import progress_while_there
 from menos_content.writer import ANSWER_TOKENS, PROMPT_TOKENS, Digest, Writer
 from menos_vault import ContentNotFound, ObjectNotFound, Vault
 from menos_vault.embeddings.estimate import estimated_starts, estimated_tokens
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _ROOM: Final = 0.75
 """How much of the model's context is used: tokens are an estimate."""
 
-_STAGE: Final = "summarizing"
 _VERSION: Final = "1"
 """Changes with the prompt: answers to an older one are not used."""
 
@@ -44,15 +43,17 @@ def summarize_by_model(vault: Vault, document: Document, summary_of: str) -> Non
         summary_of: what to note as that of which the summary is.
 
     Raises:
+        ContentNotFound: it was deleted meanwhile.
         Permanent: the model answered what is no digest (``bad_summary``).
         VaultError: the server or the vault could not do it.
     """
     writer = Writer(vault.settings)
     writer.prepare()
     answers = _Answers(vault.objects, document.content.id, writer)
-    digest = _digest(answers, f"{document.content.title}\n\n{document.text}")
-    said = {**digest.model_dump(exclude={"summary"}), "model": writer.model}
+    tell = progress_while_there("summarizing", vault, [document])
     try:
+        digest = _digest(answers, f"{document.content.title}\n\n{document.text}", tell)
+        said = {**digest.model_dump(exclude={"summary"}), "model": writer.model}
         vault.records.update_content(
             document.content.id,
             summary=digest.summary,
@@ -60,25 +61,25 @@ def summarize_by_model(vault: Vault, document: Document, summary_of: str) -> Non
             metadata={"digest": said},
         )
     except ContentNotFound:
-        answers.forget()  # it was deleted meanwhile, with all that is its own
+        answers.forget()  # with all else that was its own
         raise
     answers.forget()
 
 
-def _digest(answers: _Answers, text: str) -> Digest:
+def _digest(answers: _Answers, text: str, tell: Callable[[int, int], None]) -> Digest:
     size = int(ContentSettings().ollama_context * _ROOM) - ANSWER_TOKENS - PROMPT_TOKENS
     parts = _parts(text, size)
     # Fewer requests follow on the parts than there are parts; the last one ends the count.
     total = len(parts) + (len(parts) > 1)
     found = []
     for done, part in enumerate(parts):
-        progress(_STAGE, done, total)
+        tell(done, total)
         found.append(answers.to(part))
     while len(found) > 1:
-        progress(_STAGE, total - 1, total)
+        tell(total - 1, total)
         notes = [digest.as_note() for digest in found]
         found = [answers.to("\n\n".join(group), of_notes=True) for group in _groups(notes, size)]
-    progress(_STAGE, total, total)
+    tell(total, total)
     return found[0]
 
 

@@ -13,6 +13,7 @@ from menos_content.context import with_context
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
 from menos_content.token_counter import TokenCounter
+from menos_content.while_there import progress_while_there
 from menos_vault import Chunk, NewChunks, Vault
 from menos_vault.embeddings import Embeddings
 
@@ -21,7 +22,8 @@ CHUNKER: Final = 4
 that, so that ``tasks.reindex_content`` knows what is old."""
 
 _MANY: Final = 32
-"""Passages from which on somebody may want to see how far it is."""
+"""Passages from which on it takes a while, so that somebody may want to see how far it is, or may
+delete the content meanwhile."""
 
 
 class Cut(NamedTuple):
@@ -54,6 +56,7 @@ class Embed:
         """Make the passages of this text the content's passages, in place of those it has.
 
         Raises:
+            ContentNotFound: it was deleted meanwhile.
             EmbeddingMismatch: the vault's vectors are of another model.
             VaultError: the model or the vault could not do it.
         """
@@ -79,7 +82,7 @@ def embed(vault: Vault, documents: Sequence[Document], cut: Cut) -> None:
     embeddings = vault.embeddings
     passages = [_cut(embeddings, document, cut) for document in documents]
     words = [text for _, texts in passages for text in texts]
-    told = partial(progress, "embedding") if len(words) >= _MANY else None
+    told = progress_while_there("embedding", vault, documents) if len(words) >= _MANY else None
     vectors = embeddings.embed_documents(words, told)
     new = []
     place = 0

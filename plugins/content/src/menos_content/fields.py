@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from menos_bus import Wanted
 from menos_content.operations import BUILT_IN, POINT
-from menos_vault.records.fields import given_moment, unstorable_number
+from menos_vault.records.fields import given_moment, not_blank, unstorable_number
 
 LONGEST_TEXT: Final = 5_000_000
 """Characters of a text: some 800,000 words, ten long novels."""
@@ -28,13 +28,6 @@ LONGEST_METADATA: Final = 100_000
 
 DEEPEST_METADATA: Final = 50
 """Lists and objects of a content's metadata in each other: the database takes some more."""
-
-
-def _not_blank(text: str) -> str:
-    # White space, byte order marks and control characters are nothing that could be found.
-    if not any(char.isprintable() and not char.isspace() for char in text):
-        raise PydanticCustomError("empty_text", "it is empty: there is nothing in it to read")
-    return text
 
 
 def _without_mark(text: str) -> str:
@@ -93,10 +86,10 @@ Line = StringConstraints(min_length=1, max_length=500, strip_whitespace=True)
 Text = Annotated[
     str,
     Field(min_length=1, max_length=LONGEST_TEXT, description="The whole text; stored as it is."),
-    AfterValidator(_not_blank),
+    AfterValidator(not_blank),
     AfterValidator(_without_mark),
 ]
-Title = Annotated[str, Line, AfterValidator(_not_blank), Field(description="What it is called.")]
+Title = Annotated[str, Line, AfterValidator(not_blank), Field(description="What it is called.")]
 ContentType = Annotated[
     str,
     Field(pattern=r"^[a-z][a-z0-9_.+/-]{0,63}$"),

@@ -9,12 +9,12 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from typing_extensions import TypedDict
 
-from menos_bus import Deferred, Retryable, TaskError
+from menos_bus import Deferred, Permanent, Retryable, TaskError
 from menos_content.document import Document, read_document
 from menos_content.operations import GroupOperation, Operation
 from menos_content.room import Room
 from menos_content.store import STORED
-from menos_vault import Content, ContentNotFound, Vault, VaultError
+from menos_vault import ChunkSet, Content, ContentNotFound, Vault, VaultError
 
 PROCESSED: Final = "processed"
 FAILED: Final = "failed"
@@ -53,17 +53,31 @@ class Failed(TypedDict):
 
 
 class _Ended(NamedTuple):
-    """How operations on a content ended, and how it stands after that."""
+    """How operations on a content ended."""
 
     document: Document
     outcomes: dict[str, Outcome]
     errors: dict[str, Exception]
-    status: str
 
-    @property
-    def said(self) -> str | None:
-        """What the record says of operations that failed."""
-        return "; ".join(f"{name}: {error}" for name, error in self.errors.items()) or None
+    def standing(self, seen: Content, passages: ChunkSet | None) -> tuple[str, str | None]:
+        """How the content stands after that: its status and its error.
+
+        Args:
+            seen: its record; what it says of operations that were not run now still holds.
+            passages: what is known of those that are in the vault.
+        """
+        lines = [line for line in (seen.error or "").splitlines() if self._still_holds(line)]
+        lines += [f"{name}: {' '.join(str(error).split())}" for name, error in self.errors.items()]
+        # One that failed takes nothing from what is there to be found.
+        if passages is not None and passages.fingerprint == self.document.fingerprint:
+            status = PROCESSED
+        else:
+            status = FAILED if lines else STORED
+        return status, "\n".join(lines) or None
+
+    def _still_holds(self, line: str) -> bool:
+        name, mark, _ = line.partition(": ")
+        return bool(mark) and name not in self.outcomes
 
     @property
     def passing(self) -> Exception | None:
@@ -81,16 +95,24 @@ class _Ended(NamedTuple):
 def process(vault: Vault, document: Document, operations: Sequence[Operation]) -> Outcomes:
     """Run operations on a content: one that fails does not keep the others back.
 
-    The content's status says whether it can be found, and its error which operations failed.
+    The content's status says whether it can be found, and its error which operations failed when
+    they were last run.
 
     Raises:
-        ContentNotFound: it was deleted meanwhile.
+        Permanent: it was deleted meanwhile (``content_not_found``).
         Retryable: its text was changed again and again (``content_changed``).
         Exception: what an operation failed with, if another try may help or all of them failed.
             What was completed is skipped by the next try.
     """
     [first] = _run(vault, [document], operations)
-    ended = _settled(vault, first, operations)
+    try:
+        ended = _settled(vault, first, operations)
+    except ContentNotFound as error:
+        content = document.content
+        raise Permanent(
+            f"content {content.id} ({content.title!r}) was deleted while it was processed",
+            code=error.code,
+        ) from None
     if ended.raised is not None:
         raise ended.raised
     if not ended.errors:
@@ -135,8 +157,7 @@ def process_many(
                 _raise_passing(one)
             group = []
     finally:
-        well = [one.document.content for one in done if not one.errors]
-        noted = vault.records.set_status(well, PROCESSED)
+        noted = _note_all(vault, done)
         for one in done:
             if one.document.content.id not in noted:
                 with suppress(ContentNotFound):
@@ -146,9 +167,13 @@ def process_many(
 def _run(
     vault: Vault, documents: Sequence[Document], operations: Sequence[Operation]
 ) -> list[_Ended]:
-    results = {operation.name: _results(operation, vault, documents) for operation in operations}
+    results: dict[str, list[_Result]] = {}
+    for operation in operations:
+        results[operation.name] = found = _results(operation, vault, documents)
+        if all(_says_gone(error, of) for error, of in zip(found, documents, strict=True)):
+            break
     return [
-        _ended(vault, document, {name: of_all[place] for name, of_all in results.items()})
+        _ended(document, {name: of_all[place] for name, of_all in results.items()})
         for place, document in enumerate(documents)
     ]
 
@@ -175,7 +200,7 @@ def _tried(run: Callable[[Vault, T], R], vault: Vault, what: T) -> R | Exception
         return error
 
 
-def _ended(vault: Vault, document: Document, results: Mapping[str, _Result]) -> _Ended:
+def _ended(document: Document, results: Mapping[str, _Result]) -> _Ended:
     outcomes: dict[str, Outcome] = {}
     errors: dict[str, Exception] = {}
     for name, result in results.items():
@@ -184,9 +209,7 @@ def _ended(vault: Vault, document: Document, results: Mapping[str, _Result]) -> 
             errors[name] = result
         else:
             outcomes[name] = "skipped" if result is False else "completed"
-    # One that failed takes nothing from what is there to be found.
-    findable = not errors or _has_passages(vault, document)
-    return _Ended(document, outcomes, errors, PROCESSED if findable else FAILED)
+    return _Ended(document, outcomes, errors)
 
 
 def _raise_passing(ended: _Ended) -> None:
@@ -197,7 +220,11 @@ def _raise_passing(ended: _Ended) -> None:
 
 def _is_gone(ended: _Ended) -> bool:
     """Whether the content was deleted meanwhile."""
-    return any(isinstance(error, ContentNotFound) for error in ended.errors.values())
+    return any(_says_gone(error, ended.document) for error in ended.errors.values())
+
+
+def _says_gone(error: _Result, document: Document) -> bool:
+    return isinstance(error, ContentNotFound) and error.content_id == document.content.id
 
 
 def _failed(ended: _Ended) -> list[Failed]:
@@ -207,10 +234,17 @@ def _failed(ended: _Ended) -> list[Failed]:
     return [{"content_id": identity, **_explained(error)} for error in ended.errors.values()]
 
 
-def _has_passages(vault: Vault, document: Document) -> bool:
-    """Whether the passages of this very text are in the vault."""
-    known = vault.records.chunk_set(document.content.id)
-    return known is not None and known.fingerprint == document.fingerprint
+def _note_all(vault: Vault, ended: Sequence[_Ended]) -> set[str]:
+    """Note how contents stand, those of one standing together; returns the ids of those noted."""
+    if not ended:
+        return set()
+    known = vault.records.chunk_sets([one.document.content.id for one in ended])
+    alike: dict[tuple[str, str | None], list[Content]] = {}
+    for one in ended:
+        content = one.document.content
+        alike.setdefault(one.standing(content, known.get(content.id)), []).append(content)
+    noted = [vault.records.set_status(seen, *standing) for standing, seen in alike.items()]
+    return set().union(*noted)
 
 
 def _settled(vault: Vault, ended: _Ended, operations: Sequence[Operation]) -> _Ended:
@@ -238,7 +272,9 @@ def _settled(vault: Vault, ended: _Ended, operations: Sequence[Operation]) -> _E
 def _note(vault: Vault, ended: _Ended) -> Document | None:
     """Note how a content stands, unless there is another text by now, which is returned then."""
     seen = ended.document.content
-    while not vault.records.set_status([seen], ended.status, ended.said):
+    while not vault.records.set_status(
+        [seen], *ended.standing(seen, vault.records.chunk_set(seen.id))
+    ):
         now = read_document(vault, vault.records.get_content(seen.id))
         if now.fingerprint != ended.document.fingerprint:
             # The passages may be those of the old text: whoever stops here leaves it to be done.

@@ -27,7 +27,8 @@ def default_key(title: str, text: str) -> str:
 def store(vault: Vault, text: str, new: NewContent) -> Content:
     """Archive the text, then write the record; repeatable at any point.
 
-    A call that has done so before finds what stands there now, which may be newer.
+    A call that has done so before stores nothing: it finds what stands there now, which may be
+    newer, or that it was deleted.
 
     Args:
         vault: where to.
@@ -36,14 +37,21 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
 
     Raises:
         Permanent: the key is that of a content that another plugin stored
-            (``resource_key_taken``).
+            (``resource_key_taken``), or the content was deleted since this call had stored it
+            (``content_not_found``).
         VaultError: the vault could not store it.
     """
     identity = content_id(new["resource_key"])
     call = this_call(digest_of({**new, "text": text}))
     stored = vault.records.get_contents([identity])
-    if identity in stored and call in stored[identity].stored_by:
-        return stored[identity]
+    if stored_before(vault, {identity: call}, stored):
+        if identity in stored:
+            return stored[identity]
+        raise Permanent(
+            f"content {identity} ({new['title']!r}) was deleted after this call had stored it: "
+            "make another call to store it again",
+            code=ContentNotFound.code,
+        )
     archived = archive(vault, text, {**new, "stored_by": call}, stored)
     [content] = vault.records.put_contents([archived])
     return content
@@ -63,6 +71,22 @@ def this_call(digest: str) -> str | None:
     """
     called = task_id()
     return None if called is None else f"{called} {digest}"
+
+
+def stored_before(
+    vault: Vault, calls: Mapping[str, str | None], stored: Mapping[str, Content]
+) -> set[str]:
+    """Which contents were stored before by the calls that are to store them now.
+
+    Args:
+        vault: where to look.
+        calls: of each content, by id, what :func:`this_call` says.
+        stored: contents as they are stored, by id.
+    """
+    found = {each for each in calls if each in stored and calls[each] in stored[each].stored_by}
+    others = {each for each, call in calls.items() if call is not None} - found
+    deleted = vault.records.deleted_stores(sorted(others))
+    return found | {each for each in others if calls[each] in deleted.get(each, ())}
 
 
 def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Content]) -> NewContent:

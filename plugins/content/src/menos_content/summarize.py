@@ -9,6 +9,7 @@ from menos_bus import progress
 from menos_content.document import Document
 from menos_content.sentences import sentences
 from menos_content.settings import ContentSettings
+from menos_content.while_there import progress_while_there
 from menos_vault import Vault
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Summarize:
         A text without sentences gets no extractive summary.
 
         Raises:
+            ContentNotFound: it was deleted meanwhile.
             VaultError: the model or the vault could not do it.
             Permanent: a model answered what is no summary (``bad_summary``).
         """
@@ -67,7 +69,9 @@ def _summary(vault: Vault, document: Document) -> str | None:
     embeddings = vault.embeddings
     if not embeddings.ready:
         embeddings.prepare(partial(progress, "fetching the embedding model"))
-    vectors = embeddings.embed_documents(candidates, partial(progress, "summarizing"))
+    tell = progress_while_there("summarizing", vault, [document])
+    tell(0, len(candidates))
+    vectors = embeddings.embed_documents(candidates, tell)
     chosen = choose(vectors, [len(sentence) for sentence in candidates])
     return " ".join(candidates[place] for place in sorted(chosen))
 

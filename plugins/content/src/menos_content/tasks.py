@@ -51,7 +51,8 @@ def store_content(
         it. Where that fails, this call does, and what was stored stays.
 
     Raises:
-        Permanent: another plugin stored a content under this key (``resource_key_taken``).
+        Permanent: another plugin stored a content under this key (``resource_key_taken``), or the
+            content was deleted while this call went on (``content_not_found``).
         TaskError, VaultError: the vault could not store it, or an operation failed as it does in
             ``process_content``; its code says why.
     """
@@ -92,7 +93,8 @@ def process_content(
         ended. ``failed`` only beside others that did not: ``errors`` has its code and message then.
 
     Raises:
-        ContentNotFound: there is no content with this id (``content_not_found``).
+        ContentNotFound: there is no content with this id, or it was deleted while it was processed
+            (``content_not_found``).
         Permanent: the content has no text (``no_text``), or damaged times (``bad_segments``).
         Retryable: its text was changed meanwhile (``content_changed``).
         TaskError, VaultError: an operation failed, and another try may help or none succeeded; its

@@ -23,7 +23,14 @@ from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import archive, default_key, digest_of, put_text, this_call
+from menos_content.store import (
+    archive,
+    default_key,
+    digest_of,
+    put_text,
+    stored_before,
+    this_call,
+)
 from menos_vault import (
     Content,
     InvalidKey,
@@ -73,6 +80,11 @@ def _is_key(key: str) -> str:
     return key
 
 
+_Words = Annotated[str, Field(max_length=fields.LONGEST_TEXT)]
+"""Whatever a vault has, whoever stored it. Where a length is asked for, pydantic looks into it
+and names the field that has half a surrogate pair."""
+
+
 class ObjectLine(BaseModel):
     """An object: its key, and its bytes as text, or as base64 if they are none."""
 
@@ -93,19 +105,19 @@ class ContentLine(BaseModel):
     resource_key: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     content_type: fields.ContentType = "text"
     title: Annotated[str, Field(min_length=1, max_length=500)]
-    author: str | None = None
-    url: str | None = None
-    language: str | None = None
-    tags: list[str] = Field(default_factory=list)
+    author: _Words | None = None
+    url: _Words | None = None
+    language: _Words | None = None
+    tags: list[_Words] = Field(default_factory=list)
     metadata: Annotated[dict[str, JsonValue], AfterValidator(fields.check_values)] = Field(
         default_factory=dict
     )
-    summary: str | None = None
-    summary_of: str | None = None
-    status: str | None = None
-    error: str | None = None
+    summary: _Words | None = None
+    summary_of: _Words | None = None
+    status: _Words | None = None
+    error: _Words | None = None
     published_at: fields.PublishedAt = None
-    objects: dict[str, ObjectLine] = Field(default_factory=dict)
+    objects: dict[_Words, ObjectLine] = Field(default_factory=dict)
     text: fields.Text | None = None
 
     @model_validator(mode="after")
@@ -142,10 +154,22 @@ class ContentLine(BaseModel):
         return digest_of(self.model_dump(exclude_unset=True))
 
 
+class Lost(TypedDict):
+    """A content of which an object, such as its ``text``, is not where its record says."""
+
+    content_id: str
+    title: str
+    object: str
+
+
 class Exported(TypedDict):
-    """A page of lines; ``next`` is the ``offset`` of the page after it, ``None`` at the end."""
+    """A page of lines; ``next`` is the ``offset`` of the page after it, ``None`` at the end.
+
+    ``lost`` are objects that its lines lack, though the vault should have them.
+    """
 
     lines: list[dict[str, Any]]
+    lost: list[Lost]
     next: int | None
 
 
@@ -161,14 +185,21 @@ def export_page(vault: Vault, *, limit: int, offset: int) -> Exported:
     """Up to ``limit`` contents from the ``offset``-th on, the newest first."""
     page = vault.records.list_contents(limit=limit, offset=offset)
     lines: list[dict[str, Any]] = []
-    size = 0
+    lost: list[Lost] = []
+    deleted = size = 0
     for content in page:
-        lines.append(_line(vault, content))
-        size += sum(len(o["text"] or o["base64"] or "") for o in lines[-1]["objects"].values())
+        line = _line(vault, content)
+        roles = [role for role in content.objects if role not in line["objects"]]
+        if roles and not vault.records.get_contents([content.id]):
+            deleted += 1  # while this went on
+            continue
+        lines.append(line)
+        lost += [{"content_id": content.id, "title": content.title, "object": r} for r in roles]
+        size += sum(len(o["text"] or o["base64"] or "") for o in line["objects"].values())
         if size > PAGE_BYTES:
             break
-    more = len(page) == limit or len(lines) < len(page)
-    return {"lines": lines, "next": offset + len(lines) if more else None}
+    more = len(page) == limit or len(lines) + deleted < len(page)
+    return {"lines": lines, "lost": lost, "next": offset + len(lines) if more else None}
 
 
 def import_lines(
@@ -209,16 +240,19 @@ def _import(
 ) -> Iterator[list[Failed]]:
     """Store some lines and process them, and yield of each what failed for good."""
     known = vault.records.get_contents([line.content_id for line in group])
+    calls = {line.content_id: this_call(line.digest) for line in group}
+    before = stored_before(vault, calls, known)
     stored = []
     new = []
     for line in group:
-        call = this_call(line.digest)
-        there = known.get(line.content_id)
-        if there is not None and call in there.stored_by:
-            stored.append(there)
+        if line.content_id in before:
+            if line.content_id in known:
+                stored.append(known[line.content_id])
+            else:
+                yield []  # it was deleted meanwhile
             continue
         try:
-            new.append(_archive(vault, line, known, call))
+            new.append(_archive(vault, line, known, calls[line.content_id]))
         except _OF_A_LINE as error:
             yield [{"content_id": line.content_id, "code": error.code, "message": str(error)}]
     stored += vault.records.put_contents(new)

@@ -130,7 +130,8 @@ def export_content(
     """Return contents with their texts and other objects, page by page, for ``import_content``.
 
     A page ends early when it has some megabytes. Contents that are stored while you turn pages
-    push others on, so one may come twice; importing it twice does no harm.
+    push others on, so one may come twice; importing it twice does no harm. ``lost`` names what
+    cannot be exported, since the object is not there any more.
 
     Raises:
         VaultError: the vault could not do it; its code says why.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from menos_vault.records.fields import given_moment
+from menos_vault.records.fields import given_moment, not_blank
 
 Mode = Annotated[
     Literal["hybrid", "semantic", "keyword"],
@@ -23,6 +23,7 @@ GroupBy = Annotated[
 Query = Annotated[
     str,
     StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True),
+    AfterValidator(not_blank),
     Field(
         description="What to look for, as a question or in a few words; words in quotation marks "
         "are one phrase."
@@ -51,6 +52,7 @@ _Words = Annotated[
     Field(max_length=100),
     BeforeValidator(_listed, json_schema_input_type=str | list[str]),
 ]
+
 
 # Filters: what may be left out. The description stands outside of the `| None`.
 ContentTypes = Annotated[

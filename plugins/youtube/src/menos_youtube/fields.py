@@ -79,18 +79,17 @@ ChannelUrl = Annotated[
 Priority = Annotated[
     bool, Field(description="Goes ahead in the queue, and may use the quota's reserve.")
 ]
+_Visible = Field(pattern=r"\S"), Wanted("more than white space")
 Transcript = Annotated[
-    str | None,
+    Annotated[str, Field(max_length=MAX_TRANSCRIPT), *_Visible] | None,
     Field(
-        min_length=1,
-        max_length=MAX_TRANSCRIPT,
         description="Your own transcript, instead of YouTube's captions: plain text, SRT, WebVTT "
         "or YouTube's json3, told apart by their looks.",
     ),
 ]
 Title = Annotated[
-    str | None,
-    Field(min_length=1, max_length=500, description="Your own title, instead of YouTube's."),
+    Annotated[str, Field(max_length=500), *_Visible] | None,
+    Field(description="Your own title, instead of YouTube's."),
 ]
 _Tag = Annotated[
     str,

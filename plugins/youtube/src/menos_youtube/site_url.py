@@ -42,6 +42,8 @@ def split_site_url(text: str, wanted: str) -> SplitResult:
     # urlsplit drops tabs and line ends without a word, and browsers read "\" as "/".
     if not text or "\\" in text or any(char.isspace() or ord(char) < 32 for char in text):
         raise refused(f"give {wanted}, without spaces")
+    if text.partition("/")[0].lower() in _HOSTS:
+        text = f"https://{text}"  # as address bars show it
     try:
         parts = urlsplit(text)
         host, port = (parts.hostname or "").lower(), parts.port

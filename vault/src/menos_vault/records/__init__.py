@@ -71,6 +71,13 @@ class Records(Protocol):
     def delete_content(self, content_id: str) -> None:
         """Delete a content with its chunks; its objects are the vault's. Raises ContentNotFound."""
 
+    def deleted_stores(self, content_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return of contents that were deleted in the last day which calls had stored them.
+
+        By id; the latest 16. They are known also when a content with this id is stored anew.
+        """
+        ...
+
     def list_contents(
         self, limit: int = 100, offset: int = 0, *, filters: Filters = NO_FILTERS
     ) -> list[Content]:

@@ -90,6 +90,32 @@ def set_status(upkeep: Upkeep, seen: Sequence[Content], fields: dict[str, Any]) 
     return noted | {content.id for content in contents}
 
 
+def delete(upkeep: Upkeep, content_id: str) -> None:
+    """Delete a record with its chunks, and note which calls had stored it, in one transaction.
+
+    Raises ContentNotFound.
+    """
+    with upkeep.writing([content_id]) as writing:
+        get(upkeep.connection, content_id)
+        upkeep.connection.ask(
+            schema.delete_content(content_id, *writing.with_deletion(content_id)),
+            id=record_of("content", content_id),
+            chunk_set=record_of("chunk_set", content_id),
+            deletion=record_of("deletion", content_id),
+            calls=_CALLS,
+        )
+        writing.after_deletion(content_id)
+
+
+def deleted_stores(connection: Connection, content_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return of deleted contents which calls had stored them, by id."""
+    if not content_ids:
+        return {}
+    identities = [record_of("deletion", content_id) for content_id in content_ids]
+    [rows] = connection.ask("SELECT * FROM $ids", ids=identities)
+    return {row["id"].id: row["stored_by"] for row in rows}
+
+
 def _adds(fields: dict[str, Any]) -> bool:
     """Say whether what a write of these fields leaves depends on what is stored."""
     return "stored_by" in fields or concerns_tags(fields)

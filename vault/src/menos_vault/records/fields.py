@@ -10,12 +10,13 @@ from pydantic import (
     ConfigDict,
     JsonValue,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from menos_vault.errors import InvalidContent
-from menos_vault.models import Content, visible
+from menos_vault.models import Content, storable
 
 
 class ContentFields(TypedDict, total=False):
@@ -92,8 +93,8 @@ class _Fields(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _visible(cls, value: Any) -> Any:
-        return visible(value)
+    def _storable(cls, value: Any, info: ValidationInfo) -> Any:
+        return storable(value, f"content field {info.field_name!r}")
 
 
 # Fields that are empty rather than absent.
@@ -153,6 +154,17 @@ def given_moment(given: object) -> datetime | None:
             "(ISO 8601)",
             {"given": repr(given)[:50]},
         ) from None
+
+
+def not_blank(text: str) -> str:
+    """Refuse a text without any visible character: a validator for pydantic.
+
+    White space, byte order marks and control characters are nothing that could be found. Raises
+    PydanticCustomError.
+    """
+    if not any(char.isprintable() and not char.isspace() for char in text):
+        raise PydanticCustomError("empty_text", "it is empty: there is nothing in it to read")
+    return text
 
 
 def published(metadata: dict[str, Any] | None) -> datetime | None:

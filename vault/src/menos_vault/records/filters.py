@@ -2,16 +2,18 @@
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from menos_vault.errors import InvalidContent
+from menos_vault.models import storable
 from menos_vault.records.fields import Moment
 
 
 class Filters(BaseModel):
     """Conditions that all have to hold; one that is empty always holds.
 
-    Raises InvalidContent if `published_before` is not later than `published_from`.
+    Raises InvalidContent if `published_before` is not later than `published_from`, or if a text has
+    half a surrogate pair.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +27,11 @@ class Filters(BaseModel):
     tags: list[str] = Field(default_factory=list, description="With all of these tags.")
     published_from: Moment | None = Field(default=None, description="Then or later.")
     published_before: Moment | None = Field(default=None, description="Earlier than that.")
+
+    @field_validator("*")
+    @classmethod
+    def _as_stored(cls, value: Any, info: ValidationInfo) -> Any:
+        return storable(value, f"filter {info.field_name!r}")
 
     @model_validator(mode="after")
     def _not_reversed(self) -> Self:

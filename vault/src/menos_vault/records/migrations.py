@@ -128,10 +128,15 @@ async def _callers(ask: Ask) -> tuple[str, dict[str, Any]]:
     return schema.VERSION_4, {}
 
 
+async def _deletions(ask: Ask) -> tuple[str, dict[str, Any]]:
+    """Let it be known of deleted contents which calls had stored them."""
+    return schema.VERSION_5, {}
+
+
 def _batches(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for number, start in enumerate(range(0, len(rows), _ROWS)):
         yield f"{name}{number}", rows[start : start + _ROWS]
 
 
-STEPS: list[Step] = [_first, _chunk_sets, _bytes, _callers]
+STEPS: list[Step] = [_first, _chunk_sets, _bytes, _callers, _deletions]
 """Step n leads to version n. Never change one that was released: append another."""

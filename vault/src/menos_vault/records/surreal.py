@@ -94,17 +94,12 @@ class SurrealRecords:
         return contents.set_status(self._upkeep, seen, valid)
 
     def delete_content(self, content_id: str) -> None:
-        """Delete record and chunks in one transaction."""
-        identity = record_of("content", content_id)
-        connection = self._open()
-        with self._upkeep.writing([content_id]) as writing:
-            self.get_content(content_id)
-            connection.ask(
-                schema.delete_content(content_id, *writing.with_deletion(content_id)),
-                id=identity,
-                chunk_set=record_of("chunk_set", content_id),
-            )
-            writing.after_deletion(content_id)
+        """Delete record and chunks, and note who had stored it, in one transaction."""
+        contents.delete(self._upkeep, content_id)
+
+    def deleted_stores(self, content_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Select by ids."""
+        return contents.deleted_stores(self._open(), content_ids)
 
     def list_contents(
         self, limit: int = 100, offset: int = 0, *, filters: Filters = NO_FILTERS

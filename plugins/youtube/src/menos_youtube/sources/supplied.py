@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from menos_bus import Permanent
 from menos_youtube import archive
 from menos_youtube.caption_text import parse_caption_text
-from menos_youtube.errors import no_transcript
 from menos_youtube.sources import Transcript, Wanted
 
 SOURCE: Final = "caller"
@@ -30,6 +30,6 @@ class Supplied:
         text, segments = parse_caption_text(self._transcript)
         # Stored only now: a refused one must not take the place of an earlier one.
         if not text:
-            raise no_transcript()
+            raise Permanent("transcript: there is no text in it", code="no_transcript")
         raw_key = wanted.archive(archive.SUPPLIED, self._transcript.encode())
         return Transcript(text, segments, next(iter(wanted.languages), None), SOURCE, raw_key)
