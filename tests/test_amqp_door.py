@@ -268,6 +268,27 @@ def test_dead_letters_are_listed_shown_taken_up_again_and_discarded(
     assert bus.outcome(task_id).state == "FAILURE"
 
 
+def test_what_was_replayed_before_the_broker_refused_is_told_and_the_others_stay(
+    start_worker, channel, bus, fleet_env
+):
+    worker = start_worker()
+    ids = []
+    for kwargs in ({}, {"priority": True}):
+        ids.append(bus.submit("probe.refuse", (), kwargs))
+        poll(lambda: len(letters(bus)) == len(ids))
+    worker.terminate()
+    worker.wait(20)
+    channel.queue_delete("probe.priority")
+
+    ended = run_cli("dead", "replay", "--all", "--json", env=fleet_env)
+
+    told = json.loads(ended.stdout)
+    assert (told["replayed"], told["error"]["code"]) == (ids[:1], "unavailable")
+    assert told["error"]["message"].startswith("1 replayed, then the broker ")
+    assert ended.returncode == 2
+    assert [letter.id for letter in letters(bus)] == ids[1:]
+
+
 def test_a_task_without_dead_letters_tells_its_failure_and_leaves_none(start_worker, channel, bus):
     start_worker()
     read, unread, other = (str(uuid4()) for _ in range(3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
@@ -42,10 +42,18 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def _fail(error: BusError, *, as_json: bool) -> NoReturn:
+def fail(error: BusError, *, as_json: bool, told: Mapping[str, Any] | None = None) -> NoReturn:
+    """End the command with a message and exit code 2.
+
+    Args:
+        error: why.
+        as_json: whether it is read by a program.
+        told: what a program is told besides the error.
+    """
     if as_json:
         # On one line, so that a reader of `up --json` needs just one read.
-        click.echo(json.dumps({"error": {"code": error.code, "message": error.message}}))
+        said = {"code": error.code, "message": error.message}
+        click.echo(json.dumps({**(told or {}), "error": said}))
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
     sys.exit(2)
@@ -81,6 +89,6 @@ def says_errors(command: Callable[P, R]) -> Callable[P, R]:
         except BusError as error:
             words = kwargs.get("rest")  # of `call`, which reads them only when it knows the task
             as_json = isinstance(words, tuple) and "--json" in words
-            _fail(error, as_json=as_json or bool(kwargs.get("as_json")))
+            fail(error, as_json=as_json or bool(kwargs.get("as_json")))
 
     return run

@@ -79,16 +79,21 @@ class Which:
 
 
 class DeadLetters(Protocol):
-    """The dead letters of a bus."""
+    """The dead letters of a bus.
+
+    :meth:`replay` and :meth:`discard` deal with one letter after the other while they are iterated,
+    so that what was done is known when the broker or the ledger goes away: what they have not given
+    is a dead letter still.
+    """
 
     def find(self, which: Which) -> list[DeadLetter]:
         """Those that are meant, the latest first."""
 
-    def replay(self, which: Which) -> list[DeadLetter]:
-        """Take those that are meant up again, under their ids, and give them back."""
+    def replay(self, which: Which) -> Iterator[DeadLetter]:
+        """Take those that are meant up again, under their ids."""
 
-    def discard(self, which: Which) -> list[DeadLetter]:
-        """Delete those that are meant, and give them back; stored outcomes stay."""
+    def discard(self, which: Which) -> Iterator[DeadLetter]:
+        """Delete those that are meant; stored outcomes stay."""
 
 
 def dead_letters(app: Any) -> DeadLetters:
@@ -116,19 +121,20 @@ class LedgerDeadLetters:
         )
         return _sorted(filter(which.fits, failed))
 
-    def replay(self, which: Which) -> list[DeadLetter]:
+    def replay(self, which: Which) -> Iterator[DeadLetter]:
         """Take those that are meant up again, under their ids."""
-        letters = self.find(which)
-        for letter in letters:
-            self._ledger.reopen(letter.id)
-        return letters
+        for letter in self.find(which):
+            try:
+                self._ledger.reopen(letter.id)
+            except (CallConflict, UnknownTaskId):
+                continue  # Somebody else has dealt with it meanwhile, or it has expired.
+            yield letter
 
-    def discard(self, which: Which) -> list[DeadLetter]:
+    def discard(self, which: Which) -> Iterator[DeadLetter]:
         """Take those that are meant off the list; their outcomes stay."""
-        letters = self.find(which)
-        for letter in letters:
-            self._ledger.discard(letter.id)
-        return letters
+        for letter in self.find(which):
+            if self._ledger.discard(letter.id):
+                yield letter
 
     def _letter(self, entry: Entry, failed_at: float) -> DeadLetter:
         error = Outcome.read(self._app, entry.task_id).error or {}
@@ -154,34 +160,37 @@ class BrokerDeadLetters:
 
     def find(self, which: Which) -> list[DeadLetter]:
         """Those that are meant, the latest first; they stay where they are."""
-        return self._each(which, lambda message, letter: None)
+        return _sorted(self._each(which, lambda message, letter: True))
 
-    def replay(self, which: Which) -> list[DeadLetter]:
+    def replay(self, which: Which) -> Iterator[DeadLetter]:
         """Publish those that are meant again, under their ids."""
         return self._each(which, self._replay)
 
-    def discard(self, which: Which) -> list[DeadLetter]:
+    def discard(self, which: Which) -> Iterator[DeadLetter]:
         """Delete those that are meant."""
-        return self._each(which, lambda message, letter: message.ack())
+        return self._each(which, self._discard)
 
-    def _each(self, which: Which, act: Callable[[Any, DeadLetter], None]) -> list[DeadLetter]:
-        letters = []
+    def _each(self, which: Which, deal: Callable[[Any, DeadLetter], bool]) -> Iterator[DeadLetter]:
+        """Those that are meant, and that could be dealt with so; unacknowledged ones stay."""
         with connected(self._app) as connection:
             for plugin in self._plugins(which):
                 with _messages(connection, dead_queue(plugin)) as messages:
                     for message in messages:
                         letter = _from_message(message, plugin)
-                        if which.fits(letter):
-                            act(message, letter)
-                            letters.append(letter)
-        return _sorted(letters)
+                        if which.fits(letter) and deal(message, letter):
+                            yield letter
 
     def _plugins(self, which: Which) -> Iterable[str]:
         if which.queue is not None:
             return [which.queue]
         return sorted({*self._app.registry.plugins, *PUBLIC_TASKS.values(), *CORE_QUEUES})
 
-    def _replay(self, message: Any, letter: DeadLetter) -> None:
+    def _discard(self, message: Any, letter: DeadLetter) -> bool:
+        message.ack()
+        return True
+
+    def _replay(self, message: Any, letter: DeadLetter) -> bool:
+        """Publish it again; not if its call has ended since, and it is a left-over."""
         headers = without_death(message.headers) | {ROUNDS_HEADER: letter.death.rounds + 1}
         try:
             call = read(headers, message.body)
@@ -189,8 +198,8 @@ class BrokerDeadLetters:
             call = None
         if isinstance(call, Own):
             if not self._reopen(call, message, letter):
-                message.ack()  # It has ended since: its letter is a left-over.
-                return
+                message.ack()
+                return False
             headers |= {"retries": 0, "eta": None, "expires": None}
         elif letter.death.task_id is not None:
             # The outcome was that of a call that never was; the next one is this id's own.
@@ -212,6 +221,7 @@ class BrokerDeadLetters:
                 ),
             )
         message.ack()
+        return True
 
     def _reopen(self, call: Own, message: Any, letter: DeadLetter) -> bool:
         try:

@@ -334,12 +334,15 @@ class SQLiteLedger:
             db.execute("UPDATE calls SET reopened = 0 WHERE reopened")
         return [_entry(row) for row in rows]
 
-    def discard(self, task_id: str) -> None:
-        """Take a failed call off the list of :meth:`failed`; its result stays."""
+    def discard(self, task_id: str) -> bool:
+        """Take a call off the list of :meth:`failed`, if it is there; its result stays."""
         with self._write() as db:
-            db.execute(
-                "UPDATE calls SET discarded = 1, message = NULL WHERE task_id = ?", (task_id,)
+            changed = db.execute(
+                "UPDATE calls SET discarded = 1, message = NULL"
+                " WHERE task_id = ? AND state = ? AND NOT discarded",
+                (task_id, states.FAILURE),
             )
+        return bool(changed.rowcount)
 
     # recovery: for the one process that serves the folder
 
