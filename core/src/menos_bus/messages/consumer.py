@@ -19,7 +19,7 @@ from redis import RedisError
 from menos_bus.alike import did_you_mean
 from menos_bus.errors import BusUnavailable, CallConflict, CallError, TaskFailed
 from menos_bus.messages.arrival import Malformed, Outside, Own, read
-from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
+from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
 from menos_bus.messages.publish import LETTERLESS_HEADER
 from menos_bus.messages.request import BusRequest
 from menos_bus.messages.topology import DEAD_EXCHANGE, plugin_of

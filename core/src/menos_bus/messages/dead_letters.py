@@ -19,7 +19,7 @@ from celery import states
 from menos_bus.errors import CallConflict, UnknownTaskId
 from menos_bus.messages.arrival import Malformed, Own, read
 from menos_bus.messages.broker import connected
-from menos_bus.messages.dead import ROUNDS_HEADER, Death, without_death
+from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, without_death
 from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER, bounded
 from menos_bus.messages.topology import dead_queue, plugin_of, queue_name
 from menos_bus.outcomes.ledger import Entry

@@ -1,4 +1,7 @@
-"""Dead letters: messages that will not be run, each with its reason, in ``<plugin>.dead``."""
+"""Giving up what is not run to its end: its message is filed in ``<plugin>.dead`` with the reason,
+and its call ends as a failure. What is filed there is dealt with in
+:mod:`menos_bus.messages.dead_letters`.
+"""
 
 from __future__ import annotations
 
