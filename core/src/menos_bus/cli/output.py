@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from menos_bus.errors import BusError
+from menos_bus.errors import BusError, TaskFailed
 
 if TYPE_CHECKING:
     from menos_bus.bus import Bus
     from menos_bus.doors.running import Address
+    from menos_bus.outcomes.outcome import Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,9 +55,19 @@ def fail(error: BusError, *, as_json: bool, told: Mapping[str, Any] | None = Non
         # On one line, so that a reader of `up --json` needs just one read.
         said = {"code": error.code, "message": error.message}
         click.echo(json.dumps({**(told or {}), "error": said}))
-    click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(error.message, err=True)
+    _say("Error", error.message)
     sys.exit(2)
+
+
+def print_failure(outcome: Outcome) -> None:
+    """Say on standard error why a call failed, or is being tried again."""
+    if outcome.error is not None:
+        _say(outcome.state, str(TaskFailed(**outcome.error)))
+
+
+def _say(what: str, why: str) -> None:
+    click.secho(f"{what}: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(why, err=True)
 
 
 def ask_running(bus: Bus, otherwise: str) -> Address | None:

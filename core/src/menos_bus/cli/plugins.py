@@ -14,8 +14,14 @@ from typing import Any, Final, Protocol
 import click
 
 from menos_bus.bus import Bus
-from menos_bus.cli.call import error_line, follow
-from menos_bus.cli.output import json_option, print_json, print_table, says_errors
+from menos_bus.cli.call import follow
+from menos_bus.cli.output import (
+    json_option,
+    print_failure,
+    print_json,
+    print_table,
+    says_errors,
+)
 from menos_bus.errors import BusError
 
 __all__ = ["Command", "call_task", "json_option", "print_json", "print_table", "says_errors"]
@@ -61,7 +67,6 @@ def call_task(name: str, **kwargs: Any) -> Any:
     bus = click.get_current_context().ensure_object(Bus)
     outcome = follow(bus, submit(bus, name, [], kwargs), None)
     if outcome.state != "SUCCESS":
-        click.secho(f"{outcome.state}: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(error_line(outcome.error) if outcome.error else "", err=True)
+        print_failure(outcome)
         sys.exit(1)
     return outcome.result
