@@ -17,7 +17,7 @@ from menos_bus.messages.dead_letters import Which, dead_letters
 
 pytestmark = pytest.mark.timeout(240)
 
-FORGED = {"menos_accepted": True, "task": "fault.work"}
+FORGED = {"menos_accepted": "forged", "task": "fault.work"}
 NO_CALLS = [
     ("", {}),
     ("null", {}),

@@ -1,9 +1,9 @@
 """What a message from a queue says, whoever wrote it: read without trusting a single byte.
 
-Three kinds arrive: messages of this bus, which are in its ledger; Celery's own protocols 1 and 2
-from other programs; and plain JSON such as ``{"task": "tasks.ingest_youtube", "args": […]}`` with
-any content type or none, as n8n's RabbitMQ node sends it. The last two are calls from outside,
-and get the same checks as at every other door.
+Three kinds arrive: messages of this bus, which have the token that its ledger knows; Celery's own
+protocols 1 and 2 from other programs; and plain JSON such as
+``{"task": "tasks.ingest_youtube", "args": […]}`` with any content type or none, as n8n's RabbitMQ
+node sends it. The last two are calls from outside, and get the same checks as at every other door.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
-from menos_bus.messages.publish import ACCEPTED_HEADER, CALLBACK_HEADER
+from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
+from menos_bus.outcomes.ledger import ACCEPTED_HEADER, Entry
 from menos_bus.tasks.contract import core_queue
 from menos_bus.tasks.envelope import ID, Envelope, TaskId, hint_at_kwargs
 
@@ -31,6 +32,8 @@ _PROTOCOL_1: Final = frozenset(
     {"retries", "utc", "taskset", "group", "group_index", "ignore_result"}
 )
 """What Celery's protocol 1 always sends, and what changes nothing here."""
+_RESERVED: Final = {CALLBACK_HEADER: "callback_url", PRIORITY_HEADER: "priority"}
+"""Where the bus's own messages have the reserved arguments."""
 _TASK_ID: Final[TypeAdapter[str]] = TypeAdapter(TaskId)
 
 
@@ -77,10 +80,15 @@ class Outside:
 
 @dataclass(frozen=True)
 class Own:
-    """A message that this bus sent, and recorded before."""
+    """A message that says that this bus has sent it, and recorded it before."""
 
     task: str
     task_id: str
+    token: str
+
+    def is_of(self, entry: Entry | None) -> TypeGuard[Entry]:
+        """Whether that is true, and this is the record."""
+        return entry is not None and entry.token == self.token
 
 
 def read(headers: Any, body: bytes | str) -> Own | Outside:
@@ -94,10 +102,21 @@ def read(headers: Any, body: bytes | str) -> Own | Outside:
         Malformed: it is neither; the reason names the field.
     """
     headers = dict(headers) if isinstance(headers, Mapping) else {}
-    content = _parse(body, headers)
-    if headers.get(ACCEPTED_HEADER) is True:
-        return _read_own(headers, content)
-    fields = _fields(headers, content)
+    if (token := _text(headers.get(ACCEPTED_HEADER))) is not None:
+        return _read_own(headers, _parse(body, headers), token)
+    return read_outside(headers, body)
+
+
+def read_outside(headers: Any, body: bytes | str) -> Outside:
+    """Read a message as a call from outside, whatever it says of itself.
+
+    Args as for :func:`read`.
+
+    Raises:
+        Malformed: it is no call; the reason names the field.
+    """
+    headers = dict(headers) if isinstance(headers, Mapping) else {}
+    fields = _fields(headers, _parse(body, headers))
     try:
         return _read_outside(fields)
     except InvalidCall as error:
@@ -124,7 +143,7 @@ def _parse(body: bytes | str, headers: dict[str, Any]) -> Any:
         raise _malformed(f"body: not JSON in UTF-8: {error}", headers) from None
 
 
-def _read_own(headers: dict[str, Any], content: Any) -> Own:
+def _read_own(headers: dict[str, Any], content: Any, token: str) -> Own:
     """Check the shape only: its arguments were checked when it was sent, and are again when run."""
     task, task_id = _text(headers.get("task")), _valid_id(headers.get("id"))
     wrong = (
@@ -135,7 +154,7 @@ def _read_own(headers: dict[str, Any], content: Any) -> Own:
     )  # fmt: skip
     if wrong or task is None or task_id is None:
         raise _malformed(wrong, headers)
-    return Own(task, task_id)
+    return Own(task, task_id, token)
 
 
 def _is_protocol_2(content: Any) -> bool:
@@ -186,7 +205,8 @@ def _fields(headers: dict[str, Any], content: Any) -> dict[str, Any]:
     if "task" in headers and _is_protocol_2(content):
         args, kwargs, embed = content
         canvas = {name: (embed or {}).get(name) for name in _CANVAS}
-        return {**told, **canvas, "args": args, "kwargs": kwargs}
+        reserved = {name: headers[sent] for sent, name in _RESERVED.items() if sent in headers}
+        return {**told, **canvas, "args": args, "kwargs": {**kwargs, **reserved}}
     if isinstance(content, dict):
         return {**told, **content}
     wanted = '{"task": "…", "args": […], "kwargs": {…}}'

@@ -20,13 +20,12 @@ from menos_bus.errors import CallConflict, UnknownTaskId
 from menos_bus.messages.arrival import Malformed, Own, read
 from menos_bus.messages.broker import connected
 from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, without_death
-from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER, bounded
+from menos_bus.messages.publish import PRIORITY_HEADER, bounded
 from menos_bus.messages.topology import dead_queue, plugin_of, queue_name
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.tasks.contract import CORE_QUEUES, PUBLIC_TASKS
-from menos_bus.tasks.envelope import digest_of
 
 _LONGEST_BODY: Final = 4000
 """Characters of a body that are shown."""
@@ -196,14 +195,16 @@ class BrokerDeadLetters:
             call = read(headers, message.body)
         except Malformed:
             call = None
+        task_id = call.task_id if isinstance(call, Own) else letter.death.task_id
+        entry = None if task_id is None else self._app.ledger.find(task_id)
         if isinstance(call, Own):
-            if not self._reopen(call, message, letter):
+            if call.is_of(entry) and not self._reopen(call.task_id):
                 message.ack()
                 return False
             headers |= {"retries": 0, "eta": None, "expires": None}
-        elif letter.death.task_id is not None:
+        elif entry is not None and not entry.token:
             # The outcome was that of a call that never was; the next one is this id's own.
-            self._app.ledger.forget(letter.death.task_id)
+            self._app.ledger.forget(entry.task_id)
         queue = queue_name(letter.death.queue, priority=bool(headers.get(PRIORITY_HEADER)))
         with self._app.producer_or_acquire() as producer:
             bounded(
@@ -223,21 +224,16 @@ class BrokerDeadLetters:
         message.ack()
         return True
 
-    def _reopen(self, call: Own, message: Any, letter: DeadLetter) -> bool:
+    def _reopen(self, task_id: str) -> bool:
+        """Let a call wait again; not if it has ended since."""
         try:
-            self._app.ledger.reopen(call.task_id)
+            self._app.ledger.reopen(task_id)
         except CallConflict:
             # Somebody took it up before, and may have died before it was published again.
-            entry = self._app.ledger.find(call.task_id)
+            entry = self._app.ledger.find(task_id)
             return entry is not None and entry.state not in states.READY_STATES
         except UnknownTaskId:
-            # Its record has expired: it gets a new one.
-            args, kwargs, _ = message.payload
-            callback_url = message.headers.get(CALLBACK_HEADER)
-            digest = digest_of(call.task, args, kwargs, callback_url)
-            self._app.ledger.accept_again(
-                Entry(call.task_id, call.task, letter.death.queue, digest, {}, callback_url)
-            )
+            pass  # It has expired this moment. As of older letters, a worker records it anew.
         return True
 
 
