@@ -147,11 +147,7 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         if given["no_wait"]:
             print_json({"task_id": task_id}) if as_json else click.echo(task_id)
             return
-        try:
-            _finish(follow(bus, task_id, seconds), as_json=as_json)
-        except KeyboardInterrupt:
-            click.echo(f"\nThe call goes on: `menos-bus result {task_id}` shows it.", err=True)
-            sys.exit(130)
+        _finish(follow(bus, task_id, seconds), as_json=as_json)
 
     return click.Command(spec.name, callback=run, params=params, help=spec.description)
 
@@ -196,13 +192,17 @@ def _finish(outcome: Outcome, *, as_json: bool) -> None:
 def follow(bus: Bus, task_id: str, seconds: float | None) -> Outcome:
     """Wait for a call's end, or for so many seconds, with a progress bar in a terminal.
 
-    What it waits for in vain is told on standard error.
+    What it waits for in vain is told on standard error. Ctrl-C ends the command with exit code 130.
     """
     from menos_bus.doors.client import wait
 
-    with _progress_bar() as show:
-        # print, and not click.echo, which would write into the line of the bar.
-        return wait(bus, task_id, seconds, show, lambda line: print(line, file=sys.stderr))
+    try:
+        with _progress_bar() as show:
+            # print, and not click.echo, which would write into the line of the bar.
+            return wait(bus, task_id, seconds, show, lambda line: print(line, file=sys.stderr))
+    except KeyboardInterrupt:
+        click.echo(f"\nThe call goes on: `menos-bus result {task_id}` shows it.", err=True)
+        sys.exit(130)
 
 
 @contextmanager
