@@ -62,6 +62,16 @@ def test_a_program_is_told_what_was_dealt_with_and_the_error_at_once(broken):
     assert ended.exit_code == 2
 
 
+def test_where_no_bus_ever_ran_it_says_so_and_leaves_no_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path / "wrong"))
+
+    ended = run("list")
+
+    assert ended.exit_code == 2
+    assert f"no bus is running on the data folder {tmp_path / 'wrong'}" in ended.stderr
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_ids_that_are_no_letters_do_not_hide_what_was_dealt_with(ledger):
     ended = run("discard", "a", "x", "--json")
 

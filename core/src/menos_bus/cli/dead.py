@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from menos_bus.cli.output import fail, json_option, print_json, print_table, says_errors
+from menos_bus.cli.output import (
+    fail,
+    json_option,
+    need_ledger,
+    print_json,
+    print_table,
+    says_errors,
+)
 from menos_bus.errors import BusError, BusUnavailable, UnknownTaskId
 
 if TYPE_CHECKING:
@@ -119,7 +126,9 @@ def _dead_letters() -> DeadLetters:
     from menos_bus.bus import Bus
     from menos_bus.messages.dead_letters import dead_letters
 
-    return dead_letters(Bus().app)
+    bus = Bus()
+    need_ledger(bus)
+    return dead_letters(bus.app)
 
 
 def _which(**filters: Any) -> Which:

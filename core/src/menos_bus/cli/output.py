@@ -90,6 +90,19 @@ def ask_running(bus: Bus, otherwise: str) -> Address | None:
     return address
 
 
+def need_ledger(bus: Bus) -> None:
+    """See that calls can be known here, and make no data folder just to find none.
+
+    Raises:
+        BusUnavailable: no bus was ever run on the data folder; it may be the wrong one.
+    """
+    from menos_bus.doors.client import running
+    from menos_bus.outcomes.sqlite import FILE as LEDGER
+
+    if bus.settings.embedded and not (bus.settings.home / LEDGER).exists():
+        running(bus)
+
+
 def says_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Turn a :class:`BusError` into a message and exit code 2, never a traceback."""
 
