@@ -8,10 +8,8 @@ node sends it. The last two are calls from outside, and get the same checks as a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, TypeGuard
 
 from pydantic import TypeAdapter, ValidationError
@@ -80,7 +78,11 @@ class Outside:
 
 @dataclass(frozen=True)
 class Own:
-    """A message that says that this bus has sent it, and recorded it before."""
+    """A message that says that this bus has sent it, and recorded it before.
+
+    If it is so, the rest of it is right: its arguments were checked then, and are again when it is
+    run. If not, :func:`read_outside` reads it.
+    """
 
     task: str
     task_id: str
@@ -102,9 +104,11 @@ def read(headers: Any, body: bytes | str) -> Own | Outside:
         Malformed: it is neither; the reason names the field.
     """
     headers = dict(headers) if isinstance(headers, Mapping) else {}
-    if (token := _text(headers.get(ACCEPTED_HEADER))) is not None:
-        return _read_own(headers, _parse(body, headers), token)
-    return read_outside(headers, body)
+    token, task = _text(headers.get(ACCEPTED_HEADER)), _text(headers.get("task"))
+    task_id = _valid_id(headers.get("id"))
+    if token is None or task is None or task_id is None:
+        return read_outside(headers, body)
+    return Own(task, task_id, token)
 
 
 def read_outside(headers: Any, body: bytes | str) -> Outside:
@@ -143,20 +147,6 @@ def _parse(body: bytes | str, headers: dict[str, Any]) -> Any:
         raise _malformed(f"body: not JSON in UTF-8: {error}", headers) from None
 
 
-def _read_own(headers: dict[str, Any], content: Any, token: str) -> Own:
-    """Check the shape only: its arguments were checked when it was sent, and are again when run."""
-    task, task_id = _text(headers.get("task")), _valid_id(headers.get("id"))
-    wrong = (
-        "headers: no task" if task is None
-        else "headers: no id" if task_id is None
-        else "body: must be [args, kwargs, embed]" if not _is_protocol_2(content)
-        else _wrong_header(headers)
-    )  # fmt: skip
-    if wrong or task is None or task_id is None:
-        raise _malformed(wrong, headers)
-    return Own(task, task_id, token)
-
-
 def _is_protocol_2(content: Any) -> bool:
     return (
         isinstance(content, list)
@@ -165,38 +155,6 @@ def _is_protocol_2(content: Any) -> bool:
         and isinstance(content[1], dict)
         and (content[2] is None or isinstance(content[2], dict))
     )
-
-
-def _wrong_header(headers: dict[str, Any]) -> str:
-    for name in ("eta", "expires"):
-        moment = headers.get(name)
-        if moment is None or isinstance(moment, datetime):
-            continue
-        try:
-            datetime.fromisoformat(moment)
-        except (TypeError, ValueError):
-            return f"headers: {name} is not a time"
-    limits = headers.get("timelimit") or (None, None)
-    if not (isinstance(limits, (list, tuple)) and len(limits) == 2 and all(map(_is_limit, limits))):
-        return "headers: timelimit must be [seconds, seconds]"
-    if type(headers.get("retries") or 0) is not int:
-        return "headers: retries must be a whole number"
-    # Celery reads them after it has taken a place in its pool, which an error would not give back.
-    stamped, stamps = headers.get("stamped_headers") or [], headers.get("stamps") or {}
-    if not (isinstance(stamped, list) and all(isinstance(name, str) for name in stamped)):
-        return "headers: stamped_headers must be a list of texts"
-    if not isinstance(stamps, Mapping):
-        return "headers: stamps must be an object"
-    if headers.get("ignore_result"):
-        return "headers: ignore_result would leave the call without an end"
-    url = headers.get(CALLBACK_HEADER)
-    if url is not None and _text(url) is None:
-        return f"headers: {CALLBACK_HEADER} must be a text"
-    return ""
-
-
-def _is_limit(value: Any) -> bool:
-    return value is None or (type(value) in (int, float) and math.isfinite(value) and value > 0)
 
 
 def _fields(headers: dict[str, Any], content: Any) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             else:
                 message.ack()
             return
-        # It was read as JSON, so it is, whatever it says of itself.
+        # The bus sends JSON, whatever its way through the dead letters has made of it.
         message.content_type, message.content_encoding = "application/json", "utf-8"
         limit = self.app.settings.delivery_limit
         if entry.starts >= limit and message.delivery_info.get("redelivered"):
