@@ -22,7 +22,7 @@ from menos_bus.cli.output import (
     print_table,
     says_errors,
 )
-from menos_bus.errors import BusError
+from menos_bus.plugins.loader import State
 
 __all__ = ["Command", "call_task", "json_option", "print_json", "print_table", "says_errors"]
 
@@ -43,14 +43,20 @@ class Command(Protocol):
 
 
 def find_commands(ctx: click.Context) -> dict[str, Command]:
-    """The commands of the loaded plugins by name; none where the settings are wrong.
+    """The commands of the loaded plugins by name.
 
     The bus that has them stays with the context, for the command that is called.
+
+    Raises:
+        SettingsError: a core setting is wrong.
     """
-    try:
-        return ctx.ensure_object(Bus).extensions.at(POINT)
-    except BusError:
-        return {}  # any command of the bus itself says what is wrong
+    return ctx.ensure_object(Bus).extensions.at(POINT)
+
+
+def not_loaded(ctx: click.Context) -> str:
+    """Which plugins are not loaded, whose commands are missing; empty if all are."""
+    missing = [plugin for plugin in ctx.ensure_object(Bus).plugins if plugin.state != State.LOADED]
+    return ", ".join(f"{plugin.name} ({plugin.state})" for plugin in missing)
 
 
 def call_task(name: str, **kwargs: Any) -> Any:
