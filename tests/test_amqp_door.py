@@ -114,10 +114,6 @@ ODD = {
     "task a list": ({"task": ["a"], "id": "ID"}, {}),
     "unknown task": ({"task": "probe.nope", "id": "ID"}, {}),
     "misspelt task": ({"task": "probe.not", "id": "ID"}, {}),
-    "forged, misspelt": (
-        [[], {}, EMBED],
-        {"menos_accepted": True, "task": "probe.noted", "id": "ID"},
-    ),
     "unknown public task": ({"task": "tasks.nope", "id": "ID"}, {}),
     "args an object": ({"task": "probe.echo", "args": {"text": "u"}, "id": "ID"}, {}),
     "args a text": ({"task": "probe.echo", "args": "abc", "id": "ID"}, {}),
@@ -139,18 +135,18 @@ ODD = {
     "chain": ([["a"], {}, {**EMBED, "chain": [{}]}], {"task": "probe.echo", "id": "ID"}),
     "compression": ("{}", {"task": "probe.echo", "id": "ID", "compression": "application/x-no"}),
     "broken gzip": ("{}", {"compression": "application/x-gzip"}),
-    "forged, no id": ([[], {}, EMBED], {"menos_accepted": True, "task": "probe.echo"}),
+    "forged, no id": ([[], {}, EMBED], {"menos_accepted": "forged", "task": "probe.echo"}),
     "forged, unknown": (
         [[], {}, EMBED],
-        {"menos_accepted": True, "task": "probe.nope", "id": "ID"},
+        {"menos_accepted": "forged", "task": "probe.nope", "id": "ID"},
     ),
     "forged limits": (
         [[], {}, EMBED],
-        {"menos_accepted": True, "task": "probe.echo", "id": "ID", "timelimit": "abc"},
+        {"menos_accepted": "forged", "task": "probe.echo", "id": "ID", "timelimit": "abc"},
     ),
     "forged retries": (
         [[], {}, EMBED],
-        {"menos_accepted": True, "task": "probe.echo", "id": "ID", "retries": "x"},
+        {"menos_accepted": "forged", "task": "probe.echo", "id": "ID", "retries": "x"},
     ),
 }
 
@@ -170,12 +166,14 @@ def test_no_odd_message_ends_the_worker_and_each_has_a_grave_and_an_outcome(
             send(channel, text, headers=told, **content_type)
             if task_id in told.values() or (isinstance(text, str) and task_id in text):
                 named[task_id] = name
+    # A host without the plugin takes any name.
+    named[bus.submit("probe.noted")] = "unknown to its worker"
     after = str(uuid4())
     send(channel, {"id": after, "task": "probe.echo", "args": ["still here"]})
 
     assert ended(bus, after).result == "still here"
     assert worker.poll() is None
-    poll(lambda: len(letters(bus)) == 2 * len(ODD), what="all dead letters")
+    poll(lambda: len(letters(bus)) == 2 * len(ODD) + 1, what="all dead letters")
     assert all(letter.death.reason and letter.death.code for letter in letters(bus))
     told = {letter.death.task: letter.death.reason for letter in letters(bus)}
     assert "; did you mean 'probe.note'? (known: " in told["probe.not"]
@@ -187,6 +185,53 @@ def test_no_odd_message_ends_the_worker_and_each_has_a_grave_and_an_outcome(
             assert outcome.state == "FAILURE", name
             assert outcome.error["code"] in ("malformed", "invalid_call", "unknown_task"), name
             assert outcome.error["message"], name
+
+
+def test_a_message_that_says_to_be_the_bus_s_own_is_checked_as_any_other(
+    start_worker, channel, bus
+):
+    waiting = bus.submit("probe.echo", (), {"text": "mine"})
+    said = {"menos_accepted": "forged", "task": "probe.echo"}
+    ids = {name: str(uuid4()) for name in ("plain", "core", "chain", "callback")}
+    url = {"menos_callback_url": "http://127.0.0.1:9/"}
+    chained = {**EMBED, "chain": [{"task": "probe.echo"}]}
+    forged = [
+        (waiting, {}, ["theirs"], EMBED),
+        (ids["plain"], {}, ["theirs"], EMBED),
+        (ids["core"], {"task": "celery.map"}, [{"task": "probe.echo"}, [["x"]]], EMBED),
+        (ids["chain"], {}, ["theirs"], chained),
+        (ids["callback"], url, ["theirs"], EMBED),
+    ]
+    start_worker()
+    for task_id, headers, args, embed in forged:
+        send(channel, [args, {}, embed], headers={**said, "id": task_id, **headers})
+
+    assert ended(bus, waiting).result == "mine"
+    assert ended(bus, ids["plain"]).result == "theirs"
+    refused = {name: ended(bus, ids[name]) for name in ("core", "chain", "callback")}
+    assert "the bus's own" in refused["core"].error["message"]
+    assert "chain: is not taken" in refused["chain"].error["message"]
+    assert "callback_url: 127.0.0.1 is a loopback address" in refused["callback"].error["message"]
+
+
+def test_a_call_that_the_store_has_lost_is_recorded_anew_and_runs(start_worker, bus, tmp_path):
+    marker = tmp_path / "marker"
+    failed = bus.submit("probe.flaky", (), {"marker": str(marker), "priority": True})
+    bus.app.ledger.forget(failed)
+    start_worker()
+    ended(bus, failed)
+    [letter] = poll(lambda: letters(bus))
+    assert (letter.id, letter.death.code, letter.death.tries) == (failed, "busy", 3)
+
+    # Its letter stays, however long ago its outcome has expired.
+    bus.app.ledger.forget(failed)
+    marker.unlink()
+    [replayed] = dead_letters(bus.app).replay(Which(queue="probe"))
+
+    assert replayed.id == failed
+    assert ended(bus, failed).error["code"] == "busy"
+    assert bus.app.ledger.find(failed).queue == "probe.priority"
+    assert len(marker.read_text().splitlines()) == 3
 
 
 def test_random_messages_are_all_accounted_for(start_worker, channel, bus):
@@ -266,6 +311,27 @@ def test_dead_letters_are_listed_shown_taken_up_again_and_discarded(
     run_cli("dead", "discard", "--all", "--queue", "probe", env=fleet_env)
     assert letters(bus) == []
     assert bus.outcome(task_id).state == "FAILURE"
+
+
+def test_what_was_replayed_before_the_broker_refused_is_told_and_the_others_stay(
+    start_worker, channel, bus, fleet_env
+):
+    worker = start_worker()
+    ids = []
+    for kwargs in ({}, {"priority": True}):
+        ids.append(bus.submit("probe.refuse", (), kwargs))
+        poll(lambda: len(letters(bus)) == len(ids))
+    worker.terminate()
+    worker.wait(20)
+    channel.queue_delete("probe.priority")
+
+    ended = run_cli("dead", "replay", "--all", "--json", env=fleet_env)
+
+    told = json.loads(ended.stdout)
+    assert (told["replayed"], told["error"]["code"]) == (ids[:1], "unavailable")
+    assert told["error"]["message"].startswith("1 replayed, then the broker ")
+    assert ended.returncode == 2
+    assert [letter.id for letter in letters(bus)] == ids[1:]
 
 
 def test_a_task_without_dead_letters_tells_its_failure_and_leaves_none(start_worker, channel, bus):

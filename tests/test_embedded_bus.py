@@ -546,3 +546,48 @@ def test_a_command_that_waits_for_a_bus_says_so_and_keeps_its_output_clean(start
     assert missed.startswith("Still waiting, but no bus is running on the data folder")
     assert (back, rest) == ("It is back: waiting for the result\n", "")
     assert json.loads(output)["result"] == "worked"
+
+
+WATCH = """
+import click
+from menos_bus import hookimpl
+from menos_bus.cli.plugins import call_task, says_errors
+
+class Watch:
+    name = "watch"
+
+    def load(self):
+        @click.command("watch")
+        @click.argument("marker")
+        @click.argument("until")
+        @says_errors
+        def watch(marker, until):
+            call_task("probe.work", marker=marker, until=until)
+        return watch
+
+@hookimpl
+def register_extensions(register):
+    register("bus.command", Watch())
+"""
+
+
+def test_ctrl_c_ends_what_waits_for_a_call_and_says_that_the_call_goes_on(start, install, tmp_path):
+    install("watch", WATCH)
+    bus, until = start(), str(tmp_path / "until")
+    task_id = bus.submit("probe.work", str(tmp_path / "first"), until)
+    commands = [
+        [MENOS_BUS, "result", task_id, "--wait", "60"],
+        [MENOS_BUS, "watch", str(tmp_path / "second"), until],
+    ]
+    pipes = {"stderr": subprocess.PIPE, "text": True}
+    waiting = [subprocess.Popen(command, env=bus.env, **pipes) for command in commands]
+    poll(lambda: lines(tmp_path / "second"), what="the task")
+    bus.kill()
+
+    for process in waiting:
+        assert process.stderr.readline().startswith("Still waiting")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+
+        assert said.startswith("\nThe call goes on: `menos-bus result ")
+        assert process.returncode == 130

@@ -46,6 +46,12 @@ def test_a_failure_carries_code_message_and_tries(fleet_env, worker, tmp_path):
     assert len((tmp_path / "m").read_text().splitlines()) == 3
 
 
+def test_a_task_may_let_another_one_end_its_call(fleet_env, worker):
+    called = run_cli("call", "probe.hand_over", "ha", env=fleet_env)
+
+    assert (called.stdout, called.stderr) == ('"ha"\n', "")
+
+
 def test_one_idempotency_key_is_one_execution(fleet_env, worker, tmp_path):
     (tmp_path / "until").touch()
     call = ("call", "probe.work", str(tmp_path / "m"), str(tmp_path / "until"), "--json")

@@ -154,7 +154,7 @@ def test_each_user_can_do_its_work(servers, env_of, start, tmp_path):
     settings = BusSettings.load(broker_url=rabbit.url_of("door"), result_backend=servers[1].url)
     bus = Bus(settings, [])
     poll(lambda: "from-n8n" in bus.app.ledger and bus.outcome("from-n8n").result == "raw")
-    assert poll(lambda: dead_letters(bus.app).discard(Which(queue="probe")))
+    assert poll(lambda: list(dead_letters(bus.app).discard(Which(queue="probe"))))
     bus.app.close()
 
 

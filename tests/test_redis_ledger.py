@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -103,6 +104,28 @@ def test_starts_are_counted_anew_after_a_retry(ledger):
         counts.append(ledger.find(call.task_id).starts)
 
     assert counts == [1, 2, 0, 1]
+
+
+def test_a_call_that_sends_itself_again_keeps_its_token_while_it_is_known(ledger):
+    call = entry(token="first")
+    ledger.accept(call)
+    again = replace(call, token="second")
+
+    assert ledger.accept_again(again) == "first"
+    ledger.forget(call.task_id)
+
+    assert ledger.accept_again(again) == "second"
+    found = ledger.find(call.task_id)
+    assert (found.token, found.state, found.digest) == ("second", "PENDING", "d")
+
+
+def test_a_call_of_the_time_before_tokens_sends_itself_again_without_one(ledger, store):
+    call = entry(token="new")
+    ledger.accept(call)
+    store.hdel(f"menos:call:{call.task_id}", "token")
+
+    assert ledger.accept_again(call) == ""
+    assert ledger.find(call.task_id).token == ""
 
 
 def test_a_waiting_call_is_kept_and_an_ended_one_expires(ledger, store):

@@ -1,12 +1,14 @@
 """What a message says: the three kinds that arrive, and everything else."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from menos_bus.messages.arrival import Malformed, Outside, Own, read
+from menos_bus.messages.arrival import Malformed, Outside, Own, read, read_outside
+from menos_bus.outcomes.ledger import Entry
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -94,9 +96,71 @@ def test_a_header_may_name_the_task_of_a_body_without_one():
 
 
 def test_the_bus_knows_its_own_messages():
-    headers = {"menos_accepted": True, "task": "p.greet", "id": "i1"}
+    headers = {"menos_accepted": "token", "task": "p.greet", "id": "i1"}
 
-    assert read(headers, body([[], {"who": "Ada"}, EMBED])) == Own("p.greet", "i1")
+    own = read(headers, body([[], {"who": "Ada"}, EMBED]))
+
+    assert own == Own("p.greet", "i1", "token")
+    entry = Entry("i1", "p.greet", "p", "digest", {}, token="token")
+    assert own.is_of(entry)
+    assert not own.is_of(replace(entry, token="another"))
+    assert not own.is_of(replace(entry, token=""))
+    assert not own.is_of(None)
+
+
+@pytest.mark.parametrize("said", [True, ""])
+def test_a_call_of_the_time_before_tokens_is_the_bus_s_own(said):
+    headers = {"menos_accepted": said, "task": "p.greet", "id": "i1"}
+
+    own = read(headers, body([[], {"who": "Ada"}, EMBED]))
+
+    entry = Entry("i1", "p.greet", "p", "digest", {})
+    assert isinstance(own, Own)
+    assert own.is_of(entry)
+    assert not own.is_of(replace(entry, token="token"))
+
+
+def test_what_could_not_be_in_the_ledger_is_read_as_a_call_from_outside():
+    for wrong in ({"menos_accepted": 5}, {"id": 5}, {"id": None}):
+        headers = {"menos_accepted": "token", "task": "p.greet", "id": "i1", **wrong}
+        with pytest.raises(Malformed, match="timelimit"):
+            read({**headers, "timelimit": "abc"}, body([[], {}, EMBED]))
+
+
+def test_what_the_ledger_does_not_know_is_read_as_a_call_with_all_that_its_caller_said():
+    headers = {
+        "menos_accepted": "token",
+        "menos_priority": True,
+        "menos_callback_url": "https://example.org",
+        "task": "p.greet",
+        "id": "i1",
+        "eta": None,
+        "retries": 2,
+        "timelimit": [None, None],
+    }
+
+    call = read_outside(headers, body([[], {"who": "Ada"}, EMBED]))
+
+    assert (call.task, call.envelope.task_id) == ("p.greet", "i1")
+    assert call.envelope.kwargs == {
+        "who": "Ada",
+        "priority": True,
+        "callback_url": "https://example.org",
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "embed", "reason"),
+    [
+        ("celery.map", EMBED, "task: .* the bus's own"),
+        ("p.greet", EMBED | {"chain": [{"task": "x"}]}, "chain: is not taken"),
+    ],
+)
+def test_what_only_the_bus_may_send_is_not_taken_from_what_says_to_be_its_own(task, embed, reason):
+    headers = {"menos_accepted": "forged", "task": task, "id": "i1"}
+
+    with pytest.raises(Malformed, match=reason):
+        read_outside(headers, body([[], {}, embed]))
 
 
 @pytest.mark.parametrize(
@@ -135,23 +199,7 @@ def test_the_bus_knows_its_own_messages():
         ({"task": "p.greet", "id": 7}, body([[], {}, EMBED]), "id: must be"),
         ({"task": "p.greet", "eta": "x"}, body([[], {}, EMBED]), "eta"),
         ({"task": "p.greet"}, body([[], {}, EMBED | {"chain": [{"task": "x"}]}]), "chain: is not"),
-        ({"menos_accepted": True}, body([[], {}, EMBED]), "headers: no task"),
-        ({"menos_accepted": True, "task": "p.greet"}, body([[], {}, EMBED]), "headers: no id"),
-        (
-            {"menos_accepted": True, "task": "p.greet", "id": "i", "timelimit": "abc"},
-            body([[], {}, EMBED]),
-            "headers: timelimit",
-        ),
-        (
-            {"menos_accepted": True, "task": "p.greet", "id": "i", "retries": "1"},
-            body([[], {}, EMBED]),
-            "headers: retries",
-        ),
-        (
-            {"menos_accepted": True, "task": "p.greet", "id": "i", "eta": 5},
-            body([[], {}, EMBED]),
-            "headers: eta",
-        ),
+        ({"menos_accepted": "token"}, body([[], {}, EMBED]), "body: must be"),
     ],
 )
 def test_what_is_no_call_has_a_reason(headers, said, reason):

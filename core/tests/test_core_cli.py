@@ -165,6 +165,28 @@ def test_a_misspelt_command_is_answered_with_the_one_that_is_like_it(run):
     assert "No such command 'nonsense': see menos-bus --help" in other.stderr
 
 
+def test_a_command_of_a_plugin_that_is_not_loaded_is_told_as_such(run, site, monkeypatch):
+    site.install("broken", "raise RuntimeError")
+    monkeypatch.setenv("MENOS_PLUGINS", "hello,broken")
+
+    shown = run("vault")
+
+    assert shown.exit_code == 2
+    assert "; not loaded: broken (failed), " in shown.stderr
+    assert "`menos-bus plugins` says why" in shown.stderr
+
+
+def test_a_wrong_setting_is_told_also_where_a_command_may_be_a_plugin_s(run, monkeypatch):
+    monkeypatch.setenv("MENOS_CONCURRENCY", "many")
+
+    shown, told = run("vault"), run("vault", "list", "--json")
+
+    assert (shown.exit_code, told.exit_code) == (2, 2)
+    assert "MENOS_CONCURRENCY" in shown.stderr
+    assert json.loads(told.stdout)["error"]["code"] == "settings"
+    assert run("--help").exit_code == 0
+
+
 @pytest.mark.parametrize("command", ["worker", "flower"])
 def test_what_only_a_fleet_has_says_that_it_needs_a_broker(run, command):
     shown = run(command)

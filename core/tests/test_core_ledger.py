@@ -237,6 +237,8 @@ def test_only_what_ended_long_ago_expires(ledger):
         "pending",
         "new",
     ]
+    # Its id is free then, for any call.
+    assert ledger.accept(entry("old", digest="other")) is Accepted.NEW
 
 
 def test_groups_are_kept_forgotten_and_expire(ledger):

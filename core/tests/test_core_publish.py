@@ -113,6 +113,7 @@ def test_an_id_that_the_caller_gave_is_taken_and_cannot_stand_for_two_calls(bus)
 def test_a_call_that_the_broker_does_not_take_is_withdrawn(bus):
     bus.app.conf.update(
         broker_url="amqp://127.0.0.1:1//",
+        broker_transport=None,
         broker_transport_options={"max_retries": 1, "interval_start": 0, "interval_step": 0},
         task_publish_retry=False,
     )

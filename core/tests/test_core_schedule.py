@@ -79,7 +79,7 @@ def test_an_answer_that_comes_too_early_does_not_use_up_the_other_tries():
     "text", [N8N_FINISHED, "ALREADY FINISHED", "the workflow has Finished Already"]
 )
 def test_a_receiver_that_has_finished_already_got_it_before(text):
-    assert next_step(answer(409, text), Tries(early=1)) == Done(duplicate=True)
+    assert next_step(answer(409, text), Tries(early=1)) == Done()
 
 
 def test_only_with_a_409_the_text_counts():
@@ -177,4 +177,4 @@ def test_n8n_that_has_not_stored_its_execution_yet_is_too_early_and_no_failure()
 def test_an_execution_of_n8n_that_ended_with_an_error_has_had_its_callback():
     text = 'The execution "93" has finished with error.'
 
-    assert next_step(Answer(409, text, None), Tries()) == Done(duplicate=True)
+    assert next_step(Answer(409, text, None), Tries()) == Done()

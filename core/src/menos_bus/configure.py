@@ -50,8 +50,7 @@ _BOTH: Final[dict[str, Any]] = {
 }
 _EMBEDDED: Final[dict[str, Any]] = {
     "broker_url": "memory://localhost//",
-    # Seconds between two looks at the queues; what a call waits for its worker.
-    "broker_transport_options": {"polling_interval": 0.005},
+    "broker_transport": "menos_bus.messages.memory:Transport",
     # Seconds that the worker's timer sleeps at most; what the end waits for it.
     "worker_timer_precision": 0.1,
     "result_backend": "menos_bus.outcomes.backend:LedgerBackend",

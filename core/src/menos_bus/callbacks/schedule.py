@@ -63,13 +63,7 @@ class Tries:
 
 @dataclass(frozen=True)
 class Done:
-    """The callback has arrived.
-
-    Attributes:
-        duplicate: the receiver had finished before, so this try changed nothing.
-    """
-
-    duplicate: bool = False
+    """The callback has arrived, by this try or by one before it."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ def next_step(
     if result.status == 410:
         return Stop(f"{reason}: the receiver wants no more callbacks")
     if result.status == 409 and _FINISHED.search(result.text):
-        return Done(duplicate=True)
+        return Done()
     early = result.status == 409 or (result.status == 500 and _NOT_READY.search(result.text))
     if early and tries.early < len(EARLY_WAITS):
         seconds = _seconds(EARLY_WAITS[tries.early], result.retry_after)

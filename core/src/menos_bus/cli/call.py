@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from menos_bus.bus import Bus
-from menos_bus.cli.output import json_option, print_json, says_errors
-from menos_bus.errors import FieldProblem, InvalidCall, UnknownTaskId
+from menos_bus.cli.output import json_option, print_failure, print_json, says_errors
+from menos_bus.errors import FieldProblem, InvalidCall, TaskFailed, UnknownTaskId
 from menos_bus.tasks.register import TaskSpec
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def result(task_id: str, seconds: float | None, as_json: bool) -> None:
     if outcome.progress:
         click.echo(_progress_line(outcome.progress))
     if outcome.error:
-        click.echo(error_line(outcome.error))
+        click.echo(TaskFailed(**outcome.error))
     if outcome.state == "SUCCESS":
         print_json(outcome.result)
 
@@ -147,11 +147,7 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
         if given["no_wait"]:
             print_json({"task_id": task_id}) if as_json else click.echo(task_id)
             return
-        try:
-            _finish(follow(bus, task_id, seconds), as_json=as_json)
-        except KeyboardInterrupt:
-            click.echo(f"\nThe call goes on: `menos-bus result {task_id}` shows it.", err=True)
-            sys.exit(130)
+        _finish(follow(bus, task_id, seconds), as_json=as_json)
 
     return click.Command(spec.name, callback=run, params=params, help=spec.description)
 
@@ -182,9 +178,8 @@ def _finish(outcome: Outcome, *, as_json: bool) -> None:
         print_json(outcome.as_json())
     elif outcome.state == "SUCCESS":
         print_json(outcome.result)
-    if outcome.error and not as_json:
-        click.secho(f"{outcome.state}: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(error_line(outcome.error), err=True)
+    else:
+        print_failure(outcome)
     if not outcome.ready:
         click.echo(
             f"{outcome.state}: not finished yet; `menos-bus result {outcome.task_id}` shows it",
@@ -197,13 +192,17 @@ def _finish(outcome: Outcome, *, as_json: bool) -> None:
 def follow(bus: Bus, task_id: str, seconds: float | None) -> Outcome:
     """Wait for a call's end, or for so many seconds, with a progress bar in a terminal.
 
-    What it waits for in vain is told on standard error.
+    What it waits for in vain is told on standard error. Ctrl-C ends the command with exit code 130.
     """
     from menos_bus.doors.client import wait
 
-    with _progress_bar() as show:
-        # print, and not click.echo, which would write into the line of the bar.
-        return wait(bus, task_id, seconds, show, lambda line: print(line, file=sys.stderr))
+    try:
+        with _progress_bar() as show:
+            # print, and not click.echo, which would write into the line of the bar.
+            return wait(bus, task_id, seconds, show, lambda line: print(line, file=sys.stderr))
+    except KeyboardInterrupt:
+        click.echo(f"\nThe call goes on: `menos-bus result {task_id}` shows it.", err=True)
+        sys.exit(130)
 
 
 @contextmanager
@@ -236,12 +235,6 @@ def _progress_bar() -> Iterator[Callable[[Outcome], None]]:
 def _progress_line(progress: dict[str, Any]) -> str:
     total = f" of {progress['total']}" if progress["total"] is not None else ""
     return f"{progress['stage']}: {progress['done']}{total}"
-
-
-def error_line(error: dict[str, Any]) -> str:
-    """An error with its code and the number of tries, on one line."""
-    tries = f"{error['tries']} {'try' if error['tries'] == 1 else 'tries'}"
-    return f"{error['message']} ({error['code']}, after {tries})"
 
 
 def _read_option(name: str, given: str | tuple[str, ...], schema: dict[str, Any]) -> Any:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from menos_bus.cli.output import json_option, print_json, print_table, says_errors
-from menos_bus.errors import UnknownTaskId
+from menos_bus.cli.output import (
+    fail,
+    json_option,
+    need_ledger,
+    print_json,
+    print_table,
+    says_errors,
+)
+from menos_bus.errors import BusError, BusUnavailable, UnknownTaskId
 
 if TYPE_CHECKING:
     from menos_bus.messages.dead_letters import DeadLetter, DeadLetters, Which
@@ -83,7 +90,7 @@ def list_(queue: str | None, task: str | None, since: datetime | None, as_json: 
 def show(id: str, as_json: bool) -> None:
     """Show one dead letter, with its message."""
     letters = _dead_letters().find(_which(ids=frozenset({id})))
-    _need([id], letters)
+    _need([id], [letter.id for letter in letters])
     if as_json:
         print_json(letters[0].as_json())
         return
@@ -100,7 +107,7 @@ def show(id: str, as_json: bool) -> None:
 def replay(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
     """Run dead letters again, under their ids; each counts its rounds."""
     letters = _dead_letters().replay(_meant(ids, everything, filters))
-    _tell(ids, letters, "replayed", as_json=as_json)
+    _deal(letters, ids, "replayed", as_json=as_json)
 
 
 @dead.command()
@@ -112,14 +119,16 @@ def replay(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any
 def discard(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
     """Delete dead letters for good; the stored outcomes of their calls stay."""
     letters = _dead_letters().discard(_meant(ids, everything, filters))
-    _tell(ids, letters, "discarded", as_json=as_json)
+    _deal(letters, ids, "discarded", as_json=as_json)
 
 
 def _dead_letters() -> DeadLetters:
     from menos_bus.bus import Bus
     from menos_bus.messages.dead_letters import dead_letters
 
-    return dead_letters(Bus().app)
+    bus = Bus()
+    need_ledger(bus)
+    return dead_letters(bus.app)
 
 
 def _which(**filters: Any) -> Which:
@@ -134,17 +143,26 @@ def _meant(ids: tuple[str, ...], everything: bool, filters: dict[str, Any]) -> W
     return _which(ids=frozenset(ids), **filters)
 
 
-def _tell(ids: tuple[str, ...], letters: list[DeadLetter], done: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({done: [letter.id for letter in letters]})
-    else:
+def _deal(letters: Iterator[DeadLetter], ids: tuple[str, ...], done: str, *, as_json: bool) -> None:
+    """Go through with it, and tell what was done, also when an error ends it."""
+    dealt: list[str] = []
+    try:
         for letter in letters:
-            click.echo(f"{letter.id} {done}")
-        if not letters and not ids:
-            click.echo("No dead letters.")
-    _need(ids, letters)
+            dealt.append(letter.id)
+            if not as_json:
+                click.echo(f"{letter.id} {done}")
+        _need(ids, dealt)
+    except BusError as error:
+        if dealt and isinstance(error, BusUnavailable):
+            said = f"{len(dealt)} {done}, then {error.message}; the others are dead letters still"
+            error = BusUnavailable(said)
+        fail(error, as_json=as_json, told={done: dealt})
+    if as_json:
+        print_json({done: dealt})
+    elif not dealt:
+        click.echo("No dead letters.")
 
 
-def _need(ids: tuple[str, ...] | list[str], letters: list[DeadLetter]) -> None:
-    if missing := sorted(set(ids) - {letter.id for letter in letters}):
+def _need(ids: Iterable[str], found: Iterable[str]) -> None:
+    if missing := sorted({*ids} - {*found}):
         raise UnknownTaskId(f"no dead letter has the id {', '.join(missing)}")

@@ -8,7 +8,14 @@ from dataclasses import asdict
 import click
 
 from menos_bus.bus import Bus
-from menos_bus.cli.output import ask_running, json_option, print_json, print_table, says_errors
+from menos_bus.cli.output import (
+    ask_running,
+    json_option,
+    need_ledger,
+    print_json,
+    print_table,
+    says_errors,
+)
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.version import VERSION
 
@@ -79,12 +86,9 @@ def queues(as_json: bool) -> None:
     Without a running bus: those that wait for its next start.
     """
     from menos_bus.doors.client import queues as ask
-    from menos_bus.doors.client import running
-    from menos_bus.outcomes.sqlite import FILE as LEDGER
 
     bus = Bus()
-    if bus.settings.embedded and not (bus.settings.home / LEDGER).exists():
-        running(bus)  # never was there one: says so
+    need_ledger(bus)
     depths = ask(bus, ask_running(bus, "these calls wait there for its next start"))
     if as_json:
         print_json(depths)

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from menos_bus.alike import did_you_mean
+from menos_bus.errors import BusError
 
 _COMMANDS: Final = {
     "up": "run",
@@ -30,7 +31,11 @@ class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         from menos_bus.cli.plugins import find_commands
 
-        return [*_COMMANDS, *(name for name in find_commands(ctx) if name not in _COMMANDS)]
+        try:
+            found = find_commands(ctx)
+        except BusError:
+            return [*_COMMANDS]  # each of them says what is wrong
+        return [*_COMMANDS, *(name for name in found if name not in _COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -43,10 +48,23 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if self.get_command(ctx, args[0]) is None:
-            meant = did_you_mean(args[0], self.list_commands(ctx))
-            ctx.fail(f"No such command {args[0]!r}{meant or ': see menos-bus --help'}")
+        try:
+            command = self.get_command(ctx, args[0])
+        except BusError as error:
+            from menos_bus.cli.output import fail
+
+            fail(error, as_json="--json" in args)
+        if command is None:
+            ctx.fail(f"No such command {args[0]!r}{self._hint(ctx, args[0])}")
         return super().resolve_command(ctx, args)
+
+    def _hint(self, ctx: click.Context, name: str) -> str:
+        from menos_bus.cli.plugins import not_loaded
+
+        hint = did_you_mean(name, self.list_commands(ctx)) or ": see menos-bus --help"
+        if missing := not_loaded(ctx):
+            hint += f"; not loaded: {missing}, `menos-bus plugins` says why"
+        return hint
 
 
 def _of_plugin(ctx: click.Context, name: str) -> click.Command | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from menos_bus.errors import BusError
+from menos_bus.errors import BusError, TaskFailed
 
 if TYPE_CHECKING:
     from menos_bus.bus import Bus
     from menos_bus.doors.running import Address
+    from menos_bus.outcomes.outcome import Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,13 +43,31 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def _fail(error: BusError, *, as_json: bool) -> NoReturn:
+def fail(error: BusError, *, as_json: bool, told: Mapping[str, Any] | None = None) -> NoReturn:
+    """End the command with a message and exit code 2.
+
+    Args:
+        error: why.
+        as_json: whether it is read by a program.
+        told: what a program is told besides the error.
+    """
     if as_json:
         # On one line, so that a reader of `up --json` needs just one read.
-        click.echo(json.dumps({"error": {"code": error.code, "message": error.message}}))
-    click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(error.message, err=True)
+        said = {"code": error.code, "message": error.message}
+        click.echo(json.dumps({**(told or {}), "error": said}))
+    _say("Error", error.message)
     sys.exit(2)
+
+
+def print_failure(outcome: Outcome) -> None:
+    """Say on standard error why a call failed, or is being tried again."""
+    if outcome.error is not None:
+        _say(outcome.state, str(TaskFailed(**outcome.error)))
+
+
+def _say(what: str, why: str) -> None:
+    click.secho(f"{what}: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(why, err=True)
 
 
 def ask_running(bus: Bus, otherwise: str) -> Address | None:
@@ -71,6 +90,19 @@ def ask_running(bus: Bus, otherwise: str) -> Address | None:
     return address
 
 
+def need_ledger(bus: Bus) -> None:
+    """See that calls can be known here, and make no data folder just to find none.
+
+    Raises:
+        BusUnavailable: no bus was ever run on the data folder; it may be the wrong one.
+    """
+    from menos_bus.doors.client import running
+    from menos_bus.outcomes.sqlite import FILE as LEDGER
+
+    if bus.settings.embedded and not (bus.settings.home / LEDGER).exists():
+        running(bus)
+
+
 def says_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Turn a :class:`BusError` into a message and exit code 2, never a traceback."""
 
@@ -81,6 +113,6 @@ def says_errors(command: Callable[P, R]) -> Callable[P, R]:
         except BusError as error:
             words = kwargs.get("rest")  # of `call`, which reads them only when it knows the task
             as_json = isinstance(words, tuple) and "--json" in words
-            _fail(error, as_json=as_json or bool(kwargs.get("as_json")))
+            fail(error, as_json=as_json or bool(kwargs.get("as_json")))
 
     return run

@@ -14,9 +14,15 @@ from typing import Any, Final, Protocol
 import click
 
 from menos_bus.bus import Bus
-from menos_bus.cli.call import error_line, follow
-from menos_bus.cli.output import json_option, print_json, print_table, says_errors
-from menos_bus.errors import BusError
+from menos_bus.cli.call import follow
+from menos_bus.cli.output import (
+    json_option,
+    print_failure,
+    print_json,
+    print_table,
+    says_errors,
+)
+from menos_bus.plugins.loader import State
 
 __all__ = ["Command", "call_task", "json_option", "print_json", "print_table", "says_errors"]
 
@@ -37,14 +43,20 @@ class Command(Protocol):
 
 
 def find_commands(ctx: click.Context) -> dict[str, Command]:
-    """The commands of the loaded plugins by name; none where the settings are wrong.
+    """The commands of the loaded plugins by name.
 
     The bus that has them stays with the context, for the command that is called.
+
+    Raises:
+        SettingsError: a core setting is wrong.
     """
-    try:
-        return ctx.ensure_object(Bus).extensions.at(POINT)
-    except BusError:
-        return {}  # any command of the bus itself says what is wrong
+    return ctx.ensure_object(Bus).extensions.at(POINT)
+
+
+def not_loaded(ctx: click.Context) -> str:
+    """Which plugins are not loaded, whose commands are missing; empty if all are."""
+    missing = [plugin for plugin in ctx.ensure_object(Bus).plugins if plugin.state != State.LOADED]
+    return ", ".join(f"{plugin.name} ({plugin.state})" for plugin in missing)
 
 
 def call_task(name: str, **kwargs: Any) -> Any:
@@ -61,7 +73,6 @@ def call_task(name: str, **kwargs: Any) -> Any:
     bus = click.get_current_context().ensure_object(Bus)
     outcome = follow(bus, submit(bus, name, [], kwargs), None)
     if outcome.state != "SUCCESS":
-        click.secho(f"{outcome.state}: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(error_line(outcome.error) if outcome.error else "", err=True)
+        print_failure(outcome)
         sys.exit(1)
     return outcome.result

@@ -156,7 +156,7 @@ class TaskTypes(_Handler):
 
 
 class QueueLengths(_Handler):
-    """``GET /api/queues/length``: from the ledger, so that it works with every broker."""
+    """``GET /api/queues/length``: also those of the broker in memory, and without a worker."""
 
     async def get(self) -> None:
         depths = await to_thread(queue_depths, self.bus.app)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from menos_bus.app import BusApp
 from menos_bus.errors import BusUnavailable
-from menos_bus.messages.dead import crash_loop, give_up
+from menos_bus.messages.giving_up import crash_loop, give_up
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.outcomes.sqlite import SQLiteLedger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from socket import gethostname
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -21,7 +21,6 @@ from menos_bus.tasks.register import TaskSpec
 
 Pool = Literal["prefork", "threads", "solo", "gevent"]
 
-POOLS: Final[tuple[Pool, ...]] = get_args(Pool)
 _LIMITS_KEPT: Final[dict[Pool, tuple[str, ...]]] = {
     "prefork": ("time_limit", "soft_time_limit"),
     # Only while the task yields, but then it does.

@@ -1,24 +1,23 @@
 """What a message from a queue says, whoever wrote it: read without trusting a single byte.
 
-Three kinds arrive: messages of this bus, which are in its ledger; Celery's own protocols 1 and 2
-from other programs; and plain JSON such as ``{"task": "tasks.ingest_youtube", "args": […]}`` with
-any content type or none, as n8n's RabbitMQ node sends it. The last two are calls from outside,
-and get the same checks as at every other door.
+Three kinds arrive: messages of this bus, which have the token that its ledger knows; Celery's own
+protocols 1 and 2 from other programs; and plain JSON such as
+``{"task": "tasks.ingest_youtube", "args": […]}`` with any content type or none, as n8n's RabbitMQ
+node sends it. The last two are calls from outside, and get the same checks as at every other door.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from menos_bus.errors import FieldProblem, InvalidCall
-from menos_bus.messages.publish import ACCEPTED_HEADER, CALLBACK_HEADER
+from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER
+from menos_bus.outcomes.ledger import ACCEPTED_HEADER, Entry
 from menos_bus.tasks.contract import core_queue
 from menos_bus.tasks.envelope import ID, Envelope, TaskId, hint_at_kwargs
 
@@ -31,6 +30,8 @@ _PROTOCOL_1: Final = frozenset(
     {"retries", "utc", "taskset", "group", "group_index", "ignore_result"}
 )
 """What Celery's protocol 1 always sends, and what changes nothing here."""
+_RESERVED: Final = {CALLBACK_HEADER: "callback_url", PRIORITY_HEADER: "priority"}
+"""Where the bus's own messages have the reserved arguments."""
 _TASK_ID: Final[TypeAdapter[str]] = TypeAdapter(TaskId)
 
 
@@ -77,10 +78,19 @@ class Outside:
 
 @dataclass(frozen=True)
 class Own:
-    """A message that this bus sent, and recorded before."""
+    """A message that says that this bus has sent it, and recorded it before.
+
+    If it is so, the rest of it is right: its arguments were checked then, and are again when it is
+    run. If not, :func:`read_outside` reads it.
+    """
 
     task: str
     task_id: str
+    token: str
+
+    def is_of(self, entry: Entry | None) -> TypeGuard[Entry]:
+        """Whether that is true, and this is the record."""
+        return entry is not None and entry.token == self.token
 
 
 def read(headers: Any, body: bytes | str) -> Own | Outside:
@@ -94,10 +104,25 @@ def read(headers: Any, body: bytes | str) -> Own | Outside:
         Malformed: it is neither; the reason names the field.
     """
     headers = dict(headers) if isinstance(headers, Mapping) else {}
-    content = _parse(body, headers)
-    if headers.get(ACCEPTED_HEADER) is True:
-        return _read_own(headers, content)
-    fields = _fields(headers, content)
+    accepted = headers.get(ACCEPTED_HEADER)
+    # Calls that were accepted before there were tokens have none in the ledger either.
+    token = "" if accepted in (True, "") else _text(accepted)
+    task, task_id = _text(headers.get("task")), _valid_id(headers.get("id"))
+    if token is None or task is None or task_id is None:
+        return read_outside(headers, body)
+    return Own(task, task_id, token)
+
+
+def read_outside(headers: Any, body: bytes | str) -> Outside:
+    """Read a message as a call from outside, whatever it says of itself.
+
+    Args as for :func:`read`.
+
+    Raises:
+        Malformed: it is no call; the reason names the field.
+    """
+    headers = dict(headers) if isinstance(headers, Mapping) else {}
+    fields = _fields(headers, _parse(body, headers))
     try:
         return _read_outside(fields)
     except InvalidCall as error:
@@ -124,20 +149,6 @@ def _parse(body: bytes | str, headers: dict[str, Any]) -> Any:
         raise _malformed(f"body: not JSON in UTF-8: {error}", headers) from None
 
 
-def _read_own(headers: dict[str, Any], content: Any) -> Own:
-    """Check the shape only: its arguments were checked when it was sent, and are again when run."""
-    task, task_id = _text(headers.get("task")), _valid_id(headers.get("id"))
-    wrong = (
-        "headers: no task" if task is None
-        else "headers: no id" if task_id is None
-        else "body: must be [args, kwargs, embed]" if not _is_protocol_2(content)
-        else _wrong_header(headers)
-    )  # fmt: skip
-    if wrong or task is None or task_id is None:
-        raise _malformed(wrong, headers)
-    return Own(task, task_id)
-
-
 def _is_protocol_2(content: Any) -> bool:
     return (
         isinstance(content, list)
@@ -148,45 +159,14 @@ def _is_protocol_2(content: Any) -> bool:
     )
 
 
-def _wrong_header(headers: dict[str, Any]) -> str:
-    for name in ("eta", "expires"):
-        moment = headers.get(name)
-        if moment is None or isinstance(moment, datetime):
-            continue
-        try:
-            datetime.fromisoformat(moment)
-        except (TypeError, ValueError):
-            return f"headers: {name} is not a time"
-    limits = headers.get("timelimit") or (None, None)
-    if not (isinstance(limits, (list, tuple)) and len(limits) == 2 and all(map(_is_limit, limits))):
-        return "headers: timelimit must be [seconds, seconds]"
-    if type(headers.get("retries") or 0) is not int:
-        return "headers: retries must be a whole number"
-    # Celery reads them after it has taken a place in its pool, which an error would not give back.
-    stamped, stamps = headers.get("stamped_headers") or [], headers.get("stamps") or {}
-    if not (isinstance(stamped, list) and all(isinstance(name, str) for name in stamped)):
-        return "headers: stamped_headers must be a list of texts"
-    if not isinstance(stamps, Mapping):
-        return "headers: stamps must be an object"
-    if headers.get("ignore_result"):
-        return "headers: ignore_result would leave the call without an end"
-    url = headers.get(CALLBACK_HEADER)
-    if url is not None and _text(url) is None:
-        return f"headers: {CALLBACK_HEADER} must be a text"
-    return ""
-
-
-def _is_limit(value: Any) -> bool:
-    return value is None or (type(value) in (int, float) and math.isfinite(value) and value > 0)
-
-
 def _fields(headers: dict[str, Any], content: Any) -> dict[str, Any]:
     """The call's words, out of whichever form they came in."""
     told: dict[str, Any] = {name: headers[name] for name in _HEADERS if name in headers}
     if "task" in headers and _is_protocol_2(content):
         args, kwargs, embed = content
         canvas = {name: (embed or {}).get(name) for name in _CANVAS}
-        return {**told, **canvas, "args": args, "kwargs": kwargs}
+        reserved = {name: headers[sent] for sent, name in _RESERVED.items() if sent in headers}
+        return {**told, **canvas, "args": args, "kwargs": {**kwargs, **reserved}}
     if isinstance(content, dict):
         return {**told, **content}
     wanted = '{"task": "…", "args": […], "kwargs": {…}}'

@@ -18,11 +18,12 @@ from redis import RedisError
 
 from menos_bus.alike import did_you_mean
 from menos_bus.errors import BusUnavailable, CallConflict, CallError, TaskFailed
-from menos_bus.messages.arrival import Malformed, Outside, Own, read
-from menos_bus.messages.dead import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
+from menos_bus.messages.arrival import Malformed, Outside, Own, read, read_outside
+from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, bury, crash_loop, fail, give_up
 from menos_bus.messages.publish import LETTERLESS_HEADER
 from menos_bus.messages.request import BusRequest
 from menos_bus.messages.topology import DEAD_EXCHANGE, plugin_of
+from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.tasks.contract import INTERNAL_QUEUE
 
@@ -81,13 +82,18 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             return
         try:
             call = read(message.headers, message.body)
+            if isinstance(call, Own):
+                entry = self.app.ledger.find(call.task_id)
+                if call.is_of(entry):
+                    self._run(message, call, entry, run)
+                    return
+                # Forged; or the store has lost its record, or a door gave it up that the broker had
+                # taken it from.
+                call = read_outside(message.headers, message.body)
         except Malformed as malformed:
             self._bury(message, malformed)
-            return
-        if isinstance(call, Outside):
-            self._submit(message, call)
         else:
-            self._run(message, call, run)
+            self._submit(message, call)
 
     def _submit(self, message: Any, call: Outside) -> None:
         envelope = call.envelope
@@ -108,7 +114,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         else:
             message.ack()
 
-    def _run(self, message: Any, call: Own, run: Callable[[Any], None]) -> None:
+    def _run(self, message: Any, call: Own, entry: Entry, run: Callable[[Any], None]) -> None:
         if call.task not in self.strategies:
             # This worker serves the queue, so no other host would know the task either.
             reason = f"unknown task {call.task!r}: the plugin of this queue does not register it"
@@ -116,23 +122,20 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             self._bury(
                 message,
                 Malformed(reason, "unknown_task", task=call.task, task_id=call.task_id),
+                own=True,
             )
             return
-        entry = self.app.ledger.find(call.task_id)
-        if entry is not None and entry.state in states.READY_STATES:
+        if entry.state in states.READY_STATES:
             # It ended, and its worker died before it could tell the broker.
             if entry.state == states.FAILURE and message.delivery_info.get("redelivered"):
                 self._end_failed(message, call)
             else:
                 message.ack()
             return
-        # It was read as JSON, so it is, whatever it says of itself.
+        # The bus sends JSON, whatever its way through the dead letters has made of it.
         message.content_type, message.content_encoding = "application/json", "utf-8"
-        if entry is None:
-            # The store has lost it, or a door gave it up that the broker had taken it from.
-            self.app.amqp.record_again(message, self._queue_of(message))
         limit = self.app.settings.delivery_limit
-        if entry is not None and entry.starts >= limit and message.delivery_info.get("redelivered"):
+        if entry.starts >= limit and message.delivery_info.get("redelivered"):
             give_up(self.app, call.task, call.task_id, crash_loop(entry.starts))
             self._end_failed(message, call)
             return
@@ -142,7 +145,8 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             raise
         except Exception as error:  # noqa: BLE001 - it would fail at every look, and block others
             reason = f"headers: Celery cannot read them: {type(error).__name__}: {error}"
-            self._bury(message, Malformed(reason, task=call.task, task_id=call.task_id))
+            malformed = Malformed(reason, task=call.task, task_id=call.task_id)
+            self._bury(message, malformed, own=True)
 
     def _end_failed(self, message: Any, call: Own) -> None:
         """Settle the message of a call whose failure is stored."""
@@ -151,8 +155,14 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         else:
             message.ack()
 
-    def _bury(self, message: Any, malformed: Malformed) -> None:
-        """File a message that is no call, and tell its sender, if there is a way to."""
+    def _bury(self, message: Any, malformed: Malformed, *, own: bool = False) -> None:
+        """File a message that cannot be run, and tell its sender, if there is a way to.
+
+        Args:
+            message: it.
+            malformed: why.
+            own: whether it is the call of the id that it names.
+        """
         death = Death(
             malformed.code,
             malformed.reason,
@@ -163,7 +173,7 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         )
         logger.warning("dead letter on %s: %s", death.queue, death.reason)
         url = self.app.allowed_callback(malformed.callback_url)
-        fail(self.app, death, url, message)
+        fail(self.app, death, url, message, own=own)
         bury(self.app, message, death)
 
     def _file(self, message: Any) -> None:
@@ -180,10 +190,10 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             )
             return
         why = str(deaths[0].get("reason", "rejected"))
-        if isinstance(call, Outside):
+        entry = self.app.ledger.find(call.task_id) if isinstance(call, Own) else None
+        if isinstance(call, Outside) or not (entry is None or call.is_of(entry)):
             bury(self.app, message, Death(why, f"the broker gave it up: {why}", queue, call.task))
             return
-        entry = self.app.ledger.find(call.task_id)
         if entry is None or entry.state not in states.READY_STATES:
             text = f"the broker gave it up ({why}) after its workers had died too often"
             outcome = TaskFailed(text, "crash_loop" if why == "delivery_limit" else why)

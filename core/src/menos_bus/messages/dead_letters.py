@@ -19,14 +19,13 @@ from celery import states
 from menos_bus.errors import CallConflict, UnknownTaskId
 from menos_bus.messages.arrival import Malformed, Own, read
 from menos_bus.messages.broker import connected
-from menos_bus.messages.dead import ROUNDS_HEADER, Death, without_death
-from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER, bounded
+from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, without_death
+from menos_bus.messages.publish import PRIORITY_HEADER, bounded
 from menos_bus.messages.topology import dead_queue, plugin_of, queue_name
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.tasks.contract import CORE_QUEUES, PUBLIC_TASKS
-from menos_bus.tasks.envelope import digest_of
 
 _LONGEST_BODY: Final = 4000
 """Characters of a body that are shown."""
@@ -79,16 +78,21 @@ class Which:
 
 
 class DeadLetters(Protocol):
-    """The dead letters of a bus."""
+    """The dead letters of a bus.
+
+    :meth:`replay` and :meth:`discard` deal with one letter after the other while they are iterated,
+    so that what was done is known when the broker or the ledger goes away: what they have not given
+    is a dead letter still.
+    """
 
     def find(self, which: Which) -> list[DeadLetter]:
         """Those that are meant, the latest first."""
 
-    def replay(self, which: Which) -> list[DeadLetter]:
-        """Take those that are meant up again, under their ids, and give them back."""
+    def replay(self, which: Which) -> Iterator[DeadLetter]:
+        """Take those that are meant up again, under their ids."""
 
-    def discard(self, which: Which) -> list[DeadLetter]:
-        """Delete those that are meant, and give them back; stored outcomes stay."""
+    def discard(self, which: Which) -> Iterator[DeadLetter]:
+        """Delete those that are meant; stored outcomes stay."""
 
 
 def dead_letters(app: Any) -> DeadLetters:
@@ -116,19 +120,20 @@ class LedgerDeadLetters:
         )
         return _sorted(filter(which.fits, failed))
 
-    def replay(self, which: Which) -> list[DeadLetter]:
+    def replay(self, which: Which) -> Iterator[DeadLetter]:
         """Take those that are meant up again, under their ids."""
-        letters = self.find(which)
-        for letter in letters:
-            self._ledger.reopen(letter.id)
-        return letters
+        for letter in self.find(which):
+            try:
+                self._ledger.reopen(letter.id)
+            except (CallConflict, UnknownTaskId):
+                continue  # Somebody else has dealt with it meanwhile, or it has expired.
+            yield letter
 
-    def discard(self, which: Which) -> list[DeadLetter]:
+    def discard(self, which: Which) -> Iterator[DeadLetter]:
         """Take those that are meant off the list; their outcomes stay."""
-        letters = self.find(which)
-        for letter in letters:
-            self._ledger.discard(letter.id)
-        return letters
+        for letter in self.find(which):
+            if self._ledger.discard(letter.id):
+                yield letter
 
     def _letter(self, entry: Entry, failed_at: float) -> DeadLetter:
         error = Outcome.read(self._app, entry.task_id).error or {}
@@ -154,47 +159,52 @@ class BrokerDeadLetters:
 
     def find(self, which: Which) -> list[DeadLetter]:
         """Those that are meant, the latest first; they stay where they are."""
-        return self._each(which, lambda message, letter: None)
+        return _sorted(self._each(which, lambda message, letter: True))
 
-    def replay(self, which: Which) -> list[DeadLetter]:
+    def replay(self, which: Which) -> Iterator[DeadLetter]:
         """Publish those that are meant again, under their ids."""
         return self._each(which, self._replay)
 
-    def discard(self, which: Which) -> list[DeadLetter]:
+    def discard(self, which: Which) -> Iterator[DeadLetter]:
         """Delete those that are meant."""
-        return self._each(which, lambda message, letter: message.ack())
+        return self._each(which, self._discard)
 
-    def _each(self, which: Which, act: Callable[[Any, DeadLetter], None]) -> list[DeadLetter]:
-        letters = []
+    def _each(self, which: Which, deal: Callable[[Any, DeadLetter], bool]) -> Iterator[DeadLetter]:
+        """Those that are meant, and that could be dealt with so; unacknowledged ones stay."""
         with connected(self._app) as connection:
             for plugin in self._plugins(which):
                 with _messages(connection, dead_queue(plugin)) as messages:
                     for message in messages:
                         letter = _from_message(message, plugin)
-                        if which.fits(letter):
-                            act(message, letter)
-                            letters.append(letter)
-        return _sorted(letters)
+                        if which.fits(letter) and deal(message, letter):
+                            yield letter
 
     def _plugins(self, which: Which) -> Iterable[str]:
         if which.queue is not None:
             return [which.queue]
         return sorted({*self._app.registry.plugins, *PUBLIC_TASKS.values(), *CORE_QUEUES})
 
-    def _replay(self, message: Any, letter: DeadLetter) -> None:
+    def _discard(self, message: Any, letter: DeadLetter) -> bool:
+        message.ack()
+        return True
+
+    def _replay(self, message: Any, letter: DeadLetter) -> bool:
+        """Publish it again; not if its call has ended since, and it is a left-over."""
         headers = without_death(message.headers) | {ROUNDS_HEADER: letter.death.rounds + 1}
         try:
             call = read(headers, message.body)
         except Malformed:
             call = None
+        task_id = call.task_id if isinstance(call, Own) else letter.death.task_id
+        entry = None if task_id is None else self._app.ledger.find(task_id)
         if isinstance(call, Own):
-            if not self._reopen(call, message, letter):
-                message.ack()  # It has ended since: its letter is a left-over.
-                return
+            if call.is_of(entry) and not self._reopen(call.task_id):
+                message.ack()
+                return False
             headers |= {"retries": 0, "eta": None, "expires": None}
-        elif letter.death.task_id is not None:
+        elif entry is not None and not entry.token:
             # The outcome was that of a call that never was; the next one is this id's own.
-            self._app.ledger.forget(letter.death.task_id)
+            self._app.ledger.forget(entry.task_id)
         queue = queue_name(letter.death.queue, priority=bool(headers.get(PRIORITY_HEADER)))
         with self._app.producer_or_acquire() as producer:
             bounded(
@@ -212,22 +222,18 @@ class BrokerDeadLetters:
                 ),
             )
         message.ack()
+        return True
 
-    def _reopen(self, call: Own, message: Any, letter: DeadLetter) -> bool:
+    def _reopen(self, task_id: str) -> bool:
+        """Let a call wait again; not if it has ended since."""
         try:
-            self._app.ledger.reopen(call.task_id)
+            self._app.ledger.reopen(task_id)
         except CallConflict:
             # Somebody took it up before, and may have died before it was published again.
-            entry = self._app.ledger.find(call.task_id)
+            entry = self._app.ledger.find(task_id)
             return entry is not None and entry.state not in states.READY_STATES
         except UnknownTaskId:
-            # Its record has expired: it gets a new one.
-            args, kwargs, _ = message.payload
-            callback_url = message.headers.get(CALLBACK_HEADER)
-            digest = digest_of(call.task, args, kwargs, callback_url)
-            self._app.ledger.accept_again(
-                Entry(call.task_id, call.task, letter.death.queue, digest, {}, callback_url)
-            )
+            pass  # It has expired this moment. As of older letters, a worker records it anew.
         return True
 
 

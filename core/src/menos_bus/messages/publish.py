@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from secrets import token_urlsafe
 from typing import Any, Final
 
 from celery import current_task
@@ -16,11 +17,9 @@ from celery.app.amqp import AMQP, task_message
 from kombu.exceptions import KombuError
 
 from menos_bus.errors import BusUnavailable
-from menos_bus.outcomes.ledger import Accepted, Entry
+from menos_bus.outcomes.ledger import ACCEPTED_HEADER, Accepted, Entry
 from menos_bus.tasks.envelope import digest_of
 
-ACCEPTED_HEADER: Final = "menos_accepted"
-"""Marks a message that is in the ledger; a worker takes any other as one from outside."""
 PRIORITY_HEADER: Final = "menos_priority"
 AHEAD_HEADER: Final = "menos_ahead"
 """Marks a call that only looks how far others are. It goes ahead in the queue, where it would else
@@ -43,7 +42,9 @@ class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
         send = super()._create_task_sender()
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
-            message.headers[ACCEPTED_HEADER] = True
+            # A retry brings the token of its call along.
+            headers = {ACCEPTED_HEADER: token_urlsafe(16), **(options.get("headers") or {})}
+            options["headers"] = headers
             entry = _entry(name, message, options)
             ledger = self.app.ledger
 
@@ -51,7 +52,7 @@ class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
                 return send(producer, name, message, **{**options, **bounds})
 
             if _sends_itself_again(message):
-                ledger.accept_again(entry)
+                headers[ACCEPTED_HEADER] = ledger.accept_again(entry)
                 return bounded(producer, publish)
             if ledger.accept(entry) is Accepted.REPEATED:
                 return None
@@ -64,16 +65,6 @@ class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
             return published
 
         return send_task_message
-
-    def record_again(self, message: Any, queue: str) -> None:
-        """Record a call whose message has arrived, though the ledger does not know it.
-
-        Args:
-            message: the kombu message.
-            queue: the queue that it came from.
-        """
-        sent = task_message(message.headers, message.properties, message.payload, None)
-        self.app.ledger.accept_again(_entry(message.headers["task"], sent, {"queue": queue}))
 
     def send_recorded(self, producer: Any, entry: Entry) -> None:
         """Publish a recorded call again, as it was."""
@@ -136,7 +127,7 @@ def _sends_itself_again(message: Any) -> bool:
 def _entry(name: str, message: Any, options: dict[str, Any]) -> Entry:
     queue = options.get("queue") or options.get("routing_key") or ""
     args, kwargs, _ = message.body
-    headers = {**message.headers, **(options.get("headers") or {})}
+    headers = {**message.headers, **options["headers"]}
     callback_url = headers.get(CALLBACK_HEADER)
     return Entry(
         task_id=message.headers["id"],
@@ -149,4 +140,5 @@ def _entry(name: str, message: Any, options: dict[str, Any]) -> Entry:
             "body": list(message.body),
         },
         callback_url=callback_url,
+        token=headers[ACCEPTED_HEADER],
     )

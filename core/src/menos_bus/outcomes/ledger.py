@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
 
+ACCEPTED_HEADER: Final = "menos_accepted"
+"""The header of a message of this bus: the token of its call."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -32,6 +35,9 @@ class Entry:
         published: whether its message is known to be in the broker's hands, or will be sent by
             whoever serves the ledger. One that is not, and was accepted a while ago, belongs to a
             process that died: submitting the call once more sends it.
+        token: what its message says in :data:`ACCEPTED_HEADER`. Who cannot read the ledger cannot
+            send another message in the call's name. Empty where there never was a message, and for
+            calls that were accepted before there were tokens.
     """
 
     task_id: str
@@ -45,6 +51,7 @@ class Entry:
     starts: int = 0
     rounds: int = 0
     published: bool = True
+    token: str = field(default="", repr=False)
 
 
 ABANDONED_SECONDS: Final = 30.0
@@ -79,8 +86,12 @@ class Ledger(Protocol):
     def published(self, task_id: str) -> None:
         """Note that an accepted call is in the broker's hands."""
 
-    def accept_again(self, entry: Entry) -> None:
-        """Replace the message of a call that sends itself again: a retry, a ``replace()``."""
+    def accept_again(self, entry: Entry) -> str:
+        """Replace the message of a call that sends itself again: a retry, a ``replace()``.
+
+        Returns:
+            The token that the message is to have.
+        """
 
     def withdraw(self, task_id: str) -> None:
         """Forget a call that could not be published; its caller is told so."""

@@ -7,7 +7,7 @@ result and the callback that it owes can never disagree, whoever dies in between
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -34,9 +34,17 @@ if digest then
   then return 'busy' end
 end
 redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'accepted_at', ARGV[2], 'state', 'ACCEPTING',
-  'task', ARGV[5], 'queue', ARGV[6], 'callback_url', ARGV[7])
+  'task', ARGV[5], 'queue', ARGV[6], 'callback_url', ARGV[7], 'token', ARGV[8])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 'new'
+"""
+_ACCEPT_AGAIN: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'digest', ARGV[1], 'accepted_at', ARGV[2], 'state', 'PENDING',
+    'task', ARGV[5], 'queue', ARGV[6], 'callback_url', ARGV[7], 'token', ARGV[8])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return redis.call('HGET', KEYS[1], 'token') or ''
 """
 _PUBLISHED: Final = """
 if redis.call('HGET', KEYS[1], 'state') == 'ACCEPTING' then
@@ -100,6 +108,7 @@ class RedisLedger:
         self._expires = int(expires)
         register = self._redis.register_script
         self._accept = register(_ACCEPT)
+        self._accept_again = register(_ACCEPT_AGAIN)
         self._published = register(_PUBLISHED)
         self._withdraw = register(_WITHDRAW)
         self._store = register(_STORE)
@@ -114,7 +123,7 @@ class RedisLedger:
             BusUnavailable: Redis does not answer, or the same call is being published elsewhere.
         """
         deadline = time.monotonic() + _PATIENCE
-        while (answer := self._try_to_accept(entry)) == "busy":
+        while (answer := self._record(self._accept, entry)) == "busy":
             if time.monotonic() > deadline:
                 raise BusUnavailable(
                     f"the call {entry.task_id} is being submitted by somebody else: try again"
@@ -124,7 +133,7 @@ class RedisLedger:
             raise CallConflict.of(entry.task_id)
         return Accepted(answer)
 
-    def _try_to_accept(self, entry: Entry) -> str:
+    def _record(self, script: Callable[..., Any], entry: Entry) -> str:
         told: list[Any] = [
             entry.digest,
             time.time(),
@@ -133,9 +142,10 @@ class RedisLedger:
             entry.task,
             entry.queue,
             entry.callback_url or "",
+            entry.token,
         ]
         with answering():
-            return str(self._accept([_PREFIX + entry.task_id], told))
+            return str(script([_PREFIX + entry.task_id], told))
 
     def published(self, task_id: str) -> None:
         """Note that an accepted call is in the broker's hands."""
@@ -145,21 +155,9 @@ class RedisLedger:
             # It is accepted: its worker or the next submission will set this right.
             return
 
-    def accept_again(self, entry: Entry) -> None:
+    def accept_again(self, entry: Entry) -> str:
         """Record a call that sends itself again, if it is not known any more."""
-        key = _PREFIX + entry.task_id
-        fields: Any = {
-            "digest": entry.digest,
-            "accepted_at": time.time(),
-            "state": states.PENDING,
-            "task": entry.task,
-            "queue": entry.queue,
-            "callback_url": entry.callback_url or "",
-        }
-        with answering():
-            if not self._redis.exists(key):
-                self._redis.hset(key, mapping=fields)
-            self._redis.expire(key, _WAITING_SECONDS)
+        return self._record(self._accept_again, entry)
 
     def withdraw(self, task_id: str) -> None:
         """Forget a call that could not be published."""
@@ -271,6 +269,7 @@ def _entry(task_id: str, fields: dict[str, str]) -> Entry:
         starts=int(fields.get("starts", 0)),
         rounds=int(fields.get("rounds", 0)),
         published=state != "ACCEPTING",
+        token=fields.get("token", ""),
     )
 
 

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from celery import states
 
 from menos_bus.errors import BusUnavailable, CallConflict, UnknownTaskId
-from menos_bus.outcomes.ledger import CALLBACK_SECONDS, Accepted, Entry
+from menos_bus.outcomes.ledger import ACCEPTED_HEADER, CALLBACK_SECONDS, Accepted, Entry
 
 FILE: Final = "ledger.sqlite3"
 _BUSY_SECONDS: Final = 10.0
@@ -174,13 +175,14 @@ class SQLiteLedger:
     def published(self, task_id: str) -> None:
         """Nothing to note: the broker is in this process, and starts from the ledger."""
 
-    def accept_again(self, entry: Entry) -> None:
+    def accept_again(self, entry: Entry) -> str:
         """Replace the message of a call that sends itself again."""
         with self._write() as db:
             db.execute(
                 "UPDATE calls SET message = ?, queue = ?, updated_at = ? WHERE task_id = ?",
                 (json.dumps(entry.message), entry.queue, time.time(), entry.task_id),
             )
+        return entry.token
 
     def withdraw(self, task_id: str) -> None:
         """Forget a call that could not be published."""
@@ -334,12 +336,15 @@ class SQLiteLedger:
             db.execute("UPDATE calls SET reopened = 0 WHERE reopened")
         return [_entry(row) for row in rows]
 
-    def discard(self, task_id: str) -> None:
-        """Take a failed call off the list of :meth:`failed`; its result stays."""
+    def discard(self, task_id: str) -> bool:
+        """Take a call off the list of :meth:`failed`, if it is there; its result stays."""
         with self._write() as db:
-            db.execute(
-                "UPDATE calls SET discarded = 1, message = NULL WHERE task_id = ?", (task_id,)
+            changed = db.execute(
+                "UPDATE calls SET discarded = 1, message = NULL"
+                " WHERE task_id = ? AND state = ? AND NOT discarded",
+                (task_id, states.FAILURE),
             )
+        return bool(changed.rowcount)
 
     # recovery: for the one process that serves the folder
 
@@ -391,5 +396,8 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    task_id, task, queue, digest, message, *rest = row
-    return Entry(task_id, task, queue, digest, json.loads(message) if message else {}, *rest)
+    task_id, task, queue, digest, stored, *rest = row
+    message = json.loads(stored) if stored else {}
+    entry = Entry(task_id, task, queue, digest, message, *rest)
+    token = message.get("headers", {}).get(ACCEPTED_HEADER)
+    return replace(entry, token=token) if isinstance(token, str) else entry

@@ -1,4 +1,7 @@
-"""Dead letters: messages that will not be run, each with its reason, in ``<plugin>.dead``."""
+"""Giving up what is not run to its end: its message is filed in ``<plugin>.dead`` with the reason,
+and its call ends as a failure. What is filed there is dealt with in
+:mod:`menos_bus.messages.dead_letters`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any, Final
 from celery import states
 
 from menos_bus.errors import CallConflict, TaskFailed
-from menos_bus.messages.publish import ACCEPTED_HEADER, bounded
+from menos_bus.messages.publish import bounded
 from menos_bus.messages.topology import DEAD_EXCHANGE, dead_letter_queues, dead_queue
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.tasks.contract import computed_id
@@ -110,7 +113,7 @@ def without_death(headers: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def fail(app: Any, death: Death, callback_url: str | None, message: Any) -> None:
+def fail(app: Any, death: Death, callback_url: str | None, message: Any, *, own: bool) -> None:
     """Store the terminal state of a call that never ran, so that its sender can learn of it.
 
     Args:
@@ -119,10 +122,10 @@ def fail(app: Any, death: Death, callback_url: str | None, message: Any) -> None
         callback_url: where its sender wants to hear of it.
         message: what it says tells a repetition from another call of that id, whose outcome is
             left alone.
+        own: whether it is the call of that id.
     """
     if death.task_id is None and callback_url is None:
         return
-    own = bool((message.headers or {}).get(ACCEPTED_HEADER))
     digest = hashlib.sha256(_bytes(message.body)).hexdigest()
     entry = Entry(
         # Computed, so that a second try is not a second outcome.
