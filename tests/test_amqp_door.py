@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import amqp
 import pytest
+import redis
 from celery import Celery
 
 from conftest import BROKER, RABBITMQ
@@ -212,6 +213,22 @@ def test_a_message_that_says_to_be_the_bus_s_own_is_checked_as_any_other(
     assert "the bus's own" in refused["core"].error["message"]
     assert "chain: is not taken" in refused["chain"].error["message"]
     assert "callback_url: 127.0.0.1 is a loopback address" in refused["callback"].error["message"]
+
+
+def test_a_call_of_the_time_before_tokens_runs_after_the_update(
+    start_worker, channel, bus, fleet_env
+):
+    waiting = bus.submit("probe.echo", (), {"text": "mine"})
+    with redis.Redis.from_url(fleet_env["MENOS_RESULT_BACKEND"]) as store:
+        assert store.hdel(f"menos:call:{waiting}", "token") == 1
+    message = channel.basic_get("probe")
+    headers = {**message.headers, "menos_accepted": True}
+    send(channel, message.body, headers=headers, content_type="application/json")
+    channel.basic_ack(message.delivery_tag)
+
+    start_worker()
+
+    assert ended(bus, waiting).result == "mine"
 
 
 def test_a_call_that_the_store_has_lost_is_recorded_anew_and_runs(start_worker, bus, tmp_path):

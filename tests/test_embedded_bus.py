@@ -218,18 +218,6 @@ def test_what_does_not_finish_in_time_runs_again_at_the_next_start(start, tmp_pa
     assert lines(marker) == ["started", "started"]
 
 
-def without_token(home, task_id):
-    """Let a call be as one that was accepted before there were tokens."""
-    with sqlite3.connect(home / "ledger.sqlite3") as ledger:
-        changed = ledger.execute(
-            "UPDATE calls SET message = json_set(message, '$.headers.menos_accepted', json('true'))"
-            "WHERE task_id = ?",
-            (task_id,),
-        )
-    assert changed.rowcount == 1
-    ledger.close()
-
-
 def test_after_kill_9_every_accepted_call_runs_and_finished_ones_do_not(start, tmp_path):
     bus = start(MENOS_CONCURRENCY="2")
     until = tmp_path / "until"
@@ -243,7 +231,6 @@ def test_after_kill_9_every_accepted_call_runs_and_finished_ones_do_not(start, t
     later = bus.submit("probe.echo", "later")
 
     bus.kill()
-    without_token(bus.home, later)
     until.touch()
     again = start(MENOS_CONCURRENCY="2")
 
