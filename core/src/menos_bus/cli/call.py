@@ -252,7 +252,10 @@ def _read(name: str, value: str, schema: dict[str, Any]) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except ValueError as error:
+        if _is(schema, "object"):
+            reason = f"""this is no JSON: {error}; an object is written '{{"key": "value"}}'"""
+            raise InvalidCall([FieldProblem(name, reason)]) from None
         # The bus's own check says what is wrong with it, as at every door.
         return [text] if _is(schema, "array") else text
 

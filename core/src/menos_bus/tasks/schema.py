@@ -251,6 +251,8 @@ def problems_of(
                 reason = f"unknown field{meant} (known: {', '.join(parameters) or 'none'})"
         elif item["type"] == "missing":
             reason = "required"
+        elif item["type"] in ("dict_type", "model_type"):
+            reason = "input should be an object"
         elif item["type"] == "string_pattern_mismatch":
             pattern = item["ctx"]["pattern"]
             reason = f"must match the pattern {pattern}"
