@@ -23,9 +23,16 @@ MENOS_BUS = Path(sys.executable).with_name("menos-bus")
 _PRELOADED = [
     *(f"menos_bus.cli.{name}" for name in ("call", "dead", "inspect", "main", "quota", "run")),
     *(f"menos_bus.doors.{name}" for name in ("client", "embedded", "flower", "http", "worker")),
-    *(f"menos_{name}.plugin" for name in ("content", "search", "youtube")),
+    *(
+        f"menos_{name}.{part}"
+        for name in ("content", "search", "youtube")
+        for part in ("plugin", "tasks")
+    ),
     "celery.worker.worker",
+    "menos_vault.records.surreal",
+    "numpy",
     "rich.table",
+    "surrealdb",
     "uvicorn",
 ]
 _PROJECT = Path(__file__).parents[1]
