@@ -41,10 +41,12 @@ SHARING_SERVERS = {
 
 
 class ByFile(LoadFileScheduling):
-    """Gives each process whole files, and to one of them those that would wait for each other."""
+    """Gives each process whole files, and to one of them those that use the same servers."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if Path(file).parent.name == "faults":
+            return "faults"
         return "sharing servers" if Path(file).name in SHARING_SERVERS else file
 
 
