@@ -37,8 +37,8 @@ _PRELOADED = [
 ]
 _PROJECT = Path(__file__).parents[1]
 
-_context = get_context("forkserver")
-_context.set_forkserver_preload(_PRELOADED)
+context = get_context("forkserver")
+context.set_forkserver_preload(_PRELOADED)
 
 
 class Command:
@@ -66,7 +66,7 @@ class Command:
         self.args = [str(MENOS_BUS), *map(str, words)]
         with open(os.devnull) as nothing:
             streams = (nothing.fileno() if stdin is None else stdin, stdout, stderr)
-            self._process = _context.Process(
+            self._process = context.Process(
                 target=_Main(self.args, dict(env), streams, cwd, own_session), daemon=True
             )
             self._process.start()
