@@ -28,12 +28,18 @@ _PRELOADED = [
         for name in ("content", "search", "youtube")
         for part in ("plugin", "tasks")
     ),
-    "celery.worker.worker",
+    *(f"celery.{name}" for name in ("app.events", "apps.worker", "loaders.app", "worker.consumer")),
+    *(f"celery.concurrency.{name}" for name in ("prefork", "thread")),
+    *(f"kombu.transport.{name}" for name in ("memory", "pyamqp")),
+    "menos_bus.configure",
+    "menos_bus.messages.consumer",
+    "menos_bus.outcomes.redis_backend",
     "menos_vault.records.surreal",
     "numpy",
+    "pydantic.v1",
     "rich.table",
     "surrealdb",
-    "uvicorn",
+    "uvicorn.protocols.http.h11_impl",
 ]
 _PROJECT = Path(__file__).parents[1]
 
