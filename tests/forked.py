@@ -8,6 +8,7 @@ looked for. Nothing of the tests themselves is imported here, since each process
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import subprocess
@@ -121,6 +122,8 @@ class _Main:
         return {**self.__dict__, "_streams": [DupFd(number) for number in self._streams]}
 
     def __call__(self) -> None:
+        # What is imported already is no garbage: looking for some there would copy all of it.
+        gc.freeze()
         for number, given in enumerate(self._streams):
             os.dup2(given.detach(), number)
         if self.own_session:
