@@ -200,13 +200,13 @@ def test_only_the_best_have_a_say_in_each_other_and_all_others_come_after_them(
 
 def test_pages_follow_on_each_other_in_every_mode(records: Records) -> None:
     random = np.random.default_rng(1)
-    for number in range(30):
+    for number in range(14):
         vectors = random.standard_normal((3, 8)).astype(np.float32)
         texts = [f"sea {'gull ' * random.integers(1, 9)}" for _ in range(3)]
         put(records, f"k{number}", *texts, vectors=vectors)
 
     for options in ({"query": "gull", "by_words": True}, {}):
-        for per_content, total in ((0, 90), (2, 30)):
+        for per_content, total in ((0, 42), (2, 14)):
             search = {"vector": AXES[3], "model": "m", "per_content": per_content} | options
             whole = records.search(**search, limit=total)
             pages = [records.search(**search, limit=7, offset=o) for o in range(0, total, 7)]
@@ -214,7 +214,7 @@ def test_pages_follow_on_each_other_in_every_mode(records: Records) -> None:
             assert len(whole) == total
             places = [(hit.content.id, hit.chunk.index) for page in pages for hit in page]
             assert places == [(hit.content.id, hit.chunk.index) for hit in whole]
-    assert records.search(AXES[3], model="m", offset=90) == []
+    assert records.search(AXES[3], model="m", offset=42) == []
 
 
 def test_grouped_by_content_each_has_its_best_passages(records: Records) -> None:

@@ -64,8 +64,8 @@ def keys(hits) -> list[tuple[str, int]]:
 def fill(records: Records) -> None:
     random = np.random.default_rng(3)
     vocabulary = np.array([f"word{letter}" for letter in "abcdefghijklmnopqrst"])
-    for number in range(60):
-        texts = [" ".join(random.choice(vocabulary, 6)) for _ in range(20)]
+    for number in range(12):
+        texts = [" ".join(random.choice(vocabulary, 6)) for _ in range(100)]
         tags = ["even"] if number % 2 == 0 else []
         put(records, f"k{number:02}", texts, seed=number, tags=tags)
 
