@@ -41,10 +41,12 @@ SHARING_SERVERS = {
 
 
 class ByFile(LoadFileScheduling):
-    """Gives each process whole files, and to one of them those that would wait for each other."""
+    """Gives each process whole files, and to one of them those that use the same servers."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if Path(file).parent.name == "faults":
+            return "faults"
         return "sharing servers" if Path(file).name in SHARING_SERVERS else file
 
 
@@ -144,7 +146,8 @@ def start_worker(fleet_env: dict[str, str]) -> Iterator[Callable[..., Command]]:
     def start(*words: str, **settings: str) -> Command:
         process = Command("worker", "--concurrency", "2", *words, env={**fleet_env, **settings})
         workers.append(process)
-        poll(lambda: _consumers("probe") >= len(workers), what="a worker")
+        with Connection(BROKER) as connection:
+            poll(lambda: _consumers(connection, "probe") >= len(workers), what="a worker")
         return process
 
     yield start
@@ -154,13 +157,12 @@ def start_worker(fleet_env: dict[str, str]) -> Iterator[Callable[..., Command]]:
         process.wait(60)
 
 
-def _consumers(queue: str) -> int:
-    with Connection(BROKER) as connection:
-        try:
-            declared = connection.default_channel.queue_declare(queue, passive=True)
-        except connection.channel_errors:
-            return 0
-        return int(declared.consumer_count)
+def _consumers(connection: Connection, queue: str) -> int:
+    try:
+        with connection.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).consumer_count)
+    except connection.channel_errors:
+        return 0
 
 
 @pytest.fixture

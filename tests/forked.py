@@ -8,6 +8,7 @@ looked for. Nothing of the tests themselves is imported here, since each process
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import subprocess
@@ -23,15 +24,28 @@ MENOS_BUS = Path(sys.executable).with_name("menos-bus")
 _PRELOADED = [
     *(f"menos_bus.cli.{name}" for name in ("call", "dead", "inspect", "main", "quota", "run")),
     *(f"menos_bus.doors.{name}" for name in ("client", "embedded", "flower", "http", "worker")),
-    *(f"menos_{name}.plugin" for name in ("content", "search", "youtube")),
-    "celery.worker.worker",
+    *(
+        f"menos_{name}.{part}"
+        for name in ("content", "search", "youtube")
+        for part in ("plugin", "tasks")
+    ),
+    *(f"celery.{name}" for name in ("app.events", "apps.worker", "loaders.app", "worker.consumer")),
+    *(f"celery.concurrency.{name}" for name in ("prefork", "thread")),
+    *(f"kombu.transport.{name}" for name in ("memory", "pyamqp")),
+    "menos_bus.configure",
+    "menos_bus.messages.consumer",
+    "menos_bus.outcomes.redis_backend",
+    "menos_vault.records.surreal",
+    "numpy",
+    "pydantic.v1",
     "rich.table",
-    "uvicorn",
+    "surrealdb",
+    "uvicorn.protocols.http.h11_impl",
 ]
 _PROJECT = Path(__file__).parents[1]
 
-_context = get_context("forkserver")
-_context.set_forkserver_preload(_PRELOADED)
+context = get_context("forkserver")
+context.set_forkserver_preload(_PRELOADED)
 
 
 class Command:
@@ -59,7 +73,7 @@ class Command:
         self.args = [str(MENOS_BUS), *map(str, words)]
         with open(os.devnull) as nothing:
             streams = (nothing.fileno() if stdin is None else stdin, stdout, stderr)
-            self._process = _context.Process(
+            self._process = context.Process(
                 target=_Main(self.args, dict(env), streams, cwd, own_session), daemon=True
             )
             self._process.start()
@@ -108,6 +122,8 @@ class _Main:
         return {**self.__dict__, "_streams": [DupFd(number) for number in self._streams]}
 
     def __call__(self) -> None:
+        # What is imported already is no garbage: looking for some there would copy all of it.
+        gc.freeze()
         for number, given in enumerate(self._streams):
             os.dup2(given.detach(), number)
         if self.own_session:

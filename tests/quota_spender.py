@@ -1,8 +1,6 @@
 """One of many processes that spend a quota at the same time, as badly as programs do.
 
-    python quota_spender.py STORE PLACE BUCKET ALLOWED SEED JOURNAL [ENDLESS]
-
-It makes 400 reservations of 1 to 9 units, the last 60 of them of 1 unit; one that is to be killed
+It makes 160 reservations of 1 to 9 units, the last 60 of them of 1 unit; one that is to be killed
 goes on with those of 1 unit. It commits twice, asks for
 the same lease twice, gives some back, some of those twice. What it has got and kept stands in the
 journal: one line ``<lease> <units>`` after each reservation, ``<lease> -<units>`` after a refund.
@@ -11,7 +9,6 @@ journal: one line ``<lease> <units>`` after each reservation, ``<lease> -<units>
 from __future__ import annotations
 
 import random
-import sys
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from menos_bus.quota.redis import RedisQuotaStore
 from menos_bus.quota.sqlite import SQLiteQuotaStore
 from menos_bus.quota.store import Day, Lease, QuotaStore, Verdict
 
-RESERVATIONS = 400
+RESERVATIONS = 160
 SMALL = 60
 
 
@@ -28,8 +25,9 @@ def open_store(kind: str, place: str) -> QuotaStore:
 
 
 def spend(
-    store: QuotaStore, bucket: str, allowed: int, seed: int, journal: Path, *, endless: bool
+    place: tuple[str, str], bucket: str, allowed: int, seed: int, journal: Path, endless: bool
 ) -> None:
+    store = open_store(*place)
     chance = random.Random(seed)
     with journal.open("a", buffering=1) as notes:
         for number in count() if endless else range(RESERVATIONS):
@@ -54,9 +52,3 @@ def spend(
             if what > 0.7:
                 assert not store.commit(lease)
                 assert not store.refund(lease)
-
-
-if __name__ == "__main__":
-    kind, place, bucket, allowed, seed, journal, *more = sys.argv[1:]
-    store = open_store(kind, place)
-    spend(store, bucket, int(allowed), int(seed), Path(journal), endless=bool(more))

@@ -29,7 +29,7 @@ def poll(condition: Callable[[], Any], seconds: float = 60, what: str = "the con
     while not (value := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"{what} was not met within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return value
 
 

@@ -19,7 +19,7 @@ from running import poll
 TEXT = "\n\n".join(
     f"## Part {part}\n\nPart {part} of the handbook tells of topic number {part}, at length, "
     "so that there is time to be killed while it is embedded and written into the vault."
-    for part in range(120)
+    for part in range(60)
 )
 
 

@@ -232,7 +232,8 @@ def test_a_task_beyond_its_hard_limit_is_a_failure_and_a_dead_letter(fleet_env, 
 
     error = json.loads(called.stdout)["error"]
     assert (called.returncode, error["code"]) == (1, "time_limit")
-    letters = poll(lambda: json.loads(run_cli("dead", "list", "--json", env=fleet_env).stdout))
+    mine = ("dead", "list", "--queue", "probe", "--json")
+    letters = poll(lambda: json.loads(run_cli(*mine, env=fleet_env).stdout))
     assert letters[0]["code"] == "time_limit"
 
 

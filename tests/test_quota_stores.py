@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 
+import forked
 import quota_spender
 from menos_bus.quota.redis import RedisQuotaStore
 from menos_bus.quota.sqlite import SQLiteQuotaStore
@@ -29,7 +29,7 @@ from menos_bus.quota.store import (
 from running import poll
 
 ZONE = "America/Los_Angeles"
-LIMIT, RESERVE = 10_000, 1_000
+LIMIT, RESERVE = 3_000, 300
 
 
 class Clock:
@@ -379,18 +379,17 @@ def spend_together(
     place: tuple[str, str], bucket: str, tmp_path: Path
 ) -> Iterator[Callable[[], int]]:
     """Let 8 processes spend, kill two of them, and give what their journals add up to."""
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[BaseProcess] = []
 
     def run() -> int:
-        kind, where = place
         journals = [tmp_path / f"journal-{seed}" for seed in range(8)]
         doomed = (0, 7)  # one of each kind
         for seed, journal in enumerate(journals):
             journal.touch()
             allowed = LIMIT if seed >= 8 - PRIORITY else LIMIT - RESERVE
-            script = [sys.executable, quota_spender.__file__, kind, where, bucket]
-            rest = [str(allowed), str(seed), str(journal), *(["endless"] if seed in doomed else [])]
-            processes.append(subprocess.Popen([*script, *rest]))
+            work = (place, bucket, allowed, seed, journal, seed in doomed)
+            processes.append(forked.context.Process(target=quota_spender.spend, args=work))
+            processes[-1].start()
         alive = set(doomed)
 
         def kill_spenders() -> bool:
@@ -401,7 +400,9 @@ def spend_together(
             return not alive
 
         poll(kill_spenders, what="some spending of those that are to be killed")
-        ends = {seed: process.wait(120) for seed, process in enumerate(processes)}
+        for process in processes:
+            process.join(120)
+        ends = {seed: process.exitcode for seed, process in enumerate(processes)}
         assert ends == {seed: -signal.SIGKILL if seed in doomed else 0 for seed in range(8)}
         lines = [line.split() for journal in journals for line in journal.read_text().splitlines()]
         # The last line of one that was killed may be half written.
@@ -410,7 +411,7 @@ def spend_together(
     yield run
     for process in processes:
         process.kill()
-        process.wait()
+        process.join()
 
 
 def test_eight_processes_never_overspend_and_leave_the_reserve(place, spend_together, bucket):

@@ -34,7 +34,7 @@ def register_tasks(register):
     for function in (work, refuse, poison):
         register(function, bind=True)
 
-def work(task, seconds: float = 0.02) -> str:
+def work(task, seconds: float = 0.05) -> str:
     """Has an effect that a second run does not repeat, as every task should."""
     folder = Path(os.environ["FAULTS_FOLDER"])
     with open(folder / "runs", "a") as runs:
@@ -216,7 +216,7 @@ class Fleet:
             self.accepted[task_id] = "SUCCESS"
 
     @contextmanager
-    def load(self, pause: float = 0.03) -> Iterator[None]:
+    def load(self, pause: float = 0.06) -> Iterator[None]:
         """Steady calls from two threads, one at each door, while the block runs."""
         over = threading.Event()
         threads = [

@@ -206,7 +206,7 @@ def test_a_process_ends_cleanly_with_and_without_closing(
         "for n in range(4): threading.Thread(target=write, args=(n,), daemon=True).start()\n"
         f"{ending}\n"
     )
-    for _ in range(3):
+    for _ in range(2):
         assert run_python(code, settings) == ""
 
 

@@ -116,9 +116,10 @@ def test_words_that_stand_everywhere_are_found_if_there_are_no_others(records: R
     assert found(records, "the albatross", limit=1000) == ["one"]
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+def test_a_query_is_words_and_never_syntax(records: Records) -> None:
+    put(records, "k", "the sea")
+
+    for query in (
         'sea" OR "x',
         "NEAR(sea x)",
         "text:sea",
@@ -126,13 +127,9 @@ def test_words_that_stand_everywhere_are_found_if_there_are_no_others(records: R
         "- sea ^",
         "sea AND NOT sea",
         "sea\x00",
-        "🦄",
-    ],
-)
-def test_a_query_is_words_and_never_syntax(records: Records, query: str) -> None:
-    put(records, "k", "the sea")
-
-    assert found(records, query) == ([] if query == "🦄" else ["k"])
+    ):
+        assert found(records, query) == ["k"], query
+    assert found(records, "🦄") == []
 
 
 def test_words_in_quotation_marks_are_one_phrase(records: Records) -> None:
@@ -267,13 +264,13 @@ def test_only_the_best_have_a_say_in_each_other_and_all_others_come_after_them(
 
 def test_pages_follow_on_each_other_in_every_mode(records: Records) -> None:
     random = np.random.default_rng(1)
-    for number in range(30):
+    for number in range(14):
         vectors = random.standard_normal((3, 8)).astype(np.float32)
         texts = [f"sea {'gull ' * random.integers(1, 9)}" for _ in range(3)]
         put(records, f"k{number}", *texts, vectors=vectors)
 
     for options in ({"query": "gull", "by_words": True}, {}):
-        for per_content, total in ((0, 90), (2, 30)):
+        for per_content, total in ((0, 42), (2, 14)):
             search = {"vector": AXES[3], "model": "m", "per_content": per_content} | options
             whole = records.search(**search, limit=total)
             pages = [records.search(**search, limit=7, offset=o) for o in range(0, total, 7)]
@@ -281,7 +278,7 @@ def test_pages_follow_on_each_other_in_every_mode(records: Records) -> None:
             assert len(whole) == total
             places = [(hit.content.id, hit.chunk.index) for page in pages for hit in page]
             assert places == [(hit.content.id, hit.chunk.index) for hit in whole]
-    assert records.search(AXES[3], model="m", offset=90) == []
+    assert records.search(AXES[3], model="m", offset=42) == []
 
 
 def test_grouped_by_content_each_has_its_best_passages(records: Records) -> None:
@@ -309,21 +306,18 @@ def test_words_of_the_query_are_highlighted_in_any_kind_of_search(records: Recor
         assert [hit.chunk.text[a:b] for a, b in hit.highlights] == ["sailing", "ünder", "Sails"]
 
 
-@pytest.mark.parametrize(
-    ("query", "highlighted"),
-    [
+def test_short_words_are_highlighted_unless_they_say_nothing(records: Records) -> None:
+    put(records, "k", "An AI in C: the safety of it is to be seen.")
+
+    for query, highlighted in (
         ("AI safety", ["AI", "safety"]),
         ("What is the safety of an AI?", ["AI", "safety"]),
         ("how is it to use C?", ["C"]),
         ("the", ["the"]),
-    ],
-)
-def test_short_words_are_highlighted_unless_they_say_nothing(records: Records, query, highlighted):
-    put(records, "k", "An AI in C: the safety of it is to be seen.")
+    ):
+        [hit] = records.search(AXES[0], model="m", query=query)
 
-    [hit] = records.search(AXES[0], model="m", query=query)
-
-    assert [hit.chunk.text[a:b] for a, b in hit.highlights] == highlighted
+        assert [hit.chunk.text[a:b] for a, b in hit.highlights] == highlighted
 
 
 PUBLISHED = datetime(2024, 5, 1, tzinfo=UTC)
@@ -352,38 +346,38 @@ def library(records: Records) -> Records:
     return records
 
 
-@pytest.mark.parametrize(
-    ("filters", "passing"),
-    [
-        ({}, "abc"),
-        ({"content_types": ["note"]}, "a"),
-        ({"content_types": ["note", "text"]}, "abc"),
-        ({"authors": ["Ann"]}, "ac"),
-        ({"tags": ["x"]}, "ab"),
-        ({"tags": ["x", "y"]}, "a"),
-        ({"tags": ["nothing"]}, ""),
-        ({"languages": ["zh"]}, "ab"),
-        ({"languages": ["ZH-hant"]}, "a"),
-        ({"languages": ["zh-Hant-TW", "en"]}, "ac"),
-        ({"languages": ["z_", "z", "Hant"]}, ""),
-        ({"published_from": "2024-05-01"}, "bc"),
-        ({"published_before": "2024-05-01"}, ""),
-        ({"published_from": "2024-01-01", "published_before": "2025-01-01"}, "b"),
-        ({"content_ids": [content_id("b"), "nonsense"]}, "b"),
-        ({"authors": ["Ann"], "languages": ["en"]}, "c"),
-        ({"authors": ["' OR 1 --"]}, ""),
-    ],
-)
-def test_a_filter_filters(library: Records, filters: dict[str, object], passing: str) -> None:
-    chosen = Filters.model_validate(filters)
+FILTERS: list[tuple[dict[str, object], str]] = [
+    ({}, "abc"),
+    ({"content_types": ["note"]}, "a"),
+    ({"content_types": ["note", "text"]}, "abc"),
+    ({"authors": ["Ann"]}, "ac"),
+    ({"tags": ["x"]}, "ab"),
+    ({"tags": ["x", "y"]}, "a"),
+    ({"tags": ["nothing"]}, ""),
+    ({"languages": ["zh"]}, "ab"),
+    ({"languages": ["ZH-hant"]}, "a"),
+    ({"languages": ["zh-Hant-TW", "en"]}, "ac"),
+    ({"languages": ["z_", "z", "Hant"]}, ""),
+    ({"published_from": "2024-05-01"}, "bc"),
+    ({"published_before": "2024-05-01"}, ""),
+    ({"published_from": "2024-01-01", "published_before": "2025-01-01"}, "b"),
+    ({"content_ids": [content_id("b"), "nonsense"]}, "b"),
+    ({"authors": ["Ann"], "languages": ["en"]}, "c"),
+    ({"authors": ["' OR 1 --"]}, ""),
+]
 
-    assert "".join(sorted(found(library, "sea", filters=chosen))) == passing
-    hits = library.search(AXES[0], model="m", filters=chosen)
-    assert "".join(sorted(hit.content.resource_key for hit in hits)) == passing
-    if "nonsense" not in chosen.content_ids:
-        listed = library.list_contents(filters=chosen)
-        assert "".join(sorted(content.resource_key for content in listed)) == passing
-        assert library.count_contents(chosen) == len(passing)
+
+def test_a_filter_filters(library: Records) -> None:
+    for filters, passing in FILTERS:
+        chosen = Filters.model_validate(filters)
+
+        assert "".join(sorted(found(library, "sea", filters=chosen))) == passing, filters
+        hits = library.search(AXES[0], model="m", filters=chosen)
+        assert "".join(sorted(hit.content.resource_key for hit in hits)) == passing, filters
+        if "nonsense" not in chosen.content_ids:
+            listed = library.list_contents(filters=chosen)
+            assert "".join(sorted(content.resource_key for content in listed)) == passing, filters
+            assert library.count_contents(chosen) == len(passing), filters
 
 
 def test_a_filter_lets_everything_through_that_passes(records: Records) -> None:
@@ -483,7 +477,7 @@ def test_a_content_that_came_along_with_each_of_its_passages_is_made_once(vault:
 
 
 def test_what_is_the_same_has_a_score_of_one_and_no_more(records: Records) -> None:
-    vectors = np.random.default_rng(1).normal(size=(20, 384)).astype(np.float32)
+    vectors = np.random.default_rng(1).normal(size=(8, 384)).astype(np.float32)
     identities = [
         put(records, f"{name}:{number}", "sea", vectors=vector[np.newaxis])
         for number, vector in enumerate(vectors)
