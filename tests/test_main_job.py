@@ -102,14 +102,14 @@ def test_records_and_vectors_survive_a_restart_and_a_kill(start):
     assert chunks(start()) == 2
 
 
-def test_a_folder_of_markdown_files_is_searchable_and_progress_is_seen(bus):
+def test_a_folder_of_100_markdown_files_is_searchable_and_progress_is_seen(bus):
     stages: set[str] = set()
     long = "\n\n".join(
         f"## Part {i}\n\nSection {i} of the long handbook tells of topic number {i}, at length, "
         "so that the embedding of it takes a while and somebody can look."
         for i in range(150)
     )
-    texts = {f"note{i}": f"# Note {i}\n\nThis one is about the number {i}." for i in range(49)}
+    texts = {f"note{i}": f"# Note {i}\n\nThis one is about the number {i}." for i in range(99)}
     ids = [
         bus.submit("tasks.store_content", text=text, title=name, resource_key=name)
         for name, text in {**texts, "handbook": long}.items()

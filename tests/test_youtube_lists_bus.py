@@ -1,4 +1,4 @@
-"""YouTube through a real bus: a playlist of 120 videos, a kill in its middle, what follows it."""
+"""YouTube through a real bus: a playlist of 500 videos, a kill in its middle, what follows it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PLAYLIST = "tasks.ingest_youtube_playlist"
 LIST_ID = "PL" + "p" * 32
 
 
-def test_120_videos_cost_6_units_though_the_bus_is_killed_in_the_middle(
+def test_500_videos_cost_20_units_though_the_bus_is_killed_in_the_middle(
     youtube: FakeYouTube, start_at: Callable[[], RunningBus]
 ) -> None:
-    channel = FakeChannel(youtube, 120)
+    channel = FakeChannel(youtube, 500)
     bus = start_at()
     task_id = bus.submit(PLAYLIST, LIST_ID)
 
     def some() -> dict[str, Any] | None:
         outcome = bus.outcome(task_id)
         progress = outcome.get("progress", {})
-        return outcome if progress.get("stage") == "ingesting" and progress["done"] > 10 else None
+        return outcome if progress.get("stage") == "ingesting" and progress["done"] > 20 else None
 
     seen = poll(some, what="some videos")
     bus.kill()
@@ -31,17 +31,17 @@ def test_120_videos_cost_6_units_though_the_bus_is_killed_in_the_middle(
     again = start_at()
     outcome = again.outcome(task_id, timeout=120)
 
-    assert (seen["state"], seen["progress"]["total"]) == ("PROGRESS", 120)
-    assert seen["progress"]["done"] < 120
+    assert (seen["state"], seen["progress"]["total"]) == ("PROGRESS", 500)
+    assert seen["progress"]["done"] < 500
     assert outcome["state"] == "SUCCESS", outcome
     report = outcome["result"]
-    assert (report["status"], report["stored"], report["failed"]) == ("success", 120, 0)
+    assert (report["status"], report["stored"], report["failed"]) == ("success", 500, 0)
     assert [video["video_id"] for video in report["videos"]] == channel.ids
-    assert len({video["content_id"] for video in report["videos"]}) == 120
+    assert len({video["content_id"] for video in report["videos"]}) == 500
     asked = {path: len(channel.requests(f"/v3/{path}")) for path in ("playlistItems", "videos")}
-    assert asked == {"playlistItems": 3, "videos": 3}
+    assert asked == {"playlistItems": 10, "videos": 10}
     told: dict[str, Any] = json.loads(again.cli("quota", "youtube", "--json").stdout)
-    assert told["units_used"] == channel.units == 6
+    assert told["units_used"] == channel.units == 20
 
 
 def test_a_channel_that_is_stored_and_processed_is_found_at_the_second(

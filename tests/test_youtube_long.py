@@ -1,4 +1,4 @@
-"""A video of two hours, 20,000 words: ingested, embedded, found at the right second."""
+"""A video of four hours, 40,000 words: ingested, embedded, found at the right second."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pytest
 from fake_youtube import FakeChannel, FakeYouTube
 from running import RunningBus
 
-WORDS, SECONDS = 20_000, 2 * 3600
+WORDS, SECONDS = 40_000, 4 * 3600
 SEGMENT_WORDS = 8
-GROWTH = 150 * 1024**2
+GROWTH = 300 * 1024**2
 NEEDLES = {
     1_000: "The gravity of the moon pulls the sea, and so the tides rise and fall.",
-    3_601: "Honey bees dance to tell their sisters where the flowers are.",
-    7_050: "Sourdough bread rises because wild yeast ferments the flour.",
+    7_201: "Honey bees dance to tell their sisters where the flowers are.",
+    14_050: "Sourdough bread rises because wild yeast ferments the flour.",
 }
 """Second → what is said then; each once, among talk about something else."""
 QUESTIONS = {
     1_000: "What makes the tides of the sea?",
-    3_601: "How do bees tell each other about flowers?",
-    7_050: "Why does sourdough bread rise?",
+    7_201: "How do bees tell each other about flowers?",
+    14_050: "Why does sourdough bread rise?",
 }
 
 TALK = [
@@ -58,7 +58,7 @@ def peak(bus: RunningBus) -> int:
 
 
 @pytest.mark.usefixtures("model")
-def test_two_hours_are_found_at_the_right_second_within_150_mb(
+def test_four_hours_are_found_at_the_right_second_within_300_mb(
     youtube: FakeYouTube, start_at: Callable[..., RunningBus]
 ) -> None:
     channel = FakeChannel(youtube, 2)

@@ -41,7 +41,7 @@ def _soak(fleet: Fleet, minutes: float) -> int:
     for _ in range(WORKERS):
         fleet.start_worker()
     end, told = time.monotonic() + 60 * minutes, time.monotonic()
-    with fleet.load():
+    with fleet.load(pause=0.03):
         while time.monotonic() < end:
             time.sleep(fleet.random.uniform(2, 6))
             fault = fleet.random.choice(FAULTS)
