@@ -1,3 +1,5 @@
+import gc
+import shutil
 import threading
 from pathlib import Path
 
@@ -119,6 +121,22 @@ def test_threads_share_one_model(tiny: LocalEmbeddings) -> None:
 
     assert len(results) == 8
     assert results == pytest.approx([results[0]] * 8, abs=1e-6)
+
+
+def test_vaults_of_a_process_have_one_model_together_as_long_as_one_has_it(
+    settings: VaultSettings, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "own")
+    own = settings.model_copy(update={"model_path": folder})
+    first, second, third = (LocalEmbeddings(own) for _ in range(3))
+    vector = first.embed_query("sea")
+    (folder / "tokenizer.json").unlink()
+
+    assert (second.embed_query("sea") == vector).all()
+    del first, second
+    gc.collect()
+    with pytest.raises(ModelCorrupt):
+        third.embed_query("sea")
 
 
 def test_an_own_model_has_a_name_that_tells_its_weights(

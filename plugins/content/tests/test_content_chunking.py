@@ -25,11 +25,11 @@ def document(text, content_type="text", segments=()):
 
 
 @pytest.fixture
-def split(loaded_model):
+def split(model):
     def split(text, content_type="text", segments=(), tokens=200, overlap=40):
         return chunk_document(
             document(text, content_type, segments),
-            loaded_model.token_starts(text),
+            model.token_starts(text),
             tokens=tokens,
             overlap=overlap,
         )
@@ -48,9 +48,7 @@ def assert_covers(chunks, text):
 
 
 @pytest.mark.parametrize("content_type", ["text", "markdown"])
-def test_a_long_text_is_covered_by_passages_that_the_model_reads_whole(
-    split, loaded_model, content_type
-):
+def test_a_long_text_is_covered_by_passages_that_the_model_reads_whole(split, model, content_type):
     text = "".join(
         f"## Part {n}\n\nGrüße no. {n}: “Naïve” 漢字 🎉 text says {n * n}.\r\n\r\nMore of {n}.\n\n"
         for n in range(7_000)
@@ -61,10 +59,7 @@ def test_a_long_text_is_covered_by_passages_that_the_model_reads_whole(
 
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     assert_covers(chunks, text)
-    assert (
-        max(loaded_model.count_tokens(chunk.text) for chunk in chunks[::50])
-        <= loaded_model.max_tokens
-    )
+    assert max(model.count_tokens(chunk.text) for chunk in chunks[::50]) <= model.max_tokens
 
 
 def test_passages_overlap(split):
@@ -144,10 +139,10 @@ def test_plain_text_has_neither_seconds_nor_headings(split):
     assert (chunk.start, chunk.heading) == (None, None)
 
 
-def test_headings_without_end_make_passages_that_the_model_reads_whole(split, loaded_model):
+def test_headings_without_end_make_passages_that_the_model_reads_whole(split, model):
     text = "\n\n".join(f"# Heading number {n}" for n in range(2000))
 
     chunks = split(text, "markdown")
 
     assert_covers(chunks, text)
-    assert max(loaded_model.count_tokens(chunk.text) for chunk in chunks) <= loaded_model.max_tokens
+    assert max(model.count_tokens(chunk.text) for chunk in chunks) <= model.max_tokens

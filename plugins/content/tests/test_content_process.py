@@ -23,11 +23,9 @@ Warm crumb is gummy, and the knife would only tear it into sticky pieces of doug
 Leftover slices make excellent toast for at least four or five days after the baking.
 """
 
-pytestmark = pytest.mark.usefixtures("model")
-
 
 @pytest.fixture
-def bus(tmp_path, monkeypatch):
+def bus(tmp_path, monkeypatch, model):
     close_vault()
     monkeypatch.setenv("MENOS_HOME", str(tmp_path))
     yield TestBus(menos_content.plugin)

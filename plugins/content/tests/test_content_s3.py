@@ -11,8 +11,6 @@ from menos_bus.testing import TestBus
 from menos_vault import close_vault, open_vault
 from s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
-pytestmark = pytest.mark.usefixtures("model")
-
 
 @pytest.fixture
 def server(tmp_path):
@@ -23,7 +21,7 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def bus(tmp_path, monkeypatch, server):
+def bus(tmp_path, monkeypatch, server, model):
     close_vault()
     monkeypatch.setenv("MENOS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MENOS_VAULT_OBJECTS", "s3://menos/vault")

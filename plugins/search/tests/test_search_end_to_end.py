@@ -14,11 +14,9 @@ DOCUMENTS = {
     "Law": "# Law\n\nA contract needs an offer, and that the other side accepts it.",
 }
 
-pytestmark = pytest.mark.usefixtures("model")
-
 
 @pytest.fixture
-def bus(tmp_path, monkeypatch):
+def bus(tmp_path, monkeypatch, model):
     close_vault()
     monkeypatch.setenv("MENOS_HOME", str(tmp_path))
     yield TestBus(content, menos_search.plugin)

@@ -5,8 +5,10 @@ import os
 import threading
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from menos_vault.embeddings import Progress, encodable, fetch
 from menos_vault.embeddings.batches import Batches
@@ -28,10 +30,15 @@ _PART = 100_000  # characters that are tokenised at a time, where tokens have pl
 _WINDOW = 1024  # texts that are tokenised at a time, so that memory does not grow with their number
 
 
-class _Runtime(NamedTuple):
+@dataclass(frozen=True)
+class _Runtime:
     session: Any
     cutting: Any  # tokenizer that cuts at _SEQUENCE, for embedding
     whole: Any  # tokenizer that does not, for counting
+
+
+_loaded: WeakValueDictionary[tuple[Path, str], _Runtime] = WeakValueDictionary()
+"""By folder and hash of the weights: the vaults of a process have one together."""
 
 
 class LocalEmbeddings:
@@ -167,8 +174,16 @@ class LocalEmbeddings:
         if self._runtime is None:
             with self._lock:
                 if self._runtime is None:
-                    self._runtime = self._make_runtime(on_progress)
+                    self._runtime = self._shared_runtime(on_progress)
         return self._runtime
+
+    def _shared_runtime(self, on_progress: Progress | None) -> _Runtime:
+        own = self._settings.model_path
+        key = (self._models, fetch.MINILM.weights_sha256) if own is None else (own, self._own_hash)
+        runtime = _loaded.get(key)
+        if runtime is None:
+            runtime = _loaded[key] = self._make_runtime(on_progress)
+        return runtime
 
     def _make_runtime(self, on_progress: Progress | None) -> _Runtime:
         # Threads inside the tokenizer would compete with ours, and warn after each fork.
