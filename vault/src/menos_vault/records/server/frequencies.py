@@ -5,10 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from menos_vault.records import scripts
 from menos_vault.records.connection import Connection
 from menos_vault.records.index import words
 from menos_vault.records.server import statements
+from menos_vault.records.server.words import in_field
 
 _VALID = 60.0  # seconds until the passages are counted again
 
@@ -48,9 +48,8 @@ class Frequencies:
             self._until = 0.0  # counting is quick, and it grows
             return  # how common words are is of no interest yet
         if missing := [term for term in asked if term not in self._counts]:
-            variables = {
-                f"t{number}": scripts.as_words(term) for number, term in enumerate(missing)
-            }
-            results = self._connection.ask(statements.frequencies(len(missing)), **variables)
+            fields, found = zip(*map(in_field, missing), strict=True)
+            variables = {f"t{number}": words for number, words in enumerate(found)}
+            results = self._connection.ask(statements.frequencies(fields), **variables)
             for term, rows in zip(missing, results, strict=True):
                 self._counts[term] = rows[0]["count"] if rows else 0

@@ -3,8 +3,11 @@
 `words` is the full-text table. Its rows have the ids of the chunks. They are a table of their own
 because a row without a vector is read five times as fast, and a word that stands in many passages
 makes the server read many rows. The database fills in title and text itself, from the chunk and its
-content; engine 2 wants the fields to be optional for that. Below a text in a script without spaces
-stands what takes the place of words (see `records.scripts`).
+content; engine 2 wants the fields to be optional for that.
+
+Of a text in a script without spaces (see `records.scripts`) `pairs` has what takes the place of
+words, and `text`, below the text, all else that is in it. The analyzer of `text` would turn its
+letters into Latin ones, by their sound.
 
 `writer` has one row per content. Whoever writes a content's title or its words, or deletes it,
 writes this row as well. Each of them reads what the other one writes, which to the database is no
@@ -14,44 +17,56 @@ conflict; without that row both would succeed, and old titles or words without a
 # ruff: noqa: S608 - numbers, constants and checked hexadecimal ids; the rest are variables.
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from menos_vault.records import scripts
 from menos_vault.records.schema import OF_HIT, chunk_range, where
 
-INDEX = "words_pairs"
 BORDER = "\n\ue000\n"
 """A word of its own to the tokenizer, that no query has."""
 TABLE = "DEFINE TABLE IF NOT EXISTS words SCHEMAFULL; INFO FOR TABLE words"
+INDEXES = {"words_text": ("text", "menos_words"), "words_pairs": ("pairs", "menos_pairs")}
+"""The full-text indexes: of which field, by which analyzer."""
 FIELDS = f"""
-REMOVE INDEX IF EXISTS words_text ON words;
 DEFINE ANALYZER IF NOT EXISTS menos_words TOKENIZERS class
     FILTERS lowercase, ascii, snowball(english);
+DEFINE ANALYZER IF NOT EXISTS menos_pairs TOKENIZERS blank FILTERS lowercase;
 DEFINE FUNCTION OVERWRITE fn::menos_words($text: string) {{
     IF !string::matches($text, /[{scripts.LETTERS}]/) {{ RETURN $text }};
-    LET $others = string::replace($text, /[{scripts.LETTERS}]+/, ' ');
+    RETURN string::concat($text, '{BORDER}', string::replace($text, /[{scripts.LETTERS}]+/, ' '))
+}};
+DEFINE FUNCTION OVERWRITE fn::menos_pairs($text: string) {{
+    IF !string::matches($text, /[{scripts.LETTERS}]/) {{ RETURN NONE }};
     LET $closed = string::replace($text, /\\s+/, '');
     LET $letters = string::split(string::replace($closed, /[^{scripts.LETTERS}]+/, ' '), '');
     LET $pairs = array::map(array::windows($letters, 2), |$pair| array::join($pair, ''));
-    LET $words = array::concat([$others], $letters, $pairs);
-    RETURN string::concat($text, '{BORDER}', array::join($words, '\\n'))
+    RETURN array::join(array::concat($letters, $pairs), '\\n')
 }};
 DEFINE FIELD IF NOT EXISTS content ON words TYPE record<content>;
 DEFINE FIELD IF NOT EXISTS chunk ON words TYPE record<chunk>;
 DEFINE FIELD IF NOT EXISTS title ON words TYPE option<string> VALUE content.title ?? '';
 DEFINE FIELD OVERWRITE text ON words TYPE option<string> VALUE fn::menos_words(
     string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? ''));
+DEFINE FIELD IF NOT EXISTS pairs ON words TYPE option<string> VALUE fn::menos_pairs(
+    string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? ''));
 DEFINE TABLE IF NOT EXISTS writer SCHEMALESS
 """
-"""Without the index, under which an earlier release had no pairs."""
 COUNT = "SELECT count() FROM words GROUP ALL"
 
 
-def define_index(keyword: str) -> str:
-    """Return the definition of the index: FULLTEXT in engine 3, SEARCH in engine 2."""
+UNPAIRED = (
+    "SELECT VALUE id FROM words "
+    f"WHERE pairs = NONE AND string::matches(text ?? '', /[{scripts.LETTERS}]/)"
+)
+"""The rows of an earlier release that lack their pairs."""
+
+
+def define_index(name: str, keyword: str) -> str:
+    """Return the definition of an index: FULLTEXT in engine 3, SEARCH in engine 2."""
+    field, analyzer = INDEXES[name]
     return (
-        f"DEFINE INDEX IF NOT EXISTS {INDEX} ON words FIELDS text "
-        f"{keyword} ANALYZER menos_words BM25"
+        f"DEFINE INDEX IF NOT EXISTS {name} ON words FIELDS {field} "
+        f"{keyword} ANALYZER {analyzer} BM25"
     )
 
 
@@ -119,16 +134,21 @@ OUTDATED = "SELECT VALUE id FROM writer WHERE outdated = true"
 """Contents whose new title did not reach all of their rows."""
 
 
-def frequencies(count: int) -> str:
-    """Return the questions how many passages have `$t0`, `$t1` …."""
+Field = Literal["text", "pairs"]
+
+
+def frequencies(fields: Sequence[Field]) -> str:
+    """Return the questions how many passages have `$t0`, `$t1` … in these fields."""
     return "; ".join(
-        f"SELECT count() FROM words WHERE text @@ $t{number} GROUP ALL" for number in range(count)
+        f"SELECT count() FROM words WHERE {field} @@ $t{number} GROUP ALL"
+        for number, field in enumerate(fields)
     )
 
 
 class Predicate(NamedTuple):
     """What a passage may have."""
 
+    field: Field
     words: str
     times: int = 1
     """How often its score counts."""
@@ -154,7 +174,7 @@ def match(
     score = ", ".join(_score(number, one.times) for number, one in enumerate(predicates))
     either = _either(
         [
-            f"text @{number}{',OR' if one.any_word else ''}@ $t{number}"
+            f"{one.field} @{number}{',OR' if one.any_word else ''}@ $t{number}"
             for number, one in enumerate(predicates)
         ]
     )

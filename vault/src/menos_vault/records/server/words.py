@@ -27,21 +27,24 @@ square. The words of a content that has more are written after it, bit by bit.""
 
 
 async def prepare_words(ask: Ask) -> None:
-    """Make the full-text index if the vault has none, and fill in the chunks that are there.
+    """Make the full-text indexes that the vault lacks, and fill in the chunks that are there.
 
-    Engines 2 and 3 call it by different names; which one this is shows when it is asked.
+    Engines 2 and 3 call them by different names; which one this is shows when it is asked.
     """
     [table] = (await ask(statements.TABLE, {}))[-1:]
-    if statements.INDEX in table["indexes"]:
+    missing = [name for name in statements.INDEXES if name not in table["indexes"]]
+    if not missing:
         return
     await ask(statements.FIELDS, {})
-    [keys] = await ask("SELECT VALUE id FROM chunk", {})
+    every = "words_text" in missing
+    [keys] = await ask("SELECT VALUE id FROM chunk" if every else statements.UNPAIRED, {})
     for statement, variables in insertions([key.id for key in keys]):
         await ask(statement, variables)
-    try:
-        await ask(statements.define_index("FULLTEXT"), {})
-    except RecordsFailed:
-        await ask(statements.define_index("SEARCH"), {})
+    for name in missing:
+        try:
+            await ask(statements.define_index(name, "FULLTEXT"), {})
+        except RecordsFailed:
+            await ask(statements.define_index(name, "SEARCH"), {})
 
 
 def word_rows(keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -56,6 +59,15 @@ def word_rows(keys: Sequence[str]) -> list[dict[str, Any]]:
         }
         for key in keys
     ]
+
+
+def in_field(term: str) -> tuple[statements.Field, str]:
+    """Return where a term of `words.terms` is looked for, and as which words.
+
+    Of a phrase in several scripts it is what is in those without spaces.
+    """
+    parts = [part for part in term.split() if scripts.unspaced(part)]
+    return ("pairs", scripts.as_words(" ".join(parts))) if parts else ("text", term)
 
 
 def insertions(keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,17 +119,21 @@ class Words:
 
         To the server `mp3` is two words, and both have to be there.
         """
-        together: defaultdict[int, list[str]] = defaultdict(list)
+        together: defaultdict[tuple[statements.Field, int], list[str]] = defaultdict(list)
         alone = []
         for term, times in terms.items():
-            if " " in term or scripts.unspaced(term):
-                alone.append(Predicate(scripts.as_words(term), times, phrase=term))
-            elif self._knows_any_word and _ONE_WORD.fullmatch(term):
-                together[times].append(term)
+            field, found = in_field(term)
+            if " " in term or " " in found:
+                alone.append(Predicate(field, found, times, phrase=term))
+            elif self._knows_any_word and (field == "pairs" or _ONE_WORD.fullmatch(term)):
+                together[field, times].append(term)
             else:
-                alone.append(Predicate(term, times))
+                alone.append(Predicate(field, term, times))
         return [
-            *(Predicate(" ".join(some), times, any_word=True) for times, some in together.items()),
+            *(
+                Predicate(field, " ".join(some), times, any_word=True)
+                for (field, times), some in together.items()
+            ),
             *alone,
         ]
 
@@ -125,10 +141,7 @@ class Words:
 def _with_phrases(
     rows: list[dict[str, Any]], terms: Sequence[str], phrases: dict[int, str]
 ) -> list[dict[str, Any]]:
-    """Keep what really has a phrase; to the server it is words that stand anywhere.
-
-    So are pairs of letters, which to its analyzer are their sounds in Latin letters besides.
-    """
+    """Keep what really has a phrase; to the server it is words that stand anywhere."""
     with sheet([_apart(row["title"], row["text"]) for row in rows]) as texts:
         matching = texts.matching(terms)
         for number, phrase in phrases.items():
