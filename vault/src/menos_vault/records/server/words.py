@@ -29,15 +29,25 @@ square. The words of a content that has more are written after it, bit by bit.""
 async def prepare_words(ask: Ask) -> None:
     """Make the full-text index if the vault has none, and fill in the chunks that are there.
 
-    Engines 2 and 3 call it by different names; which one this is shows when it is asked.
+    If it is of a release without pairs of letters, those rows that need some are filled in anew:
+    who is cut short leaves fewer of them to the next one.
     """
     [table] = (await ask(statements.TABLE, {}))[-1:]
-    if statements.INDEX in table["indexes"]:
+    indexed = statements.INDEX in table["indexes"]
+    [has_pairs] = await ask(statements.HAS_PAIRS, {})
+    if indexed and has_pairs == [True]:
         return
     await ask(statements.FIELDS, {})
-    [keys] = await ask("SELECT VALUE id FROM chunk", {})
+    [keys] = await ask(statements.WITHOUT_PAIRS if indexed else "SELECT VALUE id FROM chunk", {})
     for statement, variables in insertions([key.id for key in keys]):
         await ask(statement, variables)
+    if not indexed:
+        await _define_index(ask)
+    await ask(statements.SET_HAS_PAIRS, {})
+
+
+async def _define_index(ask: Ask) -> None:
+    """Engines 2 and 3 call it by different names; which one this is shows when it is asked."""
     try:
         await ask(statements.define_index("FULLTEXT"), {})
     except RecordsFailed:
