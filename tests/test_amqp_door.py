@@ -286,6 +286,23 @@ def test_a_dead_letter_that_somebody_forged_is_not_believed_when_it_is_replayed(
     assert "the bus's own" in ended(bus, failed).error["message"]
 
 
+def test_a_forged_message_that_was_refused_is_refused_again_when_it_is_replayed(
+    start_worker, bus, channel
+):
+    start_worker()
+    forged = str(uuid4())
+    # As calls of the time before tokens say.
+    headers = {"menos_accepted": True, "task": "celery.map", "id": forged}
+    send(channel, [[{"task": "probe.echo"}, [["x"]]], {}, EMBED], headers=headers)
+    poll(lambda: letters(bus))
+
+    list(dead_letters(bus.app).replay(Which(queue="probe")))
+
+    [letter] = poll(lambda: letters(bus))
+    assert (letter.death.code, letter.death.rounds) == ("invalid_call", 1)
+    assert "the bus's own" in ended(bus, forged).error["message"]
+
+
 def test_random_messages_are_all_accounted_for(start_worker, channel, bus):
     chance = random.Random(20260201)
     worker = start_worker()

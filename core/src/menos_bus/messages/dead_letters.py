@@ -19,7 +19,7 @@ from celery import states
 from menos_bus.errors import CallConflict, UnknownTaskId
 from menos_bus.messages.arrival import Malformed, Own, read
 from menos_bus.messages.broker import connected
-from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, without_death
+from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, digest_of_body, without_death
 from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER, bounded
 from menos_bus.messages.topology import dead_queue, plugin_of, queue_name
 from menos_bus.outcomes.ledger import Entry
@@ -200,15 +200,15 @@ class BrokerDeadLetters:
         task_id = call.task_id if isinstance(call, Own) else letter.death.task_id
         entry = None if task_id is None else self._app.ledger.find(task_id)
         if isinstance(call, Own):
-            if call.is_of(entry) and not self._reopen(call.task_id):
-                message.ack()
-                return False
             headers |= {"retries": 0, "eta": None, "expires": None}
             if entry is None:
                 self._record_anew(call, message, queue)
-        elif entry is not None and not entry.token:
+        if entry is not None and entry.digest == digest_of_body(message):
             # The outcome was that of a call that never was; the next one is this id's own.
             self._app.ledger.forget(entry.task_id)
+        elif isinstance(call, Own) and call.is_of(entry) and not self._reopen(call.task_id):
+            message.ack()
+            return False
         with self._app.producer_or_acquire() as producer:
             bounded(
                 producer,
