@@ -251,6 +251,58 @@ def test_a_call_that_the_store_has_lost_is_recorded_anew_and_runs(start_worker, 
     assert len(marker.read_text().splitlines()) == 3
 
 
+def test_a_dead_letter_that_nobody_may_send_from_outside_is_replayed_after_its_outcome_expired(
+    start_worker, bus, channel
+):
+    start_worker()
+    refuse, echo = (bus.app.signature(f"probe.{name}") for name in ("refuse", "echo"))
+    failed = refuse.set(link=echo.clone(args=["next"])).apply_async().id
+    assert ended(bus, failed).error["code"] == "never"
+    poll(lambda: letters(bus))
+    bus.app.ledger.forget(failed)
+
+    [replayed] = dead_letters(bus.app).replay(Which(queue="probe"))
+
+    assert replayed.id == failed
+    assert ended(bus, failed).error["code"] == "never"
+
+
+def test_a_dead_letter_that_somebody_forged_is_not_believed_when_it_is_replayed(
+    start_worker, bus, channel
+):
+    start_worker()
+    failed = bus.submit("probe.refuse")
+    ended(bus, failed)
+    poll(lambda: letters(bus))
+    list(dead_letters(bus.app).discard(Which(queue="probe")))
+    bus.app.ledger.forget(failed)
+    headers = {"menos_accepted": "forged", "task": "celery.map", "id": failed}
+    body = [[{"task": "probe.echo"}, [["x"]]], {}, EMBED]
+    send(channel, body, "probe.dead", headers, content_type="application/json")
+
+    [replayed] = poll(lambda: list(dead_letters(bus.app).replay(Which(queue="probe"))))
+
+    assert replayed.death.code == "unknown"
+    assert "the bus's own" in ended(bus, failed).error["message"]
+
+
+def test_a_forged_message_that_was_refused_is_refused_again_when_it_is_replayed(
+    start_worker, bus, channel
+):
+    start_worker()
+    forged = str(uuid4())
+    # As calls of the time before tokens say.
+    headers = {"menos_accepted": True, "task": "celery.map", "id": forged}
+    send(channel, [[{"task": "probe.echo"}, [["x"]]], {}, EMBED], headers=headers)
+    poll(lambda: letters(bus))
+
+    list(dead_letters(bus.app).replay(Which(queue="probe")))
+
+    [letter] = poll(lambda: letters(bus))
+    assert (letter.death.code, letter.death.rounds) == ("invalid_call", 1)
+    assert "the bus's own" in ended(bus, forged).error["message"]
+
+
 def test_random_messages_are_all_accounted_for(start_worker, channel, bus):
     chance = random.Random(20260201)
     worker = start_worker()
@@ -342,7 +394,7 @@ def test_what_was_replayed_before_the_broker_refused_is_told_and_the_others_stay
     worker.wait(20)
     channel.queue_delete("probe.priority")
 
-    ended = run_cli("dead", "replay", "--all", "--json", env=fleet_env)
+    ended = run_cli("dead", "replay", "--all", "--queue", "probe", "--json", env=fleet_env)
 
     told = json.loads(ended.stdout)
     assert (told["replayed"], told["error"]["code"]) == (ids[:1], "unavailable")

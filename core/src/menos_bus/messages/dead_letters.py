@@ -19,13 +19,14 @@ from celery import states
 from menos_bus.errors import CallConflict, UnknownTaskId
 from menos_bus.messages.arrival import Malformed, Own, read
 from menos_bus.messages.broker import connected
-from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, without_death
-from menos_bus.messages.publish import PRIORITY_HEADER, bounded
+from menos_bus.messages.giving_up import ROUNDS_HEADER, Death, digest_of_body, without_death
+from menos_bus.messages.publish import CALLBACK_HEADER, PRIORITY_HEADER, bounded
 from menos_bus.messages.topology import dead_queue, plugin_of, queue_name
 from menos_bus.outcomes.ledger import Entry
 from menos_bus.outcomes.outcome import Outcome
 from menos_bus.outcomes.sqlite import SQLiteLedger
 from menos_bus.tasks.contract import CORE_QUEUES, PUBLIC_TASKS
+from menos_bus.tasks.envelope import digest_of
 
 _LONGEST_BODY: Final = 4000
 """Characters of a body that are shown."""
@@ -191,6 +192,7 @@ class BrokerDeadLetters:
     def _replay(self, message: Any, letter: DeadLetter) -> bool:
         """Publish it again; not if its call has ended since, and it is a left-over."""
         headers = without_death(message.headers) | {ROUNDS_HEADER: letter.death.rounds + 1}
+        queue = queue_name(letter.death.queue, priority=bool(headers.get(PRIORITY_HEADER)))
         try:
             call = read(headers, message.body)
         except Malformed:
@@ -198,14 +200,15 @@ class BrokerDeadLetters:
         task_id = call.task_id if isinstance(call, Own) else letter.death.task_id
         entry = None if task_id is None else self._app.ledger.find(task_id)
         if isinstance(call, Own):
-            if call.is_of(entry) and not self._reopen(call.task_id):
-                message.ack()
-                return False
             headers |= {"retries": 0, "eta": None, "expires": None}
-        elif entry is not None and not entry.token:
+            if entry is None:
+                self._record_anew(call, message, queue)
+        if entry is not None and entry.digest == digest_of_body(message):
             # The outcome was that of a call that never was; the next one is this id's own.
             self._app.ledger.forget(entry.task_id)
-        queue = queue_name(letter.death.queue, priority=bool(headers.get(PRIORITY_HEADER)))
+        elif isinstance(call, Own) and call.is_of(entry) and not self._reopen(call.task_id):
+            message.ack()
+            return False
         with self._app.producer_or_acquire() as producer:
             bounded(
                 producer,
@@ -233,8 +236,18 @@ class BrokerDeadLetters:
             entry = self._app.ledger.find(task_id)
             return entry is not None and entry.state not in states.READY_STATES
         except UnknownTaskId:
-            pass  # It has expired this moment. As of older letters, a worker records it anew.
+            pass  # It has expired this moment: a worker reads it as a call from outside.
         return True
+
+    def _record_anew(self, call: Own, message: Any, queue: str) -> None:
+        """Let an expired call be the bus's own still: it may be what nobody sends from outside."""
+        if not self._app.ledger.has_failed(call.task_id, call.token):
+            return
+        args, kwargs, _ = json.loads(message.body)
+        url = message.headers.get(CALLBACK_HEADER)
+        digest = digest_of(call.task, args, kwargs, url)
+        entry = Entry(call.task_id, call.task, queue, digest, {}, url, token=call.token)
+        self._app.ledger.accept_again(entry)
 
 
 @contextmanager

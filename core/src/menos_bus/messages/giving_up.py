@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from secrets import token_urlsafe
 from typing import Any, Final
 
 from celery import states
@@ -126,7 +127,7 @@ def fail(app: Any, death: Death, callback_url: str | None, message: Any, *, own:
     """
     if death.task_id is None and callback_url is None:
         return
-    digest = hashlib.sha256(_bytes(message.body)).hexdigest()
+    digest = digest_of_body(message)
     entry = Entry(
         # Computed, so that a second try is not a second outcome.
         task_id=death.task_id or computed_id("dead", digest),
@@ -135,6 +136,7 @@ def fail(app: Any, death: Death, callback_url: str | None, message: Any, *, own:
         digest=digest,
         message={},
         callback_url=callback_url,
+        token=token_urlsafe(16),  # which no message has: taken up again it is checked again
     )
     try:
         app.ledger.accept(entry)
@@ -144,6 +146,11 @@ def fail(app: Any, death: Death, callback_url: str | None, message: Any, *, own:
     app.ledger.published(entry.task_id)
     outcome = TaskFailed(death.reason, death.code, death.tries)
     app.backend.store_result(entry.task_id, outcome, states.FAILURE)
+
+
+def digest_of_body(message: Any) -> str:
+    """What tells the call that :func:`fail` records from any other."""
+    return hashlib.sha256(_bytes(message.body)).hexdigest()
 
 
 def give_up(app: Any, task: str, task_id: str, outcome: TaskFailed) -> None:

@@ -36,8 +36,8 @@ class Entry:
             whoever serves the ledger. One that is not, and was accepted a while ago, belongs to a
             process that died: submitting the call once more sends it.
         token: what its message says in :data:`ACCEPTED_HEADER`. Who cannot read the ledger cannot
-            send another message in the call's name. Empty where there never was a message, and for
-            calls that were accepted before there were tokens.
+            send another message in the call's name. Empty for calls that were accepted before there
+            were tokens.
     """
 
     task_id: str

@@ -20,8 +20,11 @@ from menos_bus.outcomes.ledger import ABANDONED_SECONDS, CALLBACK_SECONDS, Accep
 _PREFIX: Final = "menos:call:"
 _RESULT_PREFIX: Final = "celery-task-meta-"
 _OWED: Final = "menos:callbacks"
+_FAILED_PREFIX: Final = "menos:failed:"
+"""The tokens of failed calls: their dead letters stay when their records have expired."""
 _WAITING_SECONDS: Final = 30 * 24 * 3600
-"""Seconds that a call without a terminal state is kept: longer than any call may wait."""
+"""Seconds that a call without a terminal state is kept: longer than any call may wait. So long is
+the token of a failed call, too."""
 _PATIENCE: Final = 3.0
 """Seconds to wait for another process that is publishing the same call just now."""
 
@@ -69,6 +72,10 @@ if before then
       keep = math.max(keep, tonumber(ARGV[5]))
     end
     redis.call('EXPIRE', KEYS[1], keep)
+  end
+  local token = redis.call('HGET', KEYS[1], 'token')
+  if ARGV[2] == 'FAILURE' and token and token ~= '' then
+    redis.call('SET', KEYS[4], token, 'EX', ARGV[8])
   end
 end
 redis.call('SET', KEYS[2], ARGV[1], 'EX', keep)
@@ -192,9 +199,10 @@ class RedisLedger:
             redis.RedisError: Redis does not answer.
         """
         ready = state in states.READY_STATES
+        told = [value, state, int(ready), self._expires, CALLBACK_SECONDS, time.time(), task_id]
         self._store(
-            [_PREFIX + task_id, _RESULT_PREFIX + task_id, _OWED],
-            [value, state, int(ready), self._expires, CALLBACK_SECONDS, time.time(), task_id],
+            [_PREFIX + task_id, _RESULT_PREFIX + task_id, _OWED, _FAILED_PREFIX + task_id],
+            [*told, _WAITING_SECONDS],
         )
 
     def outlived(self, task_id: str) -> None:
@@ -222,6 +230,12 @@ class RedisLedger:
         entry = self.find(task_id)
         assert entry is not None
         return entry
+
+    def has_failed(self, task_id: str, token: str) -> bool:
+        """Whether this is the token of a call that has failed, though its record has expired."""
+        with answering():
+            known: Any = self._redis.get(_FAILED_PREFIX + task_id)
+        return bool(token) and known == token
 
     def keep(self, task_ids: Sequence[str]) -> None:
         """Let calls that have ended be known for as long as if they had ended just now."""

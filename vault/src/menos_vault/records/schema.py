@@ -1,10 +1,10 @@
 """The database's tables and statements, without those of searches (see `server.statements`).
 
 `vault` holds the vault's own facts: `vault:embedding` the model and dimension of all vectors,
-`vault:schema` the version of these tables (see `migrations`). `chunk_set` has one row per content
-whose chunks were written, under the content's id. Embeddings are `option<…>`, because during a
-reindex texts stand there without a vector. `deletion` has, under a deleted content's id, the calls
-that had stored it.
+`vault:schema` the version of these tables (see `migrations`), `vault:words` of a vault at a server
+what its words have (see `server.statements`). `chunk_set` has one row per content whose chunks were
+written, under the content's id. Embeddings are `option<…>`, because during a reindex texts stand
+there without a vector. `deletion` has, under a deleted content's id, the calls that had stored it.
 """
 
 import re

@@ -27,10 +27,19 @@ BORDER = "\n\ue000\n"
 TABLE = "DEFINE TABLE IF NOT EXISTS words SCHEMAFULL; INFO FOR TABLE words"
 INDEXES = {"words_text": ("text", "menos_words"), "words_pairs": ("pairs", "menos_pairs")}
 """The full-text indexes: of which field, by which analyzer."""
-FIELDS = f"""
+FIELDS = """
 DEFINE ANALYZER IF NOT EXISTS menos_words TOKENIZERS class
     FILTERS lowercase, ascii, snowball(english);
 DEFINE ANALYZER IF NOT EXISTS menos_pairs TOKENIZERS blank FILTERS lowercase;
+DEFINE FIELD IF NOT EXISTS content ON words TYPE record<content>;
+DEFINE FIELD IF NOT EXISTS chunk ON words TYPE record<chunk>;
+DEFINE FIELD IF NOT EXISTS title ON words TYPE option<string> VALUE content.title ?? '';
+DEFINE FIELD IF NOT EXISTS text ON words TYPE option<string>;
+DEFINE FIELD IF NOT EXISTS pairs ON words TYPE option<string>;
+DEFINE TABLE IF NOT EXISTS writer SCHEMALESS
+"""
+_ALL = "string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? '')"
+VALUES = f"""
 DEFINE FUNCTION OVERWRITE fn::menos_words($text: string) {{
     IF !string::matches($text, /[{scripts.LETTERS}]/) {{ RETURN $text }};
     RETURN string::concat($text, '{BORDER}', string::replace($text, /[{scripts.LETTERS}]+/, ' '))
@@ -42,23 +51,20 @@ DEFINE FUNCTION OVERWRITE fn::menos_pairs($text: string) {{
     LET $pairs = array::map(array::windows($letters, 2), |$pair| array::join($pair, ''));
     RETURN array::join(array::concat($letters, $pairs), '\\n')
 }};
-DEFINE FIELD IF NOT EXISTS content ON words TYPE record<content>;
-DEFINE FIELD IF NOT EXISTS chunk ON words TYPE record<chunk>;
-DEFINE FIELD IF NOT EXISTS title ON words TYPE option<string> VALUE content.title ?? '';
-DEFINE FIELD OVERWRITE text ON words TYPE option<string> VALUE fn::menos_words(
-    string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? ''));
-DEFINE FIELD IF NOT EXISTS pairs ON words TYPE option<string> VALUE fn::menos_pairs(
-    string::concat(content.title ?? '', '\\n', chunk.heading ?? '', '\\n', chunk.text ?? ''));
-DEFINE TABLE IF NOT EXISTS writer SCHEMALESS
+DEFINE FIELD OVERWRITE text ON words TYPE option<string> VALUE fn::menos_words({_ALL});
+DEFINE FIELD OVERWRITE pairs ON words TYPE option<string> VALUE fn::menos_pairs({_ALL})
 """
-COUNT = "SELECT count() FROM words GROUP ALL"
-
-
+"""After the indexes: engine 2 fills in all rows when it makes one, and leaves the others as they
+are."""
 UNPAIRED = (
     "SELECT VALUE id FROM words "
     f"WHERE pairs = NONE AND string::matches(text ?? '', /[{scripts.LETTERS}]/)"
 )
-"""The rows of an earlier release that lack their pairs."""
+"""The rows of an earlier release that lack their pairs. The others, with their index, stay as they
+are: to write all of them anew is work of minutes to engine 2."""
+COUNT = "SELECT count() FROM words GROUP ALL"
+FILLED = "SELECT VALUE filled FROM vault:words"
+SET_FILLED = "UPSERT vault:words SET filled = true RETURN NONE"
 
 
 def define_index(name: str, keyword: str) -> str:

@@ -29,22 +29,32 @@ square. The words of a content that has more are written after it, bit by bit.""
 async def prepare_words(ask: Ask) -> None:
     """Make the full-text indexes that the vault lacks, and fill in the chunks that are there.
 
-    Engines 2 and 3 call them by different names; which one this is shows when it is asked.
+    Bit by bit: who is cut short leaves less of it to the next one.
     """
     [table] = (await ask(statements.TABLE, {}))[-1:]
     missing = [name for name in statements.INDEXES if name not in table["indexes"]]
-    if not missing:
+    [filled] = await ask(statements.FILLED, {})
+    if filled == [True] and not missing:
         return
     await ask(statements.FIELDS, {})
-    every = "words_text" in missing
-    [keys] = await ask("SELECT VALUE id FROM chunk" if every else statements.UNPAIRED, {})
-    for statement, variables in insertions([key.id for key in keys]):
-        await ask(statement, variables)
     for name in missing:
-        try:
-            await ask(statements.define_index(name, "FULLTEXT"), {})
-        except RecordsFailed:
-            await ask(statements.define_index(name, "SEARCH"), {})
+        await _define_index(ask, name)
+    await ask(statements.VALUES, {})
+    [chunks] = await ask("SELECT VALUE id FROM chunk", {})
+    [rows] = await ask("SELECT VALUE id FROM words", {})
+    [unpaired] = await ask(statements.UNPAIRED, {})
+    lacking = {key.id for key in chunks} - {key.id for key in rows} | {key.id for key in unpaired}
+    for statement, variables in insertions(sorted(lacking)):
+        await ask(statement, variables)
+    await ask(statements.SET_FILLED, {})
+
+
+async def _define_index(ask: Ask, name: str) -> None:
+    """Engines 2 and 3 call it by different names; which one this is shows when it is asked."""
+    try:
+        await ask(statements.define_index(name, "FULLTEXT"), {})
+    except RecordsFailed:
+        await ask(statements.define_index(name, "SEARCH"), {})
 
 
 def word_rows(keys: Sequence[str]) -> list[dict[str, Any]]:
