@@ -124,6 +124,35 @@ def test_a_wrong_setting_is_named_without_a_traceback(run, monkeypatch, command)
     assert shown.exception is None or isinstance(shown.exception, SystemExit)
 
 
+@pytest.fixture
+def barred(monkeypatch, tmp_path):
+    """A data folder that cannot be looked into, whoever runs the tests."""
+    home = tmp_path / ("long" * 100)
+    monkeypatch.setenv("MENOS_HOME", str(home))
+    return home
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("call", "hello.greet", "Ada"), ("queues",), ("quota",), ("dead", "list"), ("result", "a")],
+    ids=" ".join,
+)
+def test_a_data_folder_that_cannot_be_looked_into_is_named_without_a_traceback(run, barred, words):
+    shown = run(*words)
+
+    assert shown.exit_code == 2
+    assert str(barred) in shown.stderr
+    assert isinstance(shown.exception, SystemExit)
+
+
+def test_the_doctor_names_a_data_folder_that_cannot_be_looked_into(run, barred):
+    found = checks(run("doctor", "--json"))
+
+    assert found["bus"]["ok"] is False
+    assert str(barred) in found["bus"]["message"]
+    assert "as the user who runs the bus" in found["bus"]["message"]
+
+
 @pytest.mark.parametrize("command", [("queues",), ("result", "abc")])
 def test_a_data_folder_that_is_a_file_is_named_without_a_traceback(
     run, monkeypatch, tmp_path, command

@@ -80,7 +80,7 @@ def _unread(plugin: Plugin) -> list[str]:
 
 def _data_folder(settings: BusSettings) -> Iterator[Check]:
     home = settings.home.resolve()
-    parent = next(folder for folder in (home, *home.parents) if folder.exists())
+    parent = next(folder for folder in (home, *home.parents) if os.path.exists(folder))
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         yield Check(
             "data folder",
@@ -160,6 +160,9 @@ def _embedded(bus: Bus) -> Iterator[Check]:
             loaded = {owner_of(task) or "" for task in tasks}
             checks = [Check(**told) for told in request(address, "GET", "/api/health")["checks"]]
             yield Check("bus", True, f"running at {address.url} (process {address.pid})")
+    except SettingsError as error:
+        yield Check("bus", False, error.message, "give this user the right to read it, if it may")
+        return
     except BusError as error:
         yield Check(
             "bus", False, error.message, "stop the process with Ctrl-C and run `menos-bus up`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +77,7 @@ def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
 def result(task_id: str, seconds: float | None, as_json: bool) -> None:
     """Show what is known of a call: its state, progress, result or error."""
     bus = Bus()
-    if bus.settings.embedded and not bus.settings.home.exists():
+    if bus.settings.embedded and not os.path.exists(bus.settings.home):
         raise UnknownTaskId(f"no call is known here: {bus.settings.home} does not exist")
     outcome = follow(bus, task_id, seconds or 0.0)
     if as_json:
