@@ -160,9 +160,12 @@ def _up(door: httpx.Client) -> bool:
 LIMITED = """
 from menos_bus import hookimpl
 
+import os
+WHY = os.environ.get("WHY")
+
 @hookimpl
 def register_tasks(register):
-    register(slow, time_limit=LIMIT)
+    register(slow, time_limit=LIMIT, one_process=lambda: WHY)
 
 def slow() -> None: ...
 """
@@ -176,6 +179,8 @@ def slow() -> None: ...
         ([], {}, 3600, "limited.slow may run 3600 s, but RabbitMQ takes a message back"),
         ([], {"MENOS_CONSUMER_TIMEOUT": "500"}, 60, "MENOS_TIME_LIMIT|may run|consumer_timeout"),
         (["--only", "nothing"], {}, 60, "--only nothing: not loaded here"),
+        (["--concurrency", "2"], {"WHY": "a file"}, 60, "limited.slow may run in one process only"),
+        (["--concurrency", "2"], {"WHY": "a file"}, 60, "starts 2: a file. Use --concurrency 1"),
         (
             [],
             {"MENOS_BROKER_URL": "amqp://guest:guest@rabbit.example.org//"},

@@ -8,7 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from menos_vault.errors import ObjectNotFound, RecordsLocked, VaultClosed, VaultError
+from menos_vault.errors import (
+    InvalidSettings,
+    ObjectNotFound,
+    RecordsLocked,
+    VaultClosed,
+    VaultError,
+)
 from menos_vault.folders import nearest_existing
 from menos_vault.models import Content, Health
 from menos_vault.settings import VaultSettings, settings_of_environment
@@ -212,6 +218,20 @@ def open_vault() -> Vault:
         if _shared is None or _shared[0] != os.getpid():
             _shared = (os.getpid(), Vault())
         return _shared[1]
+
+
+def why_one_process() -> str | None:
+    """Why two processes cannot both use the vault of the environment's settings.
+
+    ``None`` if they can, and where a setting is wrong, which the vault itself says when it is used.
+    """
+    try:
+        url = open_vault().settings.url
+    except InvalidSettings:
+        return None
+    if url.startswith(("ws://", "wss://")):
+        return None
+    return f"the records are inside it ({url}); at a server (MENOS_VAULT_URL) they would not be"
 
 
 def close_vault() -> None:

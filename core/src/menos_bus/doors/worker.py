@@ -58,6 +58,7 @@ def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> in
     _refuse_guest(bus.settings)
     _refuse_limits(tasks, pool)
     _refuse_consumer_timeout(tasks, bus.settings)
+    _refuse_processes(tasks, pool, bus.settings)
     consumed, dead = queues(served, embedded=False), dead_letter_queues(served)
     _declare(bus, [*dead, *consumed])
     consumed += [queue for queue in dead if queue.name == DEAD_LETTERED]
@@ -137,6 +138,18 @@ def _refuse_consumer_timeout(tasks: Iterable[TaskSpec], settings: BusSettings) -
             f"consumer_timeout of {settings.consumer_timeout:g} s: raise consumer_timeout in "
             "rabbitmq.conf and MENOS_CONSUMER_TIMEOUT with it, or lower the task's time_limit"
         )
+
+
+def _refuse_processes(tasks: Iterable[TaskSpec], pool: Pool, settings: BusSettings) -> None:
+    if pool != "prefork" or settings.concurrency == 1:
+        return
+    for task in tasks:
+        if (reason := task.one_process()) is not None:
+            raise SettingsError(
+                f"{task.name} may run in one process only, and --concurrency "
+                f"{settings.concurrency} starts {settings.concurrency}: {reason}. Use "
+                "--concurrency 1, or leave the plugin out with --only"
+            )
 
 
 def _declare(bus: Bus, declared: Iterable[Queue]) -> None:

@@ -38,6 +38,7 @@ class TaskSpec:
         options: what goes to Celery unchanged (``max_retries``, ``time_limit``, …).
         signature: its typed parameters and result.
         dead_letter: whether a call that fails is kept, to be taken up again.
+        one_process: says why all of its calls must run in one process, or ``None``.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TaskSpec:
     options: Mapping[str, Any]
     signature: Signature = field(repr=False)
     dead_letter: bool = True
+    one_process: Callable[[], str | None] = field(default=lambda: None, repr=False)
 
     @property
     def queue(self) -> str:
@@ -88,6 +90,7 @@ class Registrar:
         positional: Sequence[str] | None = None,
         *,
         dead_letter: bool = True,
+        one_process: Callable[[], str | None] = lambda: None,
         **options: Any,
     ) -> None:
         """Register a function as a task.
@@ -99,6 +102,8 @@ class Registrar:
                 their order. A reserved one among them, such as ``callback_url``, must be given.
             dead_letter: whether a call that fails is a dead letter. ``False`` suits a task that
                 only reads: its caller is told, and there is nothing to repair later.
+            one_process: asked by a worker that would start several processes: why all calls must
+                run in one, such as a file that a process has for itself; ``None`` if they need not.
             options: Celery task options such as ``max_retries``, ``retry_backoff``,
                 ``autoretry_for``, ``dont_autoretry_for``, ``time_limit``, ``bind``.
 
@@ -121,7 +126,9 @@ class Registrar:
         RetryPolicy.pop_from(dict(options))
         bound = bool(options.get("bind"))
         signature = Signature(function, bound=bound, positional=positional)
-        self.tasks.append(TaskSpec(name, self.plugin, function, options, signature, dead_letter))
+        self.tasks.append(
+            TaskSpec(name, self.plugin, function, options, signature, dead_letter, one_process)
+        )
 
 
 def restart_for(plugin: str | None) -> str:
