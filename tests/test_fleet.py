@@ -148,6 +148,8 @@ def test_a_broker_that_refuses_the_login_is_told_as_such(fleet_env):
         queue_depths(bus.app)
     with pytest.raises(BusUnavailable, match=r"refuses: .*Login was refused"):
         run_worker(bus)
+    with pytest.raises(BusUnavailable, match=r"refuses .*Login was refused.*MENOS_BROKER_URL"):
+        bus.app.send_task("tasks.vault_stats")
 
 
 def _up(door: httpx.Client) -> bool:
@@ -178,6 +180,12 @@ def slow() -> None: ...
         (["--pool", "solo"], {}, 60, "limited.slow declares time_limit=60"),
         ([], {}, 3600, "limited.slow may run 3600 s, but RabbitMQ takes a message back"),
         ([], {"MENOS_CONSUMER_TIMEOUT": "500"}, 60, "MENOS_TIME_LIMIT|may run|consumer_timeout"),
+        (
+            [],
+            {"MENOS_RESULT_BACKEND": f"redis://nobody:wrong@{REDIS}/5"},
+            60,
+            "refuses the login .*: correct user and password in MENOS_RESULT_BACKEND",
+        ),
         (["--only", "nothing"], {}, 60, "--only nothing: not loaded here"),
         (["--concurrency", "2"], {"WHY": "a file"}, 60, "limited.slow may run in one process only"),
         (["--concurrency", "2"], {"WHY": "a file"}, 60, "starts 2: a file. Use --concurrency 1"),

@@ -317,6 +317,7 @@ def test_doctor_names_a_wrong_setting(run, monkeypatch):
     [
         ("MENOS_CALLBACK_ALLOW", "a b"),
         ("MENOS_BROKER_URL", "ampq://rabbit"),
+        ("MENOS_BROKER_URL", "rabbit:5672"),
         ("MENOS_BROKER_URL", "amqp://u:se#cret@rabbit"),
         ("MENOS_RESULT_BACKEND", "http://redis"),
     ],
