@@ -111,9 +111,8 @@ class Registrar:
             PluginError: the function, its name or an option cannot be taken; says which and why.
         """
         if not inspect.isfunction(function) or any(kind(function) for kind in _NOT_PLAIN):
-            raise PluginError(
-                f"register({function!r}): a task is a plain function, not async and no generator"
-            )
+            told = getattr(function, "__qualname__", repr(function))
+            raise PluginError(f"{told}: a task is a plain function, not async and no generator")
         name = name or f"{self.plugin}.{function.__name__}"
         if not _NAME.fullmatch(name):
             raise PluginError(
@@ -142,16 +141,19 @@ class Registry(Mapping[str, TaskSpec]):
     Args:
         extensions: what the plugins have registered at a point, for checks of arguments.
         newer: the plugins that were installed after these were loaded.
+        state_of: the state of a plugin that is not loaded, ``None`` of any other.
     """
 
     def __init__(
         self,
         extensions: Callable[[str], Mapping[str, Any]] = lambda point: {},
         newer: Callable[[], Collection[str]] = tuple,
+        state_of: Callable[[str], str | None] = lambda plugin: None,
     ) -> None:
         self._tasks: dict[str, TaskSpec] = {}
         self._extensions = extensions
         self._newer = newer
+        self._state_of = state_of
 
     def add(self, tasks: list[TaskSpec]) -> None:
         """Take all tasks of one plugin, or none.
@@ -200,6 +202,9 @@ class Registry(Mapping[str, TaskSpec]):
         except KeyError:
             if (plugin := owner_of(name)) in self._newer():
                 raise UnknownTask(f"unknown task {name!r}: {restart_for(plugin)}") from None
+            if plugin is not None and (state := self._state_of(plugin)) is not None:
+                why = f"the plugin {plugin!r} is {state}, `menos-bus plugins` says why"
+                raise UnknownTask(f"unknown task {name!r}: {why}") from None
             known = ", ".join(sorted(self._tasks)) or "none: no plugin is loaded"
             meant = did_you_mean(name, self._tasks)
             raise UnknownTask(f"unknown task {name!r}{meant} (known: {known})") from None
