@@ -303,6 +303,28 @@ def test_doctor_runs_although_every_plugin_is_broken(run, site, monkeypatch):
     assert found["plugin nowhere"]["fix"]
 
 
+def test_a_quota_of_a_plugin_that_is_not_loaded_is_told_so(run, site, monkeypatch):
+    site.install("broken", "1 / 0")
+    monkeypatch.setenv("MENOS_PLUGINS", "broken")
+
+    shown, listed = run("quota", "broken.calls"), run("quota")
+
+    assert shown.exit_code == 2
+    assert "the plugin 'broken' is failed" in shown.stderr
+    assert "not loaded: broken (failed)" in listed.stdout
+
+
+def test_doctor_tells_a_package_that_is_no_plugin_for_want_of_an_entry_point(run, site):
+    site.install("hello2", "", requires="menos-bus>=0.1")
+    site.install("lost", "", requires="menos-bus>=0.1", group="somewhere.else")
+
+    found = checks(run("doctor", "--json"))
+
+    assert found["package menos-lost"]["ok"] is True
+    assert "no entry point" in found["package menos-lost"]["message"]
+    assert "package menos-hello2" not in found
+
+
 def test_doctor_names_a_wrong_setting(run, monkeypatch):
     monkeypatch.setenv("MENOS_FLOWER_PORT", "none")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Final
 
 from menos_bus.bus import Bus
 from menos_bus.errors import BusError, BusUnavailable, SettingsError
-from menos_bus.plugins.hookspecs import Check
+from menos_bus.plugins.hookspecs import ENTRY_POINT_GROUP, Check
 from menos_bus.plugins.loader import Plugin, State
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.contract import CORE_QUEUES, owner_of
@@ -43,6 +45,7 @@ def diagnose() -> Iterator[Check]:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
     for plugin in bus.plugins:
         yield from _plugin(plugin)
+    yield from _no_plugins()
     yield from _embedded(bus) if bus.settings.embedded else _fleet(bus)
 
 
@@ -116,6 +119,23 @@ def _plugin(plugin: Plugin) -> Iterator[Check]:
         if plugin.reason.startswith("settings:"):
             fix = "correct the variable, and restart"
         yield Check(name, False, f"{plugin.state}: {plugin.reason}", fix)
+
+
+def _no_plugins() -> Iterator[Check]:
+    """Packages that look like plugins, and are none for want of an entry point."""
+    names = {
+        dist.name
+        for dist in distributions()
+        if str(dist.name).startswith("menos-")
+        and any(re.match(r"menos-bus\b(?!-)", text) for text in dist.requires or ())
+        and not dist.entry_points.select(group=ENTRY_POINT_GROUP)
+    }
+    for name in sorted(names):
+        yield Check(
+            f"package {name}",
+            True,
+            f"needs menos-bus and is no plugin: it has no entry point in {ENTRY_POINT_GROUP!r}",
+        )
 
 
 def _quotas(bus: Bus, address: Address | None) -> Iterator[Check]:

@@ -59,7 +59,7 @@ def tasks(name: str | None, as_json: bool) -> None:
 
 
 def _show(spec: TaskSpec) -> None:
-    from menos_bus.cli.call import describe, type_of
+    from menos_bus.cli.call import describe, parameters_of, type_of
 
     schema = spec.signature.parameters_schema
     click.echo(f"{spec.name}   (queue {spec.queue})\n\n{spec.description}\n")
@@ -72,7 +72,7 @@ def _show(spec: TaskSpec) -> None:
                 "required" if key in schema.get("required", []) else repr(field.get("default")),
                 describe(field),
             )
-            for key, field in schema.get("properties", {}).items()
+            for key, field in parameters_of(spec).items()
         ],
     )
 

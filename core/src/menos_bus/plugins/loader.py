@@ -125,13 +125,14 @@ class Declared:
 
     hooks: Hooks = field(init=False)
     tasks: Registry = field(init=False)
-    quotas: Quotas = field(default_factory=Quotas)
+    quotas: Quotas = field(init=False)
     extensions: Extensions = field(default_factory=Extensions)
     newer: Callable[[], set[str]] = set
     plugins: list[Plugin] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.hooks = Hooks(self.extensions.at)
+        self.quotas = Quotas(self.state_of)
         self.tasks = Registry(self.extensions.at, lambda: self.newer(), self.state_of)
 
     def state_of(self, plugin: str) -> str | None:
