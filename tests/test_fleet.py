@@ -36,6 +36,20 @@ def test_a_call_goes_over_the_broker_and_its_result_comes_back(fleet_env, worker
     assert json.loads(called.stdout) == "haha"
 
 
+def test_a_queue_tells_its_workers_and_the_doctor_which_ones_have_none(fleet_env, start_worker):
+    run_cli("call", "probe.echo", "ha", "--no-wait", env=fleet_env)
+    alone = run_cli("doctor", env=fleet_env)
+    start_worker()
+
+    served = json.loads(run_cli("queues", "--json", env=fleet_env).stdout)
+    then = run_cli("doctor", env=fleet_env)
+
+    assert "queue probe: no worker serves it; 1 call(s) wait" in alone.stdout
+    assert {q["name"]: q["workers"] for q in served}["probe"] == 1
+    assert "no worker serves it" not in then.stdout
+    assert "workers" in run_cli("queues", env=fleet_env).stdout
+
+
 def test_a_failure_carries_code_message_and_tries(fleet_env, worker, tmp_path):
     called = run_cli(
         "call", "probe.flaky", str(tmp_path / "m"), "--json", "--wait", "60", env=fleet_env

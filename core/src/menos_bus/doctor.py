@@ -230,6 +230,8 @@ def _fleet(bus: Bus) -> Iterator[Check]:
     except BusUnavailable as error:
         found = Check("broker", False, error.message, "start it, or correct MENOS_BROKER_URL")
     yield found
+    if found.ok:
+        yield from _unserved(bus)
     yield from _callbacks(bus.settings)
     try:
         bus.app.ledger.find("doctor")
@@ -240,6 +242,25 @@ def _fleet(bus: Bus) -> Iterator[Check]:
         yield Check("results", True, "the result store answers")
     yield from _quotas(bus, None)
     yield from bus.hooks.check_health()
+
+
+def _unserved(bus: Bus) -> Iterator[Check]:
+    """Plugins that no worker serves now: a fact, since it is no fault of the host that is asked."""
+    from menos_bus.doors.client import queues
+    from menos_bus.messages.topology import plugin_of
+
+    try:
+        depths = queues(bus, None)
+    except BusError as error:
+        yield Check("queues", False, error.message, "see the message")
+        return
+    waiting: dict[str, int] = {}
+    for queue in depths:
+        if queue.get("workers") == 0:
+            plugin = plugin_of(queue["name"])
+            waiting[plugin] = waiting.get(plugin, 0) + queue["messages"]
+    for plugin, count in sorted(waiting.items()):
+        yield Check(f"queue {plugin}", True, f"no worker serves it; {count} call(s) wait for one")
 
 
 def _broker(settings: BusSettings, uri: str) -> Check:
