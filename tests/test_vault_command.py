@@ -142,6 +142,9 @@ def test_a_folder_of_notes_is_added_and_what_is_none_is_named(start, tmp_path):
     found = bus.result("tasks.semantic_search", "how do insects talk?", tags="mine")["results"]
     assert [result["title"] for result in found] == ["On bees", "bread.txt"]
 
+    nothing = bus.cli("vault", "add", str(notes / "paper.pdf"))
+    assert (nothing.returncode, nothing.stderr.splitlines()[-1]) == (1, "0 contents")
+
     (notes / "deep" / "bread.txt").write_text("Rye bread keeps for a week.")
     assert bus.cli("vault", "add", str(notes / "deep")).returncode == 0
 

@@ -166,7 +166,13 @@ def import_(file: IO[bytes], embed: bool) -> None:
 
 
 @vault.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument(
+    "paths",
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
 @click.option("--tag", "tags", multiple=True, help="Tag them; repeatable.")
 @says_errors
 def add(paths: Sequence[Path], tags: Sequence[str]) -> None:
@@ -175,11 +181,16 @@ def add(paths: Sequence[Path], tags: Sequence[str]) -> None:
     Text files are .md, .markdown, .txt and .rst, in UTF-8; what is left out is named. A file that
     is added again takes the place of what it was before.
     """
-    _store(_files(paths, list(tags)), embed=True)
+    if not _store(_files(paths, list(tags)), embed=True):
+        sys.exit(1)
 
 
-def _store(lines: Iterable[_Line], *, embed: bool) -> None:
-    """Import lines, as many a call as it takes, and say what became of them."""
+def _store(lines: Iterable[_Line], *, embed: bool) -> int:
+    """Import lines, as many a call as it takes, and say what became of them.
+
+    Returns:
+        How many there were.
+    """
     count = 0
     failed = []
     process = ["embed"] if embed else []
@@ -208,6 +219,7 @@ def _store(lines: Iterable[_Line], *, embed: bool) -> None:
     click.echo(_counted(count) + ("" if embed or not count else hint), err=True)
     if failed:
         sys.exit(1)
+    return count
 
 
 @vault.command()
