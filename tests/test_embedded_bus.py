@@ -442,6 +442,20 @@ def test_a_script_without_a_running_bus_is_told_so(clean_env):
     assert "no bus is running" in said.stdout
 
 
+def test_the_header_is_the_idempotency_key_at_flower_s_door_too(bus):
+    def post(body, key="h1"):
+        headers = {"Idempotency-Key": key}
+        return bus.request("POST", "/api/task/async-apply/probe.echo", json=body, headers=headers)
+
+    first, again = post({"args": ["x"]}), post({"args": ["x"]})
+    both = post({"args": ["x"], "kwargs": {"idempotency_key": "h2"}})
+
+    assert first.json()["task-id"] == again.json()["task-id"]
+    assert post({"args": ["y"]}).status_code == 409
+    assert both.status_code == 422
+    assert "Idempotency-Key" in both.json()["error"]["message"]
+
+
 def test_a_task_id_and_an_idempotency_key_exclude_each_other(bus):
     call = {"kwargs": {"text": "x", "idempotency_key": "k"}, "task_id": "mine"}
 

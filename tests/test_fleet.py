@@ -36,6 +36,20 @@ def test_a_call_goes_over_the_broker_and_its_result_comes_back(fleet_env, worker
     assert json.loads(called.stdout) == "haha"
 
 
+def test_a_queue_tells_its_workers_and_the_doctor_which_ones_have_none(fleet_env, start_worker):
+    run_cli("call", "probe.echo", "ha", "--no-wait", env=fleet_env)
+    alone = run_cli("doctor", env=fleet_env)
+    start_worker()
+
+    served = json.loads(run_cli("queues", "--json", env=fleet_env).stdout)
+    then = run_cli("doctor", env=fleet_env)
+
+    assert "queue probe: no worker serves it; 1 call(s) wait" in alone.stdout
+    assert {q["name"]: q["workers"] for q in served}["probe"] == 1
+    assert "no worker serves it" not in then.stdout
+    assert "workers" in run_cli("queues", env=fleet_env).stdout
+
+
 def test_a_failure_carries_code_message_and_tries(fleet_env, worker, tmp_path):
     called = run_cli(
         "call", "probe.flaky", str(tmp_path / "m"), "--json", "--wait", "60", env=fleet_env
@@ -148,6 +162,8 @@ def test_a_broker_that_refuses_the_login_is_told_as_such(fleet_env):
         queue_depths(bus.app)
     with pytest.raises(BusUnavailable, match=r"refuses: .*Login was refused"):
         run_worker(bus)
+    with pytest.raises(BusUnavailable, match=r"refuses .*Login was refused.*MENOS_BROKER_URL"):
+        bus.app.send_task("tasks.vault_stats")
 
 
 def _up(door: httpx.Client) -> bool:
@@ -160,9 +176,12 @@ def _up(door: httpx.Client) -> bool:
 LIMITED = """
 from menos_bus import hookimpl
 
+import os
+WHY = os.environ.get("WHY")
+
 @hookimpl
 def register_tasks(register):
-    register(slow, time_limit=LIMIT)
+    register(slow, time_limit=LIMIT, one_process=lambda: WHY)
 
 def slow() -> None: ...
 """
@@ -175,7 +194,15 @@ def slow() -> None: ...
         (["--pool", "solo"], {}, 60, "limited.slow declares time_limit=60"),
         ([], {}, 3600, "limited.slow may run 3600 s, but RabbitMQ takes a message back"),
         ([], {"MENOS_CONSUMER_TIMEOUT": "500"}, 60, "MENOS_TIME_LIMIT|may run|consumer_timeout"),
+        (
+            [],
+            {"MENOS_RESULT_BACKEND": f"redis://nobody:wrong@{REDIS}/5"},
+            60,
+            "refuses the login .*: correct user and password in MENOS_RESULT_BACKEND",
+        ),
         (["--only", "nothing"], {}, 60, "--only nothing: not loaded here"),
+        (["--concurrency", "2"], {"WHY": "a file"}, 60, "limited.slow may run in one process only"),
+        (["--concurrency", "2"], {"WHY": "a file"}, 60, "starts 2: a file. Use --concurrency 1"),
         (
             [],
             {"MENOS_BROKER_URL": "amqp://guest:guest@rabbit.example.org//"},

@@ -111,7 +111,54 @@ def test_what_is_stored_of_a_file_before_a_bad_line_is_said(start, tmp_path):
 
         assert refused.returncode == 2
         assert said in refused.stderr
-        assert "100 contents of the lines before are stored, but for those" in refused.stderr
+        assert "100 contents before it are stored, but for those" in refused.stderr
         [failed] = json.loads(refused.stdout)["failed"]
         assert failed["code"] == "resource_key_taken"
     assert bus.result("tasks.vault_stats")["contents"] == 100
+
+
+def test_a_folder_of_notes_is_added_and_what_is_none_is_named(start, tmp_path):
+    bus = start()
+    notes = tmp_path / "notes"
+    (notes / "deep").mkdir(parents=True)
+    (notes / ".hidden").mkdir()
+    (notes / "bees.md").write_text(f"# On bees\n\n{TEXTS['bees']}")
+    (notes / "deep" / "bread.txt").write_text(TEXTS["bread"])
+    (notes / ".hidden" / "secret.md").write_text("not for anybody")
+    (notes / "paper.pdf").write_bytes(b"%PDF")
+    (notes / "empty.md").write_text("\ufeff\n")
+    (notes / "old.txt").write_bytes("Brötchen".encode("latin-1"))
+
+    added = bus.cli("vault", "add", str(notes), "--tag", "mine")
+
+    assert added.returncode == 0, added.stderr
+    left = [line for line in added.stderr.splitlines() if line.startswith("left out")]
+    assert [line.partition(": ")[2].partition(" (")[0] for line in left] == [
+        "empty",
+        "not UTF-8 text: convert it",
+        "no text file",
+    ]
+    assert added.stderr.endswith("2 contents\n")
+    found = bus.result("tasks.semantic_search", "how do insects talk?", tags="mine")["results"]
+    assert [result["title"] for result in found] == ["On bees", "bread.txt"]
+
+    nothing = bus.cli("vault", "add", str(notes / "paper.pdf"))
+    assert (nothing.returncode, nothing.stderr.splitlines()[-1]) == (1, "0 contents")
+
+    (notes / "deep" / "bread.txt").write_text("Rye bread keeps for a week.")
+    assert bus.cli("vault", "add", str(notes / "deep")).returncode == 0
+
+    stats = bus.result("tasks.vault_stats")
+    assert (stats["contents"], stats["chunks"]) == (2, 2)
+    [rye] = bus.result("tasks.semantic_search", "rye", mode="keyword", tags="mine")["results"]
+    assert rye["title"] == "bread.txt"
+
+
+def test_a_file_that_is_too_long_is_named(start, tmp_path):
+    bus = start()
+    (tmp_path / "long.txt").write_text("a" * 5_000_001)
+
+    refused = bus.cli("vault", "add", str(tmp_path / "long.txt"))
+
+    assert refused.returncode == 2
+    assert f"{tmp_path / 'long.txt'}: text: string should have at most" in refused.stderr

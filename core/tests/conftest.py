@@ -92,6 +92,7 @@ class Site:
         distribution: str | None = None,
         version: str = "1.0",
         requires: str = "",
+        group: str = "menos_bus",
     ) -> str:
         """Lay down a ``*.dist-info`` and, unless ``source`` is None, the module it points to."""
         distribution = distribution or f"menos-{plugin}"
@@ -102,7 +103,7 @@ class Site:
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n{needs}"
         )
-        (info / "entry_points.txt").write_text(f"[menos_bus]\n{plugin} = {module}\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{plugin} = {module}\n")
         if source is not None:
             (self.folder / f"{module}.py").write_text(source)
         self.modules.append(module)

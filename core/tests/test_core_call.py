@@ -14,12 +14,14 @@ from menos_bus.tasks.envelope import validate_call
 SOURCE = '''
 from typing import Any, Literal, Optional
 from menos_bus import hookimpl
+from pydantic import BaseModel
 
 @hookimpl
 def register_tasks(register):
     register(note)
     register(awkward)
     register(choose)
+    register(go)
 
 def note(
     text: str,
@@ -35,6 +37,13 @@ def note(
 
     With all that belongs to it.
     """
+
+class Place(BaseModel):
+    name: str
+    metres: float = 0
+
+def go(where: Place, then: list[Place] = [], maybe: Optional[Place] = None) -> None:
+    """Go to places."""
 
 def choose(kinds: Optional[str | list[str]] = None) -> None:
     """Choose one or more."""
@@ -291,6 +300,14 @@ def test_help_of_a_task_shows_its_parameters(run):
     assert shown.exit_code == 0
     for text in ("Write a note.", "--long-name", "[required]", "[default: 10]", "--no-wait"):
         assert text in shown.output
+
+
+def test_help_shows_the_fields_of_an_object(run):
+    shown = run("p.go", "--help").output
+
+    assert "--where {name: string, metres?: number}" in shown
+    assert "--then list of {name: string, metres?: number}" in shown
+    assert "--maybe {name: string, metres?: number}" in shown
 
 
 # the end

@@ -124,6 +124,35 @@ def test_a_wrong_setting_is_named_without_a_traceback(run, monkeypatch, command)
     assert shown.exception is None or isinstance(shown.exception, SystemExit)
 
 
+@pytest.fixture
+def barred(monkeypatch, tmp_path):
+    """A data folder that cannot be looked into, whoever runs the tests."""
+    home = tmp_path / ("long" * 100)
+    monkeypatch.setenv("MENOS_HOME", str(home))
+    return home
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("call", "hello.greet", "Ada"), ("queues",), ("quota",), ("dead", "list"), ("result", "a")],
+    ids=" ".join,
+)
+def test_a_data_folder_that_cannot_be_looked_into_is_named_without_a_traceback(run, barred, words):
+    shown = run(*words)
+
+    assert shown.exit_code == 2
+    assert str(barred) in shown.stderr
+    assert isinstance(shown.exception, SystemExit)
+
+
+def test_the_doctor_names_a_data_folder_that_cannot_be_looked_into(run, barred):
+    found = checks(run("doctor", "--json"))
+
+    assert found["bus"]["ok"] is False
+    assert str(barred) in found["bus"]["message"]
+    assert "as the user who runs the bus" in found["bus"]["message"]
+
+
 @pytest.mark.parametrize("command", [("queues",), ("result", "abc")])
 def test_a_data_folder_that_is_a_file_is_named_without_a_traceback(
     run, monkeypatch, tmp_path, command
@@ -274,6 +303,28 @@ def test_doctor_runs_although_every_plugin_is_broken(run, site, monkeypatch):
     assert found["plugin nowhere"]["fix"]
 
 
+def test_a_quota_of_a_plugin_that_is_not_loaded_is_told_so(run, site, monkeypatch):
+    site.install("broken", "1 / 0")
+    monkeypatch.setenv("MENOS_PLUGINS", "broken")
+
+    shown, listed = run("quota", "broken.calls"), run("quota")
+
+    assert shown.exit_code == 2
+    assert "the plugin 'broken' is failed" in shown.stderr
+    assert "not loaded: broken (failed)" in listed.stdout
+
+
+def test_doctor_tells_a_package_that_is_no_plugin_for_want_of_an_entry_point(run, site):
+    site.install("hello2", "", requires="menos-bus>=0.1")
+    site.install("lost", "", requires="menos-bus>=0.1", group="somewhere.else")
+
+    found = checks(run("doctor", "--json"))
+
+    assert found["package menos-lost"]["ok"] is True
+    assert "no entry point" in found["package menos-lost"]["message"]
+    assert "package menos-hello2" not in found
+
+
 def test_doctor_names_a_wrong_setting(run, monkeypatch):
     monkeypatch.setenv("MENOS_FLOWER_PORT", "none")
 
@@ -288,6 +339,7 @@ def test_doctor_names_a_wrong_setting(run, monkeypatch):
     [
         ("MENOS_CALLBACK_ALLOW", "a b"),
         ("MENOS_BROKER_URL", "ampq://rabbit"),
+        ("MENOS_BROKER_URL", "rabbit:5672"),
         ("MENOS_BROKER_URL", "amqp://u:se#cret@rabbit"),
         ("MENOS_RESULT_BACKEND", "http://redis"),
     ],

@@ -26,7 +26,7 @@ class GivenUp:
 
 
 @pytest.mark.parametrize("dead_letter", [True, False])
-def test_a_worker_without_the_task_files_what_was_given_up_if_the_task_has_dead_letters(
+def test_a_worker_without_the_plugin_files_what_was_given_up_under_the_plugin_s_name(
     make_bus, make_plugin, monkeypatch, dead_letter
 ):
     servers = {"broker_url": "memory://", "result_backend": "redis://127.0.0.1:1"}
@@ -43,10 +43,11 @@ def test_a_worker_without_the_task_files_what_was_given_up_if_the_task_has_dead_
     consumer.app = other.app
     filed = []
     monkeypatch.setattr(
-        "menos_bus.messages.consumer.bury", lambda app, message, death: filed.append(death.task)
+        "menos_bus.messages.consumer.bury",
+        lambda app, message, death: filed.append((death.queue, death.task)),
     )
 
     consumer._file(message)
 
-    assert filed == (["p.look_up"] if dead_letter else [])
+    assert filed == ([("p", "p.look_up")] if dead_letter else [])
     assert message.acknowledged is not dead_letter

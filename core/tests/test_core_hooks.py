@@ -75,6 +75,16 @@ def test_health_is_collected_from_every_plugin_in_order():
     assert [check.name for check in hooks.check_health()] == ["b1", "b2", "a1"]
 
 
+def test_a_health_hook_that_gives_something_else_than_checks_is_itself_reported():
+    hooks = hooks_of(a={"check_health": lambda: [Check("a1", True, "fine"), "all is well"]})
+
+    good, broken = hooks.check_health()
+
+    assert good.ok
+    assert not broken.ok
+    assert "'all is well' is no Check" in broken.message
+
+
 @pytest.mark.parametrize("error", [RuntimeError("boom"), SystemExit(1)])
 def test_a_health_hook_that_raises_is_itself_reported(error):
     def half():

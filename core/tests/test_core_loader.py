@@ -19,7 +19,7 @@ BROKEN = {
     "syntax error": ("def (:", "SyntaxError"),
     "hook name": (
         "from menos_bus import hookimpl\n@hookimpl\ndef register_task(register): ...",
-        "register_task",
+        r"^unknown hook 'register_task'; did you mean 'register_tasks'\?$",
     ),
     "hook argument": (
         "from menos_bus import hookimpl\n@hookimpl\ndef register_tasks(registre): ...",
@@ -118,9 +118,39 @@ def test_a_plugin_that_is_asked_for_and_not_installed_is_missing(load):
     assert "pip install menos-nowhere" in plugin.reason
 
 
+def test_a_plugin_whose_name_is_misspelt_is_answered_with_the_one_that_is_like_it(
+    site, load, greeter
+):
+    site.install("search", greeter)
+
+    plugin = load("serach")["serach"]
+
+    assert plugin.reason.endswith("not installed; did you mean 'search'?")
+
+
+def test_a_plugin_without_any_hook_is_told_what_may_be_missing(site, load):
+    site.install("hello", "def register_tasks(register): ...")
+
+    plugin = load("hello")["hello"]
+
+    assert plugin.state is State.LOADED
+    assert "mark its functions with @hookimpl" in plugin.reason
+
+
+def test_a_task_of_a_plugin_that_is_not_loaded_is_told_so(site, load, greeter):
+    site.install("broken", "1 / 0")
+    site.install("hello", greeter)
+    load("broken", "hello")
+
+    with pytest.raises(UnknownTask, match=r"the plugin 'broken' is failed, `menos-bus plugins`"):
+        load.registry["broken.greet"]
+    with pytest.raises(UnknownTask, match=r"known: hello\.greet"):
+        load.registry["nowhere.greet"]
+
+
 def test_a_plugin_that_is_installed_later_needs_a_restart(site, load, greeter):
     load("late", "other")
-    with pytest.raises(UnknownTask, match="known: none"):
+    with pytest.raises(UnknownTask, match="the plugin 'late' is missing"):
         load.registry["late.greet"]
 
     site.install("late", greeter)
@@ -129,7 +159,7 @@ def test_a_plugin_that_is_installed_later_needs_a_restart(site, load, greeter):
     assert load.declared.newer() == {"late"}
     with pytest.raises(UnknownTask, match="'late' was installed after the bus had started"):
         load.registry["late.greet"]
-    with pytest.raises(UnknownTask, match="known: none"):
+    with pytest.raises(UnknownTask, match="the plugin 'other' is missing"):
         load.registry["other.greet"]
 
 
@@ -240,6 +270,25 @@ def test_a_setting_that_is_wrong_fails_the_plugin_with_the_variables_name(site, 
     site.install("hello", SETTINGS.format(prefix="MENOS_HELLO_"))
 
     assert "MENOS_HELLO_LIMIT: Input should be a valid integer" in load("hello")["hello"].reason
+
+
+def test_what_a_validator_says_of_several_variables_is_told_in_its_own_words(
+    site, load, monkeypatch
+):
+    validator = """
+    @model_validator(mode="after")
+    def _whole(self):
+        raise ValueError("MENOS_HELLO_LIMIT and another one do not fit")
+"""
+    code = SETTINGS.format(prefix="MENOS_HELLO_").replace(
+        "limit: int\n", f"limit: int\n{validator}"
+    )
+    site.install("hello", f"from pydantic import model_validator\n{code}")
+    monkeypatch.setenv("MENOS_HELLO_LIMIT", "5")
+
+    reason = load("hello")["hello"].reason
+
+    assert reason == "settings: MENOS_HELLO_LIMIT and another one do not fit"
 
 
 def test_settings_that_are_fine_are_kept(site, load, monkeypatch):

@@ -76,6 +76,11 @@ def test_only_plain_functions_can_be_tasks(function):
         register(function)
 
 
+def test_what_is_no_task_is_named():
+    with pytest.raises(PluginError, match=r"^later: a task is a plain function, not async"):
+        register(later)
+
+
 def test_a_lambda_has_no_name_to_be_called_by():
     with pytest.raises(PluginError, match="<lambda>"):
         register(lambda who: who)

@@ -86,6 +86,13 @@ def test_every_wrong_value_is_named_at_once(monkeypatch):
         BusSettings.load()
 
 
+def test_what_is_wrong_with_two_variables_together_is_told_as_it_is(monkeypatch):
+    monkeypatch.setenv("MENOS_BROKER_URL", "amqp://rabbit")
+
+    with pytest.raises(SettingsError, match=r"^MENOS_BROKER_URL and MENOS_RESULT_BACKEND go"):
+        BusSettings.load()
+
+
 def test_an_argument_goes_before_the_environment(monkeypatch):
     monkeypatch.setenv("MENOS_FLOWER_PORT", "1000")
 

@@ -18,6 +18,7 @@ from menos_vault import (
     close_vault,
     content_id,
     open_vault,
+    why_one_process,
 )
 
 THREADS = 8
@@ -264,3 +265,26 @@ def run_python(code: str, settings: VaultSettings) -> str:
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
     return answer.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("MENOS_VAULT_URL", "", "surrealkv://"),
+        ("MENOS_VAULT_URL", "mem://", "mem://"),
+        ("MENOS_VAULT_URL", "ws://127.0.0.1:1", None),
+        ("MENOS_VAULT_EMBEDDINGS", "nobody", None),
+    ],
+)
+def test_only_a_vault_at_a_server_is_for_several_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str, says: str | None
+) -> None:
+    close_vault()
+    monkeypatch.setenv("MENOS_HOME", str(tmp_path))
+    monkeypatch.setenv(variable, value)
+    try:
+        reason = why_one_process()
+    finally:
+        close_vault()
+
+    assert says is None if reason is None else says in reason

@@ -1,6 +1,9 @@
 from pathlib import Path
 
-from menos_vault import Health, Vault, VaultSettings
+import numpy as np
+import pytest
+
+from menos_vault import Chunk, Health, Vault, VaultSettings
 
 
 def by_name(vault: Vault) -> dict[str, Health]:
@@ -43,6 +46,43 @@ def test_a_folder_that_is_a_file_is_told_with_a_fix(settings: VaultSettings) -> 
 
     assert not findings["objects"].ok
     assert findings["objects"].fix
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_with_a_fix(
+    settings: VaultSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("long" * 100)  # an error whoever runs the tests
+    barred = settings.model_copy(update={"url": f"surrealkv://{folder}"})
+
+    finding = by_name(Vault(barred))["records"]
+
+    assert not finding.ok
+    assert str(folder) in finding.message
+    assert finding.fix
+
+
+@pytest.mark.parametrize(
+    ("stored", "changed", "fits"),
+    [
+        ("all-MiniLM-L6-v2", {}, True),
+        ("all-MiniLM-L6-v2", {"embeddings": "ollama"}, False),
+        ("nomic-embed-text@0a109f42", {}, False),
+        ("nomic-embed-text@0a109f42", {"embeddings": "ollama"}, True),
+    ],
+)
+def test_vectors_of_another_model_than_the_settings_say_are_told(
+    settings: VaultSettings, stored: str, changed: dict[str, str], fits: bool
+) -> None:
+    settings = settings.model_copy(update={"ollama_url": "http://127.0.0.1:1", **changed})
+    with Vault(settings) as vault:
+        content = vault.records.put_content("k", content_type="text", title="T")
+        vectors = np.ones((1, 4), dtype=np.float32)
+        vault.records.replace_chunks(content.id, [Chunk(index=0, text="t")], vectors, model=stored)
+
+        finding = by_name(vault)["records"]
+
+    assert finding.ok is fits
+    assert ("vault reindex" in finding.fix) is not fits
 
 
 def test_records_that_are_no_database_are_told_with_a_fix(settings: VaultSettings) -> None:

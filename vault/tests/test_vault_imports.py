@@ -55,6 +55,7 @@ def test_the_public_names_are_these() -> None:
         "close_vault",
         "content_id",
         "open_vault",
+        "why_one_process",
     ]
     assert all(hasattr(menos_vault, name) for name in menos_vault.__all__)
 

@@ -118,6 +118,8 @@ def _check_servers(settings: BusSettings) -> None:
 
     told = "is no URL like {}; signs such as / # @ in a password are percent-encoded"
     try:
+        if "://" not in str(settings.broker_url):  # kombu would take it for a host of RabbitMQ's
+            raise ValueError("no scheme")
         Connection(settings.broker_url).get_transport_cls()
     except (KeyError, ImportError) as error:
         raise SettingsError(f"MENOS_BROKER_URL: {error.args[0]}") from None

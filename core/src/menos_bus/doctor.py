@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Final
 
 from menos_bus.bus import Bus
 from menos_bus.errors import BusError, BusUnavailable, SettingsError
-from menos_bus.plugins.hookspecs import Check
+from menos_bus.plugins.hookspecs import ENTRY_POINT_GROUP, Check
 from menos_bus.plugins.loader import Plugin, State
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.contract import CORE_QUEUES, owner_of
@@ -43,6 +45,7 @@ def diagnose() -> Iterator[Check]:
         yield Check("plugins", False, "none is installed", "pip install menos-content menos-search")
     for plugin in bus.plugins:
         yield from _plugin(plugin)
+    yield from _no_plugins()
     yield from _embedded(bus) if bus.settings.embedded else _fleet(bus)
 
 
@@ -80,7 +83,7 @@ def _unread(plugin: Plugin) -> list[str]:
 
 def _data_folder(settings: BusSettings) -> Iterator[Check]:
     home = settings.home.resolve()
-    parent = next(folder for folder in (home, *home.parents) if folder.exists())
+    parent = next(folder for folder in (home, *home.parents) if os.path.exists(folder))
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         yield Check(
             "data folder",
@@ -116,6 +119,23 @@ def _plugin(plugin: Plugin) -> Iterator[Check]:
         if plugin.reason.startswith("settings:"):
             fix = "correct the variable, and restart"
         yield Check(name, False, f"{plugin.state}: {plugin.reason}", fix)
+
+
+def _no_plugins() -> Iterator[Check]:
+    """Packages that look like plugins, and are none for want of an entry point."""
+    names = {
+        dist.name
+        for dist in distributions()
+        if str(dist.name).startswith("menos-")
+        and any(re.match(r"menos-bus\b(?!-)", text) for text in dist.requires or ())
+        and not dist.entry_points.select(group=ENTRY_POINT_GROUP)
+    }
+    for name in sorted(names):
+        yield Check(
+            f"package {name}",
+            True,
+            f"needs menos-bus and is no plugin: it has no entry point in {ENTRY_POINT_GROUP!r}",
+        )
 
 
 def _quotas(bus: Bus, address: Address | None) -> Iterator[Check]:
@@ -160,6 +180,9 @@ def _embedded(bus: Bus) -> Iterator[Check]:
             loaded = {owner_of(task) or "" for task in tasks}
             checks = [Check(**told) for told in request(address, "GET", "/api/health")["checks"]]
             yield Check("bus", True, f"running at {address.url} (process {address.pid})")
+    except SettingsError as error:
+        yield Check("bus", False, error.message, "give this user the right to read it, if it may")
+        return
     except BusError as error:
         yield Check(
             "bus", False, error.message, "stop the process with Ctrl-C and run `menos-bus up`"
@@ -207,6 +230,8 @@ def _fleet(bus: Bus) -> Iterator[Check]:
     except BusUnavailable as error:
         found = Check("broker", False, error.message, "start it, or correct MENOS_BROKER_URL")
     yield found
+    if found.ok:
+        yield from _unserved(bus)
     yield from _callbacks(bus.settings)
     try:
         bus.app.ledger.find("doctor")
@@ -217,6 +242,25 @@ def _fleet(bus: Bus) -> Iterator[Check]:
         yield Check("results", True, "the result store answers")
     yield from _quotas(bus, None)
     yield from bus.hooks.check_health()
+
+
+def _unserved(bus: Bus) -> Iterator[Check]:
+    """Plugins that no worker serves now: a fact, since it is no fault of the host that is asked."""
+    from menos_bus.doors.client import queues
+    from menos_bus.messages.topology import plugin_of
+
+    try:
+        depths = queues(bus, None)
+    except BusError as error:
+        yield Check("queues", False, error.message, "see the message")
+        return
+    waiting: dict[str, int] = {}
+    for queue in depths:
+        if queue.get("workers") == 0:
+            plugin = plugin_of(queue["name"])
+            waiting[plugin] = waiting.get(plugin, 0) + queue["messages"]
+    for plugin, count in sorted(waiting.items()):
+        yield Check(f"queue {plugin}", True, f"no worker serves it; {count} call(s) wait for one")
 
 
 def _broker(settings: BusSettings, uri: str) -> Check:

@@ -220,8 +220,20 @@ class BusSettings(BaseSettings):
         except UnicodeDecodeError as error:
             raise SettingsError(f".env is not UTF-8 text: {error}") from None
         except ValidationError as error:
-            problems = []
-            for item in error.errors(include_url=False):
-                name = "_".join(map(str, item["loc"])).upper()
-                problems.append(f"MENOS_{name}: {item['msg']}" if name else item["msg"])
-            raise SettingsError("; ".join(problems)) from None
+            raise SettingsError(wrong_variables(error, "MENOS_")) from None
+
+
+def wrong_variables(error: ValidationError, prefix: str) -> str:
+    """Which environment variables are wrong, and why.
+
+    Args:
+        error: what a settings class raised.
+        prefix: what the names of its variables begin with.
+    """
+    problems = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = "_".join(map(str, item["loc"])).upper()
+        reason = item["msg"].removeprefix("Value error, ")
+        # What a validator says of several variables names them itself.
+        problems.append(f"{prefix}{name}: {reason}" if name else reason)
+    return "; ".join(problems)

@@ -217,6 +217,18 @@ def test_a_line_that_cannot_be_stored_is_named_and_keeps_no_other_back(bus):
     assert vault.records.counts().contents == 3
 
 
+def test_an_imported_line_leaves_what_it_does_not_say(bus):
+    line = {"resource_key": "note:1", "title": "Tea", "text": "Green tea."}
+    bus.call("tasks.import_content", [{**line, "tags": ["drinks"], "author": "Ada"}])
+    [content_id] = bus.call("tasks.import_content", [{**line, "text": "Black tea."}])["content_ids"]
+
+    shown = bus.call("tasks.show_content", content_id, text=True)
+
+    assert (shown["tags"], shown["author"], shown["text"]) == (["drinks"], "Ada", "Black tea.")
+    bus.call("tasks.import_content", [{**line, "tags": []}])
+    assert bus.call("tasks.show_content", content_id)["tags"] == []
+
+
 def test_an_import_of_the_same_text_leaves_it_processed_or_not_as_it_is(bus, stored, model):
     bus.call("tasks.process_content", stored["tea"])
     lines = exported(bus)

@@ -35,7 +35,7 @@ from menos_vault.models import (
 )
 from menos_vault.records.filters import Filters
 from menos_vault.settings import VaultSettings
-from menos_vault.vault import Vault, close_vault, open_vault
+from menos_vault.vault import Vault, close_vault, open_vault, why_one_process
 
 __version__ = "0.1.0"
 
@@ -74,4 +74,5 @@ __all__ = [
     "close_vault",
     "content_id",
     "open_vault",
+    "why_one_process",
 ]

@@ -8,7 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from menos_vault.errors import ObjectNotFound, RecordsLocked, VaultClosed, VaultError
+from menos_vault.errors import (
+    InvalidSettings,
+    ObjectNotFound,
+    RecordsLocked,
+    VaultClosed,
+    VaultError,
+)
 from menos_vault.folders import nearest_existing
 from menos_vault.models import Content, Health
 from menos_vault.settings import VaultSettings, settings_of_environment
@@ -133,7 +139,13 @@ class Vault:
 
         folder = self.settings.records_folder
         opened = self._records
-        if opened is None and folder is not None and not folder.exists():
+        try:
+            missing = opened is None and folder is not None and not folder.exists()
+        except OSError as error:
+            fix = "run as the user whose folder it is, or set MENOS_HOME to another one"
+            said = f"{folder} cannot be looked into: {error.strerror}"
+            return Health("records", False, said, fix)
+        if folder is not None and missing:
             if os.access(nearest_existing(folder), os.W_OK):
                 return Health("records", True, f"{folder} will be made at first use")
             fix = "give permission to write there, or set MENOS_HOME to another folder"
@@ -143,6 +155,7 @@ class Vault:
         try:
             records.ping()
             counts = records.counts()
+            stored = records.model() if counts.chunks else None
         except RecordsLocked as error:
             # What `doctor` finds in a second terminal while the bus runs: nothing to repair.
             return Health("records", True, str(error).partition(";")[0])
@@ -155,7 +168,21 @@ class Vault:
         said = f"{place} holds {_some(counts.contents, 'content')}, {_some(counts.chunks, 'chunk')}"
         if counts.contents and not counts.chunks:
             said += ": nothing is embedded yet, so a search finds nothing"
+        if stored is not None and not self._computes(stored[0]):
+            said += f", with vectors of {stored[0]}, which is not the model of the settings"
+            fix = "`menos-bus vault reindex`, or set MENOS_VAULT_EMBEDDINGS and its model as before"
+            return Health("records", False, said, fix)
         return Health("records", True, said)
+
+    def _computes(self, model: str) -> bool:
+        """Whether embeddings are of that model, by name: Ollama's is not loaded for this."""
+        if self.settings.embeddings == "ollama":
+            wanted = self.settings.ollama_model.removesuffix(":latest")
+            return model.partition("@")[0] == wanted
+        try:
+            return model == self.embeddings.model
+        except VaultError:
+            return True  # told as the embeddings' own trouble
 
     def _objects_health(self) -> Health:
         try:
@@ -191,6 +218,20 @@ def open_vault() -> Vault:
         if _shared is None or _shared[0] != os.getpid():
             _shared = (os.getpid(), Vault())
         return _shared[1]
+
+
+def why_one_process() -> str | None:
+    """Why two processes cannot both use the vault of the environment's settings.
+
+    ``None`` if they can, and where a setting is wrong, which the vault itself says when it is used.
+    """
+    try:
+        url = open_vault().settings.url
+    except InvalidSettings:
+        return None
+    if url.startswith(("ws://", "wss://")):
+        return None
+    return f"the records are inside it ({url}); at a server (MENOS_VAULT_URL) they would not be"
 
 
 def close_vault() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shlex
 import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,6 +17,8 @@ from menos_bus.bus import Bus
 from menos_bus.doors.running import Address
 from menos_bus.doors.serving import INSTALL
 from menos_bus.plugins.loader import State
+
+_MARKS: Final = {State.LOADED: ("✓", "green"), State.DISABLED: ("-", "yellow")}
 
 
 def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
@@ -35,7 +36,7 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
     click.echo(f"  callers   {callers:<{width}}  submit tasks and read results: n8n, curl")
     click.echo(f"  data      {bus.settings.home.resolve()}")
     for plugin in bus.plugins:
-        mark, colour = ("✓", "green") if plugin.state is State.LOADED else ("✗", "red")
+        mark, colour = _MARKS.get(plugin.state, ("✗", "red"))
         said = ", ".join(plugin.tasks) if plugin.state is State.LOADED else str(plugin.state)
         reason = f": {plugin.reason}" if plugin.reason else ""
         click.echo(f"  {click.style(mark, fg=colour)} {plugin.name:<8} {said}{reason}")
@@ -44,15 +45,11 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
     example = _example(bus)
     if example:
         name, body = example
-        # An id of the caller's own, so that both lines work as they are.
-        task_id = f"try-{secrets.token_hex(3)}"
-        login = shlex.quote(callers)
-        click.secho("\nSubmit a task, and read its result:", bold=True)
+        click.secho("\nSubmit a task, and wait for its result:", bold=True)
         click.echo(
-            f"  curl -u {login} {address.url}/api/task/async-apply/{name} "
-            f"-d {shlex.quote(json.dumps({**body, 'task_id': task_id}))}"
+            f"  curl -u {shlex.quote(callers)} {address.url}/api/task/apply/{name} "
+            f"-d {shlex.quote(json.dumps(body))}"
         )
-        click.echo(f"  curl -u {login} '{address.url}/api/task/result/{task_id}?timeout=30'")
         click.secho("or, in another terminal:", bold=True)
         values = " ".join(shlex.quote(str(value)) for value in body["args"])
         options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())

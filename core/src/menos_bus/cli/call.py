@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +52,8 @@ def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
 
     A parameter that is true or false needs no VALUE to be true. A value @FILE is the text of a
     file, @- that of standard input; lists and objects are written as JSON. `menos-bus call TASK
-    --help` shows the task's parameters.
+    --help` shows the task's parameters, and the options that every call has: --no-wait, --wait,
+    --json, --priority, --callback-url, --idempotency-key.
     """
     if task is None or task in ("-h", "--help"):
         click.echo(ctx.get_help())
@@ -76,7 +78,7 @@ def call(ctx: click.Context, task: str | None, rest: tuple[str, ...]) -> None:
 def result(task_id: str, seconds: float | None, as_json: bool) -> None:
     """Show what is known of a call: its state, progress, result or error."""
     bus = Bus()
-    if bus.settings.embedded and not bus.settings.home.exists():
+    if bus.settings.embedded and not os.path.exists(bus.settings.home):
         raise UnknownTaskId(f"no call is known here: {bus.settings.home} does not exist")
     outcome = follow(bus, task_id, seconds or 0.0)
     if as_json:
@@ -93,7 +95,7 @@ def result(task_id: str, seconds: float | None, as_json: bool) -> None:
 
 def _command(bus: Bus, spec: TaskSpec) -> click.Command:
     """A click command with one option per parameter of a task."""
-    properties = spec.signature.parameters_schema.get("properties", {})
+    properties = parameters_of(spec)
     required = spec.signature.parameters_schema.get("required", [])
     params: list[click.Parameter] = [
         click.Argument(["values"], nargs=-1, required=False, metavar="[VALUE]...")
@@ -293,8 +295,29 @@ def _is(schema: dict[str, Any], kind: str) -> bool:
     return any(option.get("type") == kind for option in options)
 
 
+def parameters_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
+    """The schemas of a task's parameters, with those that they refer to in their place."""
+    schema = spec.signature.parameters_schema
+    defs = schema.get("$defs", {})
+    return {name: _in_place(part, defs) for name, part in schema.get("properties", {}).items()}
+
+
+def _in_place(schema: dict[str, Any], defs: dict[str, Any], depth: int = 3) -> dict[str, Any]:
+    if depth == 0:  # a type that has itself in it
+        return schema
+    if "$ref" in schema:
+        found = defs.get(schema["$ref"].rpartition("/")[2], {})
+        told = {name: value for name, value in schema.items() if name != "$ref"}
+        return _in_place({**found, **told}, defs, depth - 1)
+    if "anyOf" in schema:
+        schema = {**schema, "anyOf": [_in_place(part, defs, depth - 1) for part in schema["anyOf"]]}
+    if isinstance(items := schema.get("items"), dict):
+        schema = {**schema, "items": _in_place(items, defs, depth - 1)}
+    return schema
+
+
 def type_of(schema: dict[str, Any]) -> str:
-    """A parameter's type in a word or two; the values themselves where only some are allowed."""
+    """A parameter's type in a few words; the values themselves where only some are allowed."""
     if "anyOf" in schema:
         kinds = [type_of(part) for part in schema["anyOf"] if part.get("type") != "null"]
         return "|".join(kinds)
@@ -304,6 +327,13 @@ def type_of(schema: dict[str, Any]) -> str:
         return "|".join(map(str, schema["enum"]))
     if schema.get("type") == "array":
         return f"list of {type_of(schema.get('items', {}))}"
+    if properties := schema.get("properties"):
+        required = schema.get("required", [])
+        fields = [
+            f"{name}{'' if name in required else '?'}: {type_of(part)}"
+            for name, part in properties.items()
+        ]
+        return f"{{{', '.join(fields)}}}"
     return str(schema.get("type", "json"))
 
 

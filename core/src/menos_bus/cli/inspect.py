@@ -59,7 +59,7 @@ def tasks(name: str | None, as_json: bool) -> None:
 
 
 def _show(spec: TaskSpec) -> None:
-    from menos_bus.cli.call import describe, type_of
+    from menos_bus.cli.call import describe, parameters_of, type_of
 
     schema = spec.signature.parameters_schema
     click.echo(f"{spec.name}   (queue {spec.queue})\n\n{spec.description}\n")
@@ -72,7 +72,7 @@ def _show(spec: TaskSpec) -> None:
                 "required" if key in schema.get("required", []) else repr(field.get("default")),
                 describe(field),
             )
-            for key, field in schema.get("properties", {}).items()
+            for key, field in parameters_of(spec).items()
         ],
     )
 
@@ -81,7 +81,7 @@ def _show(spec: TaskSpec) -> None:
 @json_option
 @says_errors
 def queues(as_json: bool) -> None:
-    """Show how many calls wait and run in each queue.
+    """Show how many calls wait and run in each queue, or on a fleet how many workers serve it.
 
     Without a running bus: those that wait for its next start.
     """
@@ -93,9 +93,10 @@ def queues(as_json: bool) -> None:
     if as_json:
         print_json(depths)
     else:
+        known = "running" if bus.settings.embedded else "workers"
         print_table(
-            ("queue", "waiting", "running"),
-            [(q["name"], str(q["messages"]), str(q.get("running", "-"))) for q in depths],
+            ("queue", "waiting", known),
+            [(q["name"], str(q["messages"]), str(q.get(known, "-"))) for q in depths],
         )
 
 

@@ -59,10 +59,11 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _hint(self, ctx: click.Context, name: str) -> str:
+        from menos_bus.bus import Bus
         from menos_bus.cli.plugins import not_loaded
 
         hint = did_you_mean(name, self.list_commands(ctx)) or ": see menos-bus --help"
-        if missing := not_loaded(ctx):
+        if missing := not_loaded(ctx.ensure_object(Bus)):
             hint += f"; not loaded: {missing}, `menos-bus plugins` says why"
         return hint
 

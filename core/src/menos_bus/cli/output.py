@@ -95,11 +95,15 @@ def need_ledger(bus: Bus) -> None:
 
     Raises:
         BusUnavailable: no bus was ever run on the data folder; it may be the wrong one.
+        SettingsError: the folder is another user's.
     """
     from menos_bus.doors.client import running
+    from menos_bus.doors.running import find_running
     from menos_bus.outcomes.sqlite import FILE as LEDGER
 
-    if bus.settings.embedded and not (bus.settings.home / LEDGER).exists():
+    if not bus.settings.embedded or find_running(bus.settings.home) is not None:
+        return
+    if not (bus.settings.home / LEDGER).exists():
         running(bus)
 
 

@@ -53,9 +53,9 @@ def find_commands(ctx: click.Context) -> dict[str, Command]:
     return ctx.ensure_object(Bus).extensions.at(POINT)
 
 
-def not_loaded(ctx: click.Context) -> str:
-    """Which plugins are not loaded, whose commands are missing; empty if all are."""
-    missing = [plugin for plugin in ctx.ensure_object(Bus).plugins if plugin.state != State.LOADED]
+def not_loaded(bus: Bus) -> str:
+    """Which plugins are not loaded, so that what they bring is missing; empty if all are."""
+    missing = [plugin for plugin in bus.plugins if plugin.state != State.LOADED]
     return ", ".join(f"{plugin.name} ({plugin.state})" for plugin in missing)
 
 

@@ -31,6 +31,7 @@ def quota(name: str | None, reopen: bool, as_json: bool) -> None:
 
     A bus that runs is asked, since its limits count.
     """
+    from menos_bus.cli.plugins import not_loaded
     from menos_bus.doors.client import quotas, reopen_quota
 
     if reopen and name is None:
@@ -44,7 +45,8 @@ def quota(name: str | None, reopen: bool, as_json: bool) -> None:
         shown = [status.as_json() for status in found]
         print_json(shown[0] if name else shown)
     elif not found:
-        click.echo("No loaded plugin declares a quota")
+        hint = f" (not loaded: {missing})" if (missing := not_loaded(bus)) else ""
+        click.echo(f"No loaded plugin declares a quota{hint}")
     else:
         _print(found)
 

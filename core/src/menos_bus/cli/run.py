@@ -115,6 +115,7 @@ def flower(port: int | None) -> None:
     app = make_flower(Bus(settings), known)
     url = url_of(settings.flower_host, app.start_http_server())
     click.echo(f"Flower: {url}   operator: {known.operator.user}   callers: {known.caller.user}")
+    _say_where_passwords_are(settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: app.io_loop.add_callback_from_signal(app.stop))
     app.start()
@@ -141,7 +142,22 @@ def api(port: int | None, host: str | None) -> None:
     known = logins(settings)
     server = ApiServer(Bus(settings), known)
     click.echo(f"HTTP API: {server.url}   callers: {known.caller.user}")
+    _say_where_passwords_are(settings)
     server.run()
+
+
+def _say_where_passwords_are(settings: BusSettings) -> None:
+    """A log is no place for them, but who starts a door for the first time needs one."""
+    from menos_bus.doors.credentials import FILE
+
+    missing = [
+        f"MENOS_{name.upper()}"
+        for name in ("flower_password", "caller_password")
+        if getattr(settings, name) is None
+    ]
+    if missing:
+        path = settings.home.resolve() / FILE
+        click.echo(f"Without {' and '.join(missing)}: passwords of this host's own, in {path}")
 
 
 def _given(**overrides: object) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tornado.web import HTTPError, stream_request_body
 
 from menos_bus.bus import Bus
 from menos_bus.doors.credentials import REALM
+from menos_bus.doors.idempotency import KEY_HEADER, take_key
 from menos_bus.doors.refusals import INTERNAL, RETRY_AFTER, TOO_LARGE, Refusal, refusal_of
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import LONGEST_WAIT, seconds_of, wait
@@ -125,6 +126,7 @@ class AsyncApply(_Handler):
     async def submit(self, name: str, envelope: Envelope) -> str:
         # Only tasks that are registered here: for others nothing could be checked.
         spec = self.bus.registry[name]
+        take_key(self.request.headers.get(KEY_HEADER), envelope.kwargs)
         turns: Turns = self.application.turns
         return await turns.submit(spec.name, envelope.args, envelope.kwargs, **envelope.options)
 

@@ -20,6 +20,7 @@ from fastapi.security import HTTPBasic, HTTPBearer
 from menos_bus.bus import Bus
 from menos_bus.doors.answers import Accepted, CallOutcome, Quotas, QuotaStatus, Status, Tasks
 from menos_bus.doors.credentials import UNAUTHORIZED, Logins
+from menos_bus.doors.idempotency import KEY_HEADER, take_key
 from menos_bus.doors.openapi import body_of, parameters_of_delivery
 from menos_bus.doors.page import HEADERS, page
 from menos_bus.doors.problems import (
@@ -34,7 +35,7 @@ from menos_bus.doors.problems import (
 )
 from menos_bus.doors.ready import Readiness
 from menos_bus.doors.refusals import Refusal, wrong_method
-from menos_bus.doors.submission import options_of, read_body, take_key
+from menos_bus.doors.submission import options_of, read_body
 from menos_bus.doors.turns import Turns
 from menos_bus.doors.waiting import seconds_of, wait
 from menos_bus.errors import UnknownTaskId
@@ -273,7 +274,7 @@ class _Door:
             _ = self.bus.registry[name]  # says which there are
         options = options_of(request)
         arguments = read_object(await read_body(request))
-        take_key(request, arguments)
+        take_key(request.headers.get(KEY_HEADER), arguments)
         task_id = await self._turns.submit(name, [], arguments, **options)
         outcome = request.url_for("menos_bus_read_outcome", task_id=task_id)
         return Json(Accepted(task_id=task_id).model_dump(), 202, {"Location": outcome.path})

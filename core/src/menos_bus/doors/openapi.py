@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from menos_bus.doors.idempotency import KEY_HEADER
 from menos_bus.tasks.envelope import Envelope
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.schema import RESERVED_SCHEMAS
@@ -17,7 +18,6 @@ RESERVED: Final[dict[str, dict[str, Any]]] = {
 OPTIONS: Final = ("task_id", "countdown", "eta", "expires")
 """What the query may say of the delivery."""
 
-KEY_HEADER: Final = "Idempotency-Key"
 
 _NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 """Keywords whose keys are names of the caller's, not keywords."""

@@ -6,11 +6,13 @@ The usual viewers load a script from a content network into the page where the p
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
+_CODE: Final = re.compile("`([^`]+)`")
 HEADERS: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 _HEAD: Final = """\
@@ -45,8 +47,8 @@ def page(document: Mapping[str, Any], url: str) -> str:
             last = tag
         parts.append(
             f"<details><summary><code>{method.upper()} {escape(path)}</code> "
-            f"{escape(operation['summary'])}</summary>"
-            f'<p class="told">{escape(operation.get("description", ""))}</p>'
+            f"{_text(operation['summary'])}</summary>"
+            f'<p class="told">{_text(operation.get("description", ""))}</p>'
             f"{_table(operation)}<pre>{escape(_command(url, path, method, operation))}</pre>"
             "</details>"
         )
@@ -71,15 +73,25 @@ def _table(operation: Mapping[str, Any]) -> str:
     ]
     cells = "".join(
         f"<tr><td><code>{escape(name)}</code><td>{where}<td>{escape(_type(field))}"
-        f"<td>{'required' if required else ''}<td>{escape(field.get('description', ''))}"
+        f"<td>{'required' if required else ''}<td>{_text(field.get('description', ''))}"
         for name, where, field, required in rows
     )
     return f"<table><tr><th>name<th>in<th>type<th><th>{cells}</table>" if rows else ""
 
 
+def _text(told: str) -> str:
+    """What is between backticks is code."""
+    return _CODE.sub(r"<code>\1</code>", escape(told))
+
+
 def _type(field: Mapping[str, Any]) -> str:
     kinds = field.get("anyOf", [field])
-    names = [kind.get("type", kind.get("enum", "any")) for kind in kinds]
+    names = [
+        f"object with {', '.join(kind['properties'])}"
+        if kind.get("properties")
+        else kind.get("type", kind.get("enum", "any"))
+        for kind in kinds
+    ]
     flat = [part for name in names for part in (name if isinstance(name, list) else [name])]
     return " or ".join(str(name) for name in dict.fromkeys(flat) if name != "null")
 

@@ -46,18 +46,28 @@ class AlreadyRunning(SettingsError):
 
 
 def find_running(home: Path) -> Address | None:
-    """The embedded bus that serves a data folder now, or ``None``."""
+    """The embedded bus that serves a data folder now, or ``None``.
+
+    Raises:
+        BusUnavailable: it does not say where it is.
+        SettingsError: the folder is another user's.
+    """
     path = home / RUNNING
-    if not path.exists():
-        return None
     taken = FileLock(home / LOCK)
     try:
+        if not path.exists():
+            return None
         taken.acquire(blocking=False)
     except Timeout:
         try:
             return Address(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise BusUnavailable(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise SettingsError(
+            f"the data folder {home.resolve()} cannot be looked into ({error.strerror}): call "
+            "as the user who runs the bus, or set MENOS_HOME to another folder"
+        ) from error
     taken.release()
     return None
 

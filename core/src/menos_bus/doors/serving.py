@@ -4,6 +4,7 @@ anything is promised.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -32,10 +33,10 @@ class CannotListen(SettingsError):
         # `create_server` puts the address into its text once more; an unknown host has no number.
         number = error.errno or 0
         why = os.strerror(number) if number > 0 else error.strerror or error
-        super().__init__(
-            f"cannot listen on {host}:{port} ({why}): set {setting} to another port, or to 0 for a "
-            "free one"
-        )
+        fix = f"set {setting} to another port, or to 0 for a free one"
+        if isinstance(error, socket.gaierror) or number == errno.EADDRNOTAVAIL:
+            fix = f"set {setting.replace('_PORT', '_HOST')} to an address of this machine"
+        super().__init__(f"cannot listen on {host}:{port} ({why}): {fix}")
 
 
 def url_of(host: str, port: int) -> str:

@@ -1,4 +1,4 @@
-"""Reading a submission at the HTTP API: its body, its query, its idempotency key."""
+"""Reading a submission at the HTTP API: its body and its query."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
-from menos_bus.doors.openapi import KEY_HEADER, OPTIONS
+from menos_bus.doors.openapi import OPTIONS
 from menos_bus.doors.problems import Refused
 from menos_bus.doors.refusals import MAX_BODY, TOO_LARGE
 from menos_bus.errors import FieldProblem, InvalidCall
@@ -28,22 +28,6 @@ async def read_body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise Refused(TOO_LARGE)
     return bytes(body)
-
-
-def take_key(request: Request, arguments: dict[str, Any]) -> None:
-    """Make the header ``Idempotency-Key`` the reserved argument that it stands for.
-
-    Raises:
-        InvalidCall: header and body give different keys.
-    """
-    key = request.headers.get(KEY_HEADER)
-    if key is None:
-        return
-    if arguments.get("idempotency_key") is None:
-        arguments["idempotency_key"] = key
-    if arguments["idempotency_key"] != key:
-        reason = "differs from the idempotency_key in the body: give one of the two"
-        raise InvalidCall([FieldProblem(KEY_HEADER, reason)])
 
 
 def options_of(request: Request) -> dict[str, Any]:

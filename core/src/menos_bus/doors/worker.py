@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from socket import gethostname
@@ -13,11 +14,14 @@ from amqp.exceptions import AccessRefused, PreconditionFailed
 from kombu.entity import Queue
 
 from menos_bus.bus import Bus
-from menos_bus.errors import SettingsError
+from menos_bus.errors import BusUnavailable, SettingsError
 from menos_bus.messages.broker import connected
 from menos_bus.messages.topology import DEAD_LETTERED, dead_letter_queues, queues
+from menos_bus.outcomes.redis import LoginRefused
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.register import TaskSpec
+
+logger = logging.getLogger(__name__)
 
 Pool = Literal["prefork", "threads", "solo", "gevent"]
 
@@ -58,6 +62,8 @@ def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> in
     _refuse_guest(bus.settings)
     _refuse_limits(tasks, pool)
     _refuse_consumer_timeout(tasks, bus.settings)
+    _refuse_processes(tasks, pool, bus.settings)
+    _refuse_login(bus)
     consumed, dead = queues(served, embedded=False), dead_letter_queues(served)
     _declare(bus, [*dead, *consumed])
     consumed += [queue for queue in dead if queue.name == DEAD_LETTERED]
@@ -137,6 +143,28 @@ def _refuse_consumer_timeout(tasks: Iterable[TaskSpec], settings: BusSettings) -
             f"consumer_timeout of {settings.consumer_timeout:g} s: raise consumer_timeout in "
             "rabbitmq.conf and MENOS_CONSUMER_TIMEOUT with it, or lower the task's time_limit"
         )
+
+
+def _refuse_processes(tasks: Iterable[TaskSpec], pool: Pool, settings: BusSettings) -> None:
+    if pool != "prefork" or settings.concurrency == 1:
+        return
+    for task in tasks:
+        if (reason := task.one_process()) is not None:
+            raise SettingsError(
+                f"{task.name} may run in one process only, and --concurrency "
+                f"{settings.concurrency} starts {settings.concurrency}: {reason}. Use "
+                "--concurrency 1, or leave the plugin out with --only"
+            )
+
+
+def _refuse_login(bus: Bus) -> None:
+    """A store that is away may come back; a wrong password stays wrong."""
+    try:
+        bus.app.ledger.find("worker")
+    except LoginRefused as error:
+        raise SettingsError(error.message) from None
+    except BusUnavailable as error:
+        logger.warning("%s", error)
 
 
 def _declare(bus: Bus, declared: Iterable[Queue]) -> None:

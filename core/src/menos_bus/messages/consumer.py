@@ -194,6 +194,9 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         if isinstance(call, Outside) or not (entry is None or call.is_of(entry)):
             bury(self.app, message, Death(why, f"the broker gave it up: {why}", queue, call.task))
             return
+        if entry is not None:
+            # The worker that finds it here need not serve the plugin whose call it was.
+            queue = plugin_of(entry.queue)
         if entry is None or entry.state not in states.READY_STATES:
             text = f"the broker gave it up ({why}) after its workers had died too often"
             outcome = TaskFailed(text, "crash_loop" if why == "delivery_limit" else why)

@@ -11,9 +11,10 @@ _WAITING: Final = frozenset({"PENDING", "RETRY"})
 
 
 def queue_depths(app: Any, *, stopped: bool = False) -> list[dict[str, Any]]:
-    """Per queue: ``name``, ``messages`` (waiting) and, where it is known, ``running``.
+    """Per queue: ``name``, ``messages`` (waiting) and what is known besides.
 
-    Embedded they come from the ledger, retries among the waiting; a broker is asked itself.
+    Embedded they come from the ledger, retries among the waiting, with what is ``running``; a
+    broker is asked itself, RabbitMQ also how many ``workers`` serve the queue.
 
     Args:
         app: the bus's Celery application.
@@ -30,7 +31,7 @@ def queue_depths(app: Any, *, stopped: bool = False) -> list[dict[str, Any]]:
             for name in sorted({*names, *depths})
         ]
     with connected(app) as connection:
-        return [{"name": name, "messages": _ask(connection, name)} for name in sorted(names)]
+        return [{"name": name, **_ask(connection, name)} for name in sorted(names)]
 
 
 def _depth(name: str, states: dict[str, int], *, stopped: bool) -> dict[str, Any]:
@@ -39,12 +40,16 @@ def _depth(name: str, states: dict[str, int], *, stopped: bool) -> dict[str, Any
     return {"name": name, "messages": sum(states.values()) - running, "running": running}
 
 
-def _ask(connection: Any, queue: str) -> int:
+def _ask(connection: Any, queue: str) -> dict[str, int]:
     # A channel of its own, since a queue that is not there closes it.
     channel = connection.channel()
     try:
-        return int(channel.queue_declare(queue, passive=True).message_count)
+        found = channel.queue_declare(queue, passive=True)
+        messages, workers = int(found.message_count), int(found.consumer_count)
     except connection.channel_errors:  # not declared by any worker yet
-        return 0
+        messages = workers = 0
     finally:
         channel.close()
+    if connection.transport.driver_type != "amqp":  # Redis does not know who listens
+        return {"messages": messages}
+    return {"messages": messages, "workers": workers}

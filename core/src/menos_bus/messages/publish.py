@@ -34,6 +34,9 @@ it for ever."""
 _STALE_SECONDS: Final = 1.0
 """A publish that fails sooner than this met a connection that had died while it was idle."""
 
+_REFUSED: Final = 403
+"""AMQP's code for a wrong password, and for what a user may not."""
+
 
 class LedgerAMQP(AMQP):  # type: ignore[misc]  # Celery ships no types
     """Celery's message producer with acceptance in front."""
@@ -108,6 +111,11 @@ def bounded(producer: Any, publish: Callable[..., Any]) -> Any:
         if connection is not None:
             # Closed, so that nobody waits for this one again.
             connection.collect(socket_timeout=1)
+        if getattr(error, "reply_code", None) == _REFUSED:
+            raise BusUnavailable(
+                f"the broker refuses ({_say(error)}): correct user and password in "
+                "MENOS_BROKER_URL, or what the user may"
+            ) from error
         raise BusUnavailable(
             f"the broker does not take messages now ({_say(error)}): try again"
         ) from error

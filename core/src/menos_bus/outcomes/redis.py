@@ -100,6 +100,10 @@ return 'reopened'
 """
 
 
+class LoginRefused(BusUnavailable):
+    """Redis wants another user or password."""
+
+
 class RedisLedger:
     """Accepted calls in Redis.
 
@@ -292,5 +296,10 @@ def answering() -> Iterator[None]:
     """Turn what Redis raises when it does not answer into BusUnavailable."""
     try:
         yield
+    except redis.AuthenticationError as error:
+        raise LoginRefused(
+            f"the result store refuses the login ({error}): correct user and password in "
+            "MENOS_RESULT_BACKEND"
+        ) from error
     except redis.RedisError as error:
         raise BusUnavailable(f"the result store does not answer ({error}): try again") from error

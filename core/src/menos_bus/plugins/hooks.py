@@ -122,7 +122,10 @@ class Hooks:
         """Collect every plugin's checks; one that raises becomes a failed check."""
         for plugin in self._names:
             try:
-                yield from self._one(plugin, "check_health", extensions=self._extensions) or ()
+                for check in self._one(plugin, "check_health", extensions=self._extensions) or ():
+                    if not isinstance(check, Check):
+                        raise TypeError(f"{check!r} is no Check")
+                    yield check
             except (Exception, SystemExit) as error:  # noqa: BLE001 - reported below
                 yield Check(
                     plugin,

@@ -15,9 +15,10 @@ the program:
 from __future__ import annotations
 
 import importlib
+import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -29,17 +30,21 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
+from menos_bus.alike import did_you_mean
 from menos_bus.errors import NameTaken, PluginError
 from menos_bus.plugins.extensions import Extensions
 from menos_bus.plugins.hooks import Hooks
-from menos_bus.plugins.hookspecs import ENTRY_POINT_GROUP
+from menos_bus.plugins.hookspecs import ENTRY_POINT_GROUP, HookSpecs
 from menos_bus.quota.register import Quotas
+from menos_bus.settings import wrong_variables
 from menos_bus.tasks.register import Registrar, Registry
 from menos_bus.version import VERSION
 
 SLOW_IMPORT: Final = 0.5
 """Seconds of import after which a plugin is told to move heavy imports into its tasks."""
 
+_HOOKS: Final = [name for name in vars(HookSpecs) if not name.startswith("_")]
+_UNKNOWN_HOOK: Final = re.compile(r"unknown hook '(\w+)'")
 _TAKEN: Final = frozenset({"celery", "callbacks", "tasks", "menos"})
 """Names that stand for something else in queues and task names."""
 
@@ -115,17 +120,26 @@ class Declared:
         quotas: their quotas.
         extensions: what they offer to each other.
         newer: the plugins that were installed since, or in another version: a restart loads them.
+        plugins: all plugins, also those that declare nothing since they are not loaded.
     """
 
     hooks: Hooks = field(init=False)
     tasks: Registry = field(init=False)
-    quotas: Quotas = field(default_factory=Quotas)
+    quotas: Quotas = field(init=False)
     extensions: Extensions = field(default_factory=Extensions)
     newer: Callable[[], set[str]] = set
+    plugins: list[Plugin] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.hooks = Hooks(self.extensions.at)
-        self.tasks = Registry(self.extensions.at, lambda: self.newer())
+        self.quotas = Quotas(self.state_of)
+        self.tasks = Registry(self.extensions.at, lambda: self.newer(), self.state_of)
+
+    def state_of(self, plugin: str) -> str | None:
+        """The state of a plugin that is not loaded; ``None`` of one that is, or is not there."""
+        states = {known.name: known.state for known in self.plugins}
+        state = states.get(plugin, State.LOADED)
+        return None if state is State.LOADED else state.value
 
     def remove(self, plugin: str) -> None:
         """Drop whatever a plugin has declared."""
@@ -155,15 +169,12 @@ def load_plugins(
     Returns:
         Every plugin that is installed or was asked for, loaded or not. Never raises for a plugin.
     """
+    plugins = declared.plugins
     if modules is not None:
-        return [
-            _load(
-                Plugin(module.__name__.split(".")[0].removeprefix("menos_")),
-                module,
-                declared,
-            )
-            for module in modules
-        ]
+        for module in modules:
+            plugins.append(Plugin(module.__name__.split(".")[0].removeprefix("menos_")))
+            _load(plugins[-1], module, declared)
+        return plugins
     points = entry_points(group=ENTRY_POINT_GROUP)
     before = _versions(points, allowed)
     declared.newer = lambda: {
@@ -179,11 +190,10 @@ def load_plugins(
     order = sorted(installed)
     if allowed is not None:
         order = [*dict.fromkeys(allowed), *(name for name in order if name not in allowed)]
-    plugins = []
     for name in order:
         plugin = Plugin(name)
         try:
-            point = _choose(plugin, installed.get(name, []), allowed)
+            point = _choose(plugin, installed, allowed)
         except _TakenOut as out:
             plugin.take_out(out.state, out.reason)
         else:
@@ -201,12 +211,13 @@ def _versions(points: Iterable[EntryPoint], allowed: Sequence[str] | None) -> di
     }
 
 
-def _choose(plugin: Plugin, points: list[EntryPoint], allowed: Sequence[str] | None) -> EntryPoint:
+def _choose(
+    plugin: Plugin, installed: Mapping[str, list[EntryPoint]], allowed: Sequence[str] | None
+) -> EntryPoint:
+    points = installed.get(plugin.name, [])
     if not points:
-        raise _TakenOut(
-            State.MISSING,
-            f"MENOS_PLUGINS names it, but it is not installed: pip install menos-{plugin.name}",
-        )
+        fix = did_you_mean(plugin.name, installed) or f": pip install menos-{plugin.name}"
+        raise _TakenOut(State.MISSING, f"MENOS_PLUGINS names it, but it is not installed{fix}")
     dist = points[0].dist
     plugin.distribution, plugin.version = (dist.name, dist.version) if dist else ("", "")
     if allowed is not None and plugin.name not in allowed:
@@ -249,6 +260,10 @@ def _load(plugin: Plugin, source: EntryPoint | ModuleType, declared: Declared) -
         module = source if isinstance(source, ModuleType) else _import(plugin, source)
         hooks.add(plugin.name, module)
         plugin.hooks = hooks.implemented_by(plugin.name)
+        if not plugin.hooks:
+            plugin.reason = (
+                f"{module.__name__} implements no hook: mark its functions with @hookimpl"
+            )
         hooks.register_settings(plugin.name, lambda cls: _add_settings(plugin, cls))
         registrar = Registrar(plugin.name)
         hooks.register_tasks(plugin.name, registrar)
@@ -295,11 +310,7 @@ def _add_settings(plugin: Plugin, settings: type) -> None:
     try:
         settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"{prefix}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
-        raise PluginError(f"settings: {problems}") from error
+        raise PluginError(f"settings: {wrong_variables(error, prefix)}") from error
     plugin.settings.append(settings)
 
 
@@ -307,7 +318,9 @@ def _say(error: BaseException) -> str:
     if isinstance(error, PluginError):
         return error.message
     if isinstance(error, pluggy.PluginValidationError):
-        return str(error.args[0] if error.args else error)
+        said = str(error.args[0] if error.args else error)
+        unknown = _UNKNOWN_HOOK.match(said)
+        return said if unknown is None else unknown[0] + did_you_mean(unknown[1], _HOOKS)
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
     return f"{type(error).__name__}: {error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from menos_bus.alike import did_you_mean
@@ -11,10 +11,15 @@ from menos_bus.quota.quota import Quota
 
 
 class Quotas(Mapping[str, Quota]):
-    """All quotas of the loaded plugins, by name."""
+    """All quotas of the loaded plugins, by name.
 
-    def __init__(self) -> None:
+    Args:
+        state_of: the state of a plugin that is not loaded, ``None`` of any other.
+    """
+
+    def __init__(self, state_of: Callable[[str], str | None] = lambda plugin: None) -> None:
         self._quotas: dict[str, Quota] = {}
+        self._state_of = state_of
 
     def add(self, plugin: str, quotas: list[Quota]) -> None:
         """Take all quotas of one plugin, or none.
@@ -50,6 +55,10 @@ class Quotas(Mapping[str, Quota]):
         try:
             return self._quotas[name]
         except KeyError:
+            plugin = name.partition(".")[0]
+            if (state := self._state_of(plugin)) is not None:
+                why = f"the plugin {plugin!r} is {state}, `menos-bus plugins` says why"
+                raise UnknownQuota(f"unknown quota {name!r}: {why}") from None
             known = ", ".join(self) or "none: no loaded plugin declares one"
             meant = did_you_mean(name, self._quotas)
             raise UnknownQuota(f"unknown quota {name!r}{meant} (known: {known})") from None

@@ -38,6 +38,7 @@ class TaskSpec:
         options: what goes to Celery unchanged (``max_retries``, ``time_limit``, …).
         signature: its typed parameters and result.
         dead_letter: whether a call that fails is kept, to be taken up again.
+        one_process: says why all of its calls must run in one process, or ``None``.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TaskSpec:
     options: Mapping[str, Any]
     signature: Signature = field(repr=False)
     dead_letter: bool = True
+    one_process: Callable[[], str | None] = field(default=lambda: None, repr=False)
 
     @property
     def queue(self) -> str:
@@ -88,6 +90,7 @@ class Registrar:
         positional: Sequence[str] | None = None,
         *,
         dead_letter: bool = True,
+        one_process: Callable[[], str | None] = lambda: None,
         **options: Any,
     ) -> None:
         """Register a function as a task.
@@ -99,6 +102,8 @@ class Registrar:
                 their order. A reserved one among them, such as ``callback_url``, must be given.
             dead_letter: whether a call that fails is a dead letter. ``False`` suits a task that
                 only reads: its caller is told, and there is nothing to repair later.
+            one_process: asked by a worker that would start several processes: why all calls must
+                run in one, such as a file that a process has for itself; ``None`` if they need not.
             options: Celery task options such as ``max_retries``, ``retry_backoff``,
                 ``autoretry_for``, ``dont_autoretry_for``, ``time_limit``, ``bind``.
 
@@ -106,9 +111,8 @@ class Registrar:
             PluginError: the function, its name or an option cannot be taken; says which and why.
         """
         if not inspect.isfunction(function) or any(kind(function) for kind in _NOT_PLAIN):
-            raise PluginError(
-                f"register({function!r}): a task is a plain function, not async and no generator"
-            )
+            told = getattr(function, "__qualname__", repr(function))
+            raise PluginError(f"{told}: a task is a plain function, not async and no generator")
         name = name or f"{self.plugin}.{function.__name__}"
         if not _NAME.fullmatch(name):
             raise PluginError(
@@ -121,7 +125,9 @@ class Registrar:
         RetryPolicy.pop_from(dict(options))
         bound = bool(options.get("bind"))
         signature = Signature(function, bound=bound, positional=positional)
-        self.tasks.append(TaskSpec(name, self.plugin, function, options, signature, dead_letter))
+        self.tasks.append(
+            TaskSpec(name, self.plugin, function, options, signature, dead_letter, one_process)
+        )
 
 
 def restart_for(plugin: str | None) -> str:
@@ -135,16 +141,19 @@ class Registry(Mapping[str, TaskSpec]):
     Args:
         extensions: what the plugins have registered at a point, for checks of arguments.
         newer: the plugins that were installed after these were loaded.
+        state_of: the state of a plugin that is not loaded, ``None`` of any other.
     """
 
     def __init__(
         self,
         extensions: Callable[[str], Mapping[str, Any]] = lambda point: {},
         newer: Callable[[], Collection[str]] = tuple,
+        state_of: Callable[[str], str | None] = lambda plugin: None,
     ) -> None:
         self._tasks: dict[str, TaskSpec] = {}
         self._extensions = extensions
         self._newer = newer
+        self._state_of = state_of
 
     def add(self, tasks: list[TaskSpec]) -> None:
         """Take all tasks of one plugin, or none.
@@ -193,6 +202,9 @@ class Registry(Mapping[str, TaskSpec]):
         except KeyError:
             if (plugin := owner_of(name)) in self._newer():
                 raise UnknownTask(f"unknown task {name!r}: {restart_for(plugin)}") from None
+            if plugin is not None and (state := self._state_of(plugin)) is not None:
+                why = f"the plugin {plugin!r} is {state}, `menos-bus plugins` says why"
+                raise UnknownTask(f"unknown task {name!r}: {why}") from None
             known = ", ".join(sorted(self._tasks)) or "none: no plugin is loaded"
             meant = did_you_mean(name, self._tasks)
             raise UnknownTask(f"unknown task {name!r}{meant} (known: {known})") from None

@@ -112,10 +112,26 @@ def _checks_of(function: Callable[..., Any], bound: bool) -> _Checks:
         if result is not None:
             result.json_schema(mode="serialization")
     except (PydanticUserError, TypeError) as error:
+        taken = {name: hint for name, (hint, _) in fields.items()}
+        what = _unsendable({**taken, "return": hints.get("return", Any)})
+        why = "take a type of JSON or a pydantic model" if what else error
         raise PluginError(
-            f"a type of {function.__qualname__} cannot travel as JSON: {error}"
+            f"{function.__qualname__}: {what or 'a type'} cannot travel as JSON: {why}"
         ) from error
     return _Checks(list(fields), arguments, schema, result)
+
+
+def _unsendable(hints: Mapping[str, Any]) -> str | None:
+    """The first of these types that pydantic by itself cannot read or describe."""
+    for name, hint in hints.items():
+        try:
+            TypeAdapter(hint).json_schema(
+                mode="serialization" if name == "return" else "validation"
+            )
+        except (PydanticUserError, TypeError):
+            told = "its result" if name == "return" else f"its parameter {name!r}"
+            return f"{told} ({getattr(hint, '__name__', hint)})"
+    return None
 
 
 class Signature:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from typing import IO, Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple
 
 import click
 from pydantic_core import from_json
@@ -14,6 +15,7 @@ from pydantic_core import from_json
 from menos_bus import BusError, InvalidCall
 from menos_bus.cli.plugins import call_task, json_option, print_json, print_table, says_errors
 from menos_content.new_file import new_file
+from menos_content.text_files import LeftOut, files_of, line_of
 
 _MOST_AT_A_TIME: Final = 100
 """Lines to import, or contents to delete, that one call takes."""
@@ -31,7 +33,7 @@ class BadLine(BusError):
 
 @click.group()
 def vault() -> None:
-    """List, show, delete, export and import what is in the vault."""
+    """Add, list, show, delete, export and import what is in the vault."""
 
 
 @vault.command("list")
@@ -160,24 +162,53 @@ def export(file: str, force: bool) -> None:
 @says_errors
 def import_(file: IO[bytes], embed: bool) -> None:
     """Store the contents of a FILE that `export` wrote; - is standard input."""
+    _store(_lines(file), embed=embed)
+
+
+@vault.command()
+@click.argument(
+    "paths",
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
+@click.option("--tag", "tags", multiple=True, help="Tag them; repeatable.")
+@says_errors
+def add(paths: Sequence[Path], tags: Sequence[str]) -> None:
+    """Store text files and those in folders, and make them searchable.
+
+    Text files are .md, .markdown, .txt and .rst, in UTF-8; what is left out is named. A file that
+    is added again takes the place of what it was before.
+    """
+    if not _store(_files(paths, list(tags)), embed=True):
+        sys.exit(1)
+
+
+def _store(lines: Iterable[_Line], *, embed: bool) -> int:
+    """Import lines, as many a call as it takes, and say what became of them.
+
+    Returns:
+        How many there were.
+    """
     count = 0
     failed = []
     process = ["embed"] if embed else []
     try:
-        for batch in _batches(file):
-            lines = [line for _, line in batch]
+        for batch in _batches(lines):
+            contents = [line.content for line in batch]
             try:
-                imported = call_task("tasks.import_content", lines=lines, process=process)
+                imported = call_task("tasks.import_content", lines=contents, process=process)
             except InvalidCall as error:
-                raise _in_file(error, [number for number, _ in batch]) from None
+                raise _in_file(error, [line.place for line in batch]) from None
             count += len(imported["content_ids"])
             failed += imported["failed"]
     except BadLine:
         if count:
             but = ", but for those that failed" if failed else ""
             click.echo(
-                f"{count} contents of the lines before are stored{but}: mend the file and import "
-                "all of it again, or what is left of it",
+                f"{count} contents before it are stored{but}: mend it, and do all of it again, or "
+                "what is left",
                 err=True,
             )
         raise
@@ -188,6 +219,7 @@ def import_(file: IO[bytes], embed: bool) -> None:
     click.echo(_counted(count) + ("" if embed or not count else hint), err=True)
     if failed:
         sys.exit(1)
+    return count
 
 
 @vault.command()
@@ -226,27 +258,50 @@ def _name_missing(content_ids: Sequence[str]) -> None:
         click.echo(f"there is no content {content_id} (content_not_found)", err=True)
 
 
-def _in_file(error: InvalidCall, numbers: list[int]) -> BadLine:
+def _in_file(error: InvalidCall, places: list[str]) -> BadLine:
     """Say which lines of the file are wrong, and not which ones of the call."""
 
     def where(place: re.Match[str]) -> str:
-        return f"line {numbers[int(place[1])]}{': ' if place[2] else ''}"
+        return f"{places[int(place[1])]}{': ' if place[2] else ''}"
 
     return BadLine("; ".join(_PLACE.sub(where, str(problem)) for problem in error.problems))
 
 
-def _batches(file: IO[bytes]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """The lines of a file with their numbers, so many that one call can take them."""
-    batch: list[tuple[int, dict[str, Any]]] = []
-    size = 0
+class _Line(NamedTuple):
+    """A content to store, and where it is from."""
+
+    place: str
+    content: dict[str, Any]
+    size: int
+
+
+def _lines(file: IO[bytes]) -> Iterator[_Line]:
     for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        if batch and (len(batch) == _MOST_AT_A_TIME or size + len(line) > _MOST_BYTES):
+        if line.strip():
+            yield _Line(f"line {number}", _parsed(line, number), len(line))
+
+
+def _files(paths: Iterable[Path], tags: list[str]) -> Iterator[_Line]:
+    for file in (file for path in paths for file in files_of(path)):
+        try:
+            content = line_of(file)
+        except LeftOut as why:
+            click.echo(f"left out {file}: {why}", err=True)
+        else:
+            given = {"tags": tags} if tags else {}  # else those that it has stay
+            yield _Line(str(file), {**content, **given}, len(content["text"].encode()))
+
+
+def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
+    """So many lines at a time that one call can take them."""
+    batch: list[_Line] = []
+    size = 0
+    for line in lines:
+        if batch and (len(batch) == _MOST_AT_A_TIME or size + line.size > _MOST_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append((number, _parsed(line, number)))
-        size += len(line)
+        batch.append(line)
+        size += line.size
     if batch:
         yield batch
 

@@ -18,7 +18,7 @@ from menos_content.vault_tasks import (
     show_content,
     vault_stats,
 )
-from menos_vault import InvalidSettings, open_vault
+from menos_vault import InvalidSettings, open_vault, why_one_process
 
 if TYPE_CHECKING:
     import click
@@ -38,7 +38,12 @@ READING: Final = (list_content, show_content, vault_stats, export_content)
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.store_content``, ``tasks.process_content`` and those for the vault."""
     for function in (*WRITING, *READING):
-        register(function, name=f"tasks.{function.__name__}", dead_letter=function not in READING)
+        register(
+            function,
+            name=f"tasks.{function.__name__}",
+            dead_letter=function not in READING,
+            one_process=why_one_process,
+        )
 
 
 class VaultCommand:

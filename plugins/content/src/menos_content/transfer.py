@@ -266,7 +266,8 @@ def _archive(
     vault: Vault, line: ContentLine, stored: Mapping[str, Content], call: str | None
 ) -> NewContent:
     """Store the objects of a content, and return it as this call is to write it after that."""
-    names = ("content_type", "title", *_FIELDS)
+    # What is left out stays as it is.
+    names = ("content_type", "title", *(name for name in _FIELDS if name in line.model_fields_set))
     given = {name: value for name in names if (value := getattr(line, name)) is not None}
     given |= {"resource_key": line.key, "stored_by": call}
     if line.status == PROCESSED:

@@ -9,10 +9,16 @@ from collections.abc import Callable
 
 from menos_bus import hookimpl
 from menos_search.tasks import semantic_search, similar_content
+from menos_vault import why_one_process
 
 
 @hookimpl
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.semantic_search`` and ``tasks.similar_content``."""
     for function in (semantic_search, similar_content):
-        register(function, name=f"tasks.{function.__name__}", dead_letter=False)
+        register(
+            function,
+            name=f"tasks.{function.__name__}",
+            dead_letter=False,
+            one_process=why_one_process,
+        )

@@ -23,6 +23,13 @@ def register_settings(register: Callable[[type], None]) -> None:
     register(YoutubeSettings)
 
 
+def why_one_process() -> str | None:
+    """Why the vault cannot be used by several processes, if so."""
+    from menos_vault import why_one_process
+
+    return why_one_process()
+
+
 @hookimpl
 def register_tasks(register: Callable[..., None]) -> None:
     """Declare ``tasks.ingest_youtube``, and under a second name with a callback that must be given.
@@ -30,16 +37,16 @@ def register_tasks(register: Callable[..., None]) -> None:
     Lists of videos are tasks of their own. A failed request is tried again five times, after up to
     5 s first and twice as long each further time; a blocked one says itself when.
     """
-    tries = {"max_retries": 5, "retry_backoff": 5}
-    register(ingest_youtube, name="tasks.ingest_youtube", **tries)
+    every = {"max_retries": 5, "retry_backoff": 5, "one_process": why_one_process}
+    register(ingest_youtube, name="tasks.ingest_youtube", **every)
     register(
         ingest_youtube,
         name="tasks.ingest_youtube_with_callback",
         positional=["url", "callback_url"],
-        **tries,
+        **every,
     )
     for name, function in LISTS.items():
-        register(function, name=name, **tries)
+        register(function, name=name, **every)
 
 
 @hookimpl

@@ -1,0 +1,56 @@
+"""Text files as lines for ``tasks.import_content``: read by the command, never by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+TYPES: Final = {".md": "markdown", ".markdown": "markdown", ".txt": "text", ".rst": "text"}
+"""What is a text file, by the end of its name, and the content type that it gets."""
+_LONGEST_TITLE: Final = 500
+
+
+class LeftOut(Exception):
+    """A file that is not stored; the text says why."""
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """The file itself, or all files of a folder and those in it, but for hidden ones."""
+    if not path.is_dir():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not hidden:
+            yield file
+
+
+def line_of(file: Path) -> dict[str, Any]:
+    """What a text file says, to be stored under its place.
+
+    Raises:
+        LeftOut: it is no text file, empty, or cannot be read.
+    """
+    content_type = TYPES.get(file.suffix.lower())
+    if content_type is None:
+        raise LeftOut(f"no text file ({', '.join(TYPES)})")
+    try:
+        text = file.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise LeftOut("not UTF-8 text: convert it") from None
+    except OSError as error:
+        raise LeftOut(error.strerror or str(error)) from None
+    if not text.removeprefix("\ufeff").strip():
+        raise LeftOut("empty")
+    return {
+        "resource_key": f"file:{file.resolve().as_posix()}",
+        "title": _title(text, file)[:_LONGEST_TITLE],
+        "text": text,
+        "content_type": content_type,
+    }
+
+
+def _title(text: str, file: Path) -> str:
+    first = next((line for line in text.splitlines() if line.startswith("# ")), "")
+    return first.removeprefix("# ").strip() or file.name
