@@ -88,4 +88,6 @@ def fill(vault: Vault, texts: list[str], vectors: np.ndarray, first: int, model:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m retrieval.growth FOLDER (BEIR-style)")
     main(Path(sys.argv[1]))

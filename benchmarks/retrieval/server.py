@@ -176,4 +176,6 @@ def wait_until(attempt: Callable[[], None], seconds: float = 30) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m retrieval.server FOLDER (BEIR-style)")
     main(Path(sys.argv[1]))
