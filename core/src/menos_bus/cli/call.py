@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from menos_bus.bus import Bus
+from menos_bus.cli import parameters
 from menos_bus.cli.output import json_option, print_failure, print_json, says_errors
+from menos_bus.cli.parameters import takes
 from menos_bus.errors import FieldProblem, InvalidCall, TaskFailed, UnknownTaskId
 from menos_bus.tasks.register import TaskSpec
 
@@ -95,7 +97,7 @@ def result(task_id: str, seconds: float | None, as_json: bool) -> None:
 
 def _command(bus: Bus, spec: TaskSpec) -> click.Command:
     """A click command with one option per parameter of a task."""
-    properties = parameters_of(spec)
+    properties = parameters.of(spec)
     required = spec.signature.parameters_schema.get("required", [])
     params: list[click.Parameter] = [
         click.Argument(["values"], nargs=-1, required=False, metavar="[VALUE]...")
@@ -103,14 +105,14 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
     for name, schema in properties.items():
         if name in _OWN_OPTIONS:
             continue
-        yes_or_no = _is(schema, "boolean")
+        yes_or_no = takes(schema, "boolean")
         option = _YesOrNo if yes_or_no else click.Option
         params.append(
             option(
                 [f"--{name.replace('_', '-')}", f"task_{name}"],
-                multiple=_is(schema, "array"),
-                help=_describe(schema, required=name in required),
-                metavar="[true|false]" if yes_or_no else type_of(schema),
+                multiple=takes(schema, "array"),
+                help=parameters.described(schema, required=name in required),
+                metavar="[true|false]" if yes_or_no else parameters.type_of(schema),
             )
         )
     params += [
@@ -250,16 +252,16 @@ def _read_option(name: str, given: str | tuple[str, ...], schema: dict[str, Any]
 def _read(name: str, value: str, schema: dict[str, Any]) -> Any:
     """What a word of the command line means for a parameter."""
     text = _text(name, value)
-    if _is(schema, "string") and not (_is(schema, "array") and _is_list(text)):
+    if takes(schema, "string") and not (takes(schema, "array") and _is_list(text)):
         return text
     try:
         return json.loads(text)
     except ValueError as error:
-        if _is(schema, "object"):
+        if takes(schema, "object"):
             reason = f"""this is no JSON: {error}; an object is written '{{"key": "value"}}'"""
             raise InvalidCall([FieldProblem(name, reason)]) from None
         # The bus's own check says what is wrong with it, as at every door.
-        return [text] if _is(schema, "array") else text
+        return [text] if takes(schema, "array") else text
 
 
 def _is_list(text: str) -> bool:
@@ -288,65 +290,3 @@ def _text(name: str, value: str) -> str:
             f"written @{value}"
         )
         raise InvalidCall([FieldProblem(name, reason)]) from None
-
-
-def _is(schema: dict[str, Any], kind: str) -> bool:
-    options = schema.get("anyOf", [schema])
-    return any(option.get("type") == kind for option in options)
-
-
-def parameters_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
-    """The schemas of a task's parameters, with those that they refer to in their place."""
-    schema = spec.signature.parameters_schema
-    defs = schema.get("$defs", {})
-    return {name: _in_place(part, defs) for name, part in schema.get("properties", {}).items()}
-
-
-def _in_place(schema: dict[str, Any], defs: dict[str, Any], depth: int = 3) -> dict[str, Any]:
-    if depth == 0:  # a type that has itself in it
-        return schema
-    if "$ref" in schema:
-        found = defs.get(schema["$ref"].rpartition("/")[2], {})
-        told = {name: value for name, value in schema.items() if name != "$ref"}
-        return _in_place({**found, **told}, defs, depth - 1)
-    if "anyOf" in schema:
-        schema = {**schema, "anyOf": [_in_place(part, defs, depth - 1) for part in schema["anyOf"]]}
-    if isinstance(items := schema.get("items"), dict):
-        schema = {**schema, "items": _in_place(items, defs, depth - 1)}
-    return schema
-
-
-def type_of(schema: dict[str, Any]) -> str:
-    """A parameter's type in a few words; the values themselves where only some are allowed."""
-    if "anyOf" in schema:
-        kinds = [type_of(part) for part in schema["anyOf"] if part.get("type") != "null"]
-        return "|".join(kinds)
-    if "const" in schema:
-        return str(schema["const"])
-    if "enum" in schema:
-        return "|".join(map(str, schema["enum"]))
-    if schema.get("type") == "array":
-        return f"list of {type_of(schema.get('items', {}))}"
-    if properties := schema.get("properties"):
-        required = schema.get("required", [])
-        fields = [
-            f"{name}{'' if name in required else '?'}: {type_of(part)}"
-            for name, part in properties.items()
-        ]
-        return f"{{{', '.join(fields)}}}"
-    return str(schema.get("type", "json"))
-
-
-def describe(schema: dict[str, Any]) -> str:
-    """The description of a parameter, also where only one of its types has it."""
-    found = (part.get("description") for part in (schema, *schema.get("anyOf", [])))
-    return next((str(text) for text in found if text), "")
-
-
-def _describe(schema: dict[str, Any], *, required: bool) -> str:
-    said = describe(schema)
-    if required:
-        return f"{said}  [required]".strip()
-    if schema.get("default") is not None:
-        return f"{said}  [default: {json.dumps(schema['default'])}]".strip()
-    return said

@@ -59,7 +59,7 @@ def tasks(name: str | None, as_json: bool) -> None:
 
 
 def _show(spec: TaskSpec) -> None:
-    from menos_bus.cli.call import describe, parameters_of, type_of
+    from menos_bus.cli import parameters
 
     schema = spec.signature.parameters_schema
     click.echo(f"{spec.name}   (queue {spec.queue})\n\n{spec.description}\n")
@@ -68,11 +68,11 @@ def _show(spec: TaskSpec) -> None:
         [
             (
                 key,
-                type_of(field),
+                parameters.type_of(field),
                 "required" if key in schema.get("required", []) else repr(field.get("default")),
-                describe(field),
+                parameters.description(field),
             )
-            for key, field in parameters_of(spec).items()
+            for key, field in parameters.of(spec).items()
         ],
     )
 
