@@ -131,6 +131,14 @@ def test_ports_in_use_are_named_all_at_once_with_their_settings(bus, tmp_path):
     assert "Traceback" not in second.stderr
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_of_another_machine_is_named_with_its_setting(clean_env, host):
+    shown = run_cli("up", env={**clean_env, "MENOS_API_HOST": host})
+
+    assert shown.returncode == 2
+    assert "set MENOS_API_HOST to an address of this machine" in shown.stderr
+
+
 def test_what_is_asked_of_a_running_bus_goes_by_its_settings(start, clean_env):
     start(MENOS_PLUGINS="probe,youtube", MENOS_YOUTUBE_QUOTA_LIMIT="77")
     shell = {**clean_env, "MENOS_PLUGINS": "youtube"}

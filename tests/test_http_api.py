@@ -176,6 +176,28 @@ def test_an_api_of_its_own_needs_a_broker(clean_env):
     assert "MENOS_BROKER_URL" in refused.stderr
 
 
+def test_an_api_of_its_own_says_where_the_password_is_that_it_made(clean_env, tmp_path):
+    env = {
+        **clean_env,
+        "MENOS_PLUGINS": "",
+        "MENOS_BROKER_URL": "amqp://guest:guest@127.0.0.1:1//",
+        "MENOS_RESULT_BACKEND": "redis://127.0.0.1:1/7",
+        "MENOS_FLOWER_PASSWORD": "known",
+    }
+    process, output = api("--port", "0", env=env)
+    try:
+        url = re.search(r"http://\S+", output.readline())
+        told = re.fullmatch(r"Without MENOS_CALLER_PASSWORD: .* in (/\S+)\n", output.readline())
+        assert url
+        assert told
+        made = json.loads(Path(told[1]).read_text())
+        client = httpx.Client(auth=("caller", made["caller_password"]), trust_env=False)
+        assert client.get(f"{url[0]}/tasks").json() == {"tasks": []}
+    finally:
+        process.kill()
+        output.close()
+
+
 def api(*words: str, env: dict[str, str]) -> tuple[Command, IO[str]]:
     """Start ``menos-bus api``; gives what it prints, too."""
     read, write = os.pipe()

@@ -517,6 +517,22 @@ def test_the_page_shows_every_task_and_loads_nothing_from_elsewhere(make_bus, ma
     assert "//cdn" not in shown.text
 
 
+def test_the_page_shows_code_as_code_and_the_fields_of_an_object(make_bus, make_plugin):
+    class Place(BaseModel):
+        town: str
+        street: str = ""
+
+    def visit(place: Annotated[Place, Field(description="See `menos-bus tasks`.")]) -> None:
+        """Call `visit`, or <i>not</i>."""
+
+    bus = make_bus(make_plugin("hello", visit))
+    shown = TestClient(make_api(bus, logins(bus.settings))).get("/docs").text
+
+    assert "Call <code>visit</code>, or &lt;i&gt;not" in shown
+    assert "See <code>menos-bus tasks</code>." in shown
+    assert "object with town, street" in shown
+
+
 # in somebody's own application
 
 
