@@ -55,6 +55,12 @@ def test_an_unknown_argument_is_named_with_those_that_exist():
     }
 
 
+def test_what_is_said_of_the_delivery_is_no_argument():
+    assert problems(greet, {"who": "Ada", "task_id": "a1"}) == {
+        "task_id": "is no argument: it stands beside args and kwargs, at the HTTP API in the query"
+    }
+
+
 Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$", max_length=7), Wanted("one like #ff0000")]
 
 

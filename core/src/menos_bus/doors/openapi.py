@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from menos_bus.doors.idempotency import KEY_HEADER
+from menos_bus.tasks.contract import DELIVERY
 from menos_bus.tasks.envelope import Envelope
 from menos_bus.tasks.register import TaskSpec
 from menos_bus.tasks.schema import RESERVED_SCHEMAS
@@ -14,10 +15,6 @@ RESERVED: Final[dict[str, dict[str, Any]]] = {
     name: {**schema, "type": [schema["type"], "null"]} for name, schema in RESERVED_SCHEMAS.items()
 }
 """What every task takes besides its own parameters; ``null`` is as good as nothing."""
-
-OPTIONS: Final = ("task_id", "countdown", "eta", "expires")
-"""What the query may say of the delivery."""
-
 
 _NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 """Keywords whose keys are names of the caller's, not keywords."""
@@ -64,7 +61,7 @@ def parameters_of_delivery() -> list[dict[str, Any]]:
     """The query parameters and the header that every submission takes."""
     known = Envelope.model_json_schema()["properties"]
     found: list[dict[str, Any]] = []
-    for name in OPTIONS:
+    for name in DELIVERY:
         kinds = [kind for kind in known[name]["anyOf"] if kind != {"type": "null"}]
         schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
         told = {"description": known[name]["description"], "required": False, "schema": schema}

@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import Request
 
-from menos_bus.doors.openapi import OPTIONS
 from menos_bus.doors.problems import Refused
 from menos_bus.doors.refusals import MAX_BODY, TOO_LARGE
 from menos_bus.errors import FieldProblem, InvalidCall
+from menos_bus.tasks.contract import DELIVERY
 from menos_bus.tasks.envelope import Envelope
 
 
@@ -38,8 +38,8 @@ def options_of(request: Request) -> dict[str, Any]:
     """
     given: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
-        if name not in OPTIONS:
-            known = f"unknown (known: {', '.join(OPTIONS)}); a task's parameters go in the body"
+        if name not in DELIVERY:
+            known = f"unknown (known: {', '.join(DELIVERY)}); a task's parameters go in the body"
             raise InvalidCall([FieldProblem(name, known)])
         if name in given:
             raise InvalidCall([FieldProblem(name, "given twice")])

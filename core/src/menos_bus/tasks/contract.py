@@ -29,6 +29,9 @@ PUBLIC_TASKS: Final[dict[str, str]] = {
 }
 """Task name → the plugin that owns it, which is also its queue."""
 
+DELIVERY: Final = ("task_id", "countdown", "eta", "expires")
+"""What a call says of its delivery, beside its arguments."""
+
 INTERNAL_QUEUE: Final = "celery"
 """Where Celery's own tasks travel, such as the one that completes a chord."""
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_p
 
 from menos_bus.alike import did_you_mean
 from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
+from menos_bus.tasks.contract import DELIVERY
 
 RESERVED_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "callback_url": {
@@ -262,7 +263,10 @@ def problems_of(
         reason = item["msg"]
         if item["type"] == "extra_forbidden":
             reason = "unknown field"
-            if parameters is not None and len(item["loc"]) == 1:
+            if parameters is not None and field in DELIVERY:
+                where = "beside args and kwargs, at the HTTP API in the query"
+                reason = f"is no argument: it stands {where}"
+            elif parameters is not None and len(item["loc"]) == 1:
                 meant = did_you_mean(field, parameters)
                 reason = f"unknown field{meant} (known: {', '.join(parameters) or 'none'})"
         elif item["type"] == "missing":
