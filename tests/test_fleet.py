@@ -166,6 +166,21 @@ def test_a_broker_that_refuses_the_login_is_told_as_such(fleet_env):
         bus.app.send_task("tasks.vault_stats")
 
 
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [
+        ("MENOS_BROKER_URL", f"amqp://guest:wrong@{RABBITMQ}//"),
+        ("MENOS_RESULT_BACKEND", f"redis://nobody:wrong@{REDIS}/5"),
+    ],
+)
+def test_flower_does_not_start_with_a_wrong_login(fleet_env, setting, url):
+    refused = run_cli("flower", "--port", "0", env={**fleet_env, setting: url})
+
+    assert refused.returncode == 2
+    assert f"correct user and password in {setting}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def _up(door: httpx.Client) -> bool:
     try:
         return door.get("/healthcheck").status_code == 200

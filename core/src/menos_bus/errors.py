@@ -6,6 +6,7 @@
     │   ├── InvalidCall         an argument, field or option is wrong; lists the fields
     │   ├── CallConflict        the task id or idempotency key belongs to another call
     │   └── BusUnavailable      the bus or its broker cannot take calls now
+    │       └── LoginRefused    a server wants another user or password
     ├── UnknownTaskId           no call with that id was ever accepted (or it has expired)
     ├── UnknownQuota            no loaded plugin declares a quota of that name
     ├── TaskError               what a task raises to say how its failure is to be treated
@@ -105,6 +106,10 @@ class BusUnavailable(CallError):
 
     code = "unavailable"
     status = 503
+
+
+class LoginRefused(BusUnavailable):
+    """A server wants another user or password, and will until somebody corrects them."""
 
 
 class UnknownTaskId(BusError):

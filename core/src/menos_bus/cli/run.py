@@ -109,10 +109,13 @@ def flower(port: int | None) -> None:
     _need_flower()
     from menos_bus.doors.credentials import logins
     from menos_bus.doors.flower import make_flower
+    from menos_bus.doors.server_logins import refuse_wrong_login
     from menos_bus.doors.serving import url_of
 
     known = logins(settings)
-    app = make_flower(Bus(settings), known)
+    bus = Bus(settings)
+    refuse_wrong_login(bus, broker=True)
+    app = make_flower(bus, known)
     url = url_of(settings.flower_host, app.start_http_server())
     click.echo(f"Flower: {url}   operator: {known.operator.user}   callers: {known.caller.user}")
     _say_where_passwords_are(settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from socket import gethostname
@@ -14,14 +13,12 @@ from amqp.exceptions import AccessRefused, PreconditionFailed
 from kombu.entity import Queue
 
 from menos_bus.bus import Bus
-from menos_bus.errors import BusUnavailable, SettingsError
+from menos_bus.doors.server_logins import refuse_wrong_login
+from menos_bus.errors import SettingsError
 from menos_bus.messages.broker import connected
 from menos_bus.messages.topology import DEAD_LETTERED, dead_letter_queues, queues
-from menos_bus.outcomes.redis import LoginRefused
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.register import TaskSpec
-
-logger = logging.getLogger(__name__)
 
 Pool = Literal["prefork", "threads", "solo", "gevent"]
 
@@ -63,7 +60,7 @@ def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> in
     _refuse_limits(tasks, pool)
     _refuse_consumer_timeout(tasks, bus.settings)
     _refuse_processes(tasks, pool, bus.settings)
-    _refuse_login(bus)
+    refuse_wrong_login(bus)
     consumed, dead = queues(served, embedded=False), dead_letter_queues(served)
     _declare(bus, [*dead, *consumed])
     consumed += [queue for queue in dead if queue.name == DEAD_LETTERED]
@@ -155,16 +152,6 @@ def _refuse_processes(tasks: Iterable[TaskSpec], pool: Pool, settings: BusSettin
                 f"{settings.concurrency} starts {settings.concurrency}: {reason}. Use "
                 "--concurrency 1, or leave the plugin out with --only"
             )
-
-
-def _refuse_login(bus: Bus) -> None:
-    """A store that is away may come back; a wrong password stays wrong."""
-    try:
-        bus.app.ledger.find("worker")
-    except LoginRefused as error:
-        raise SettingsError(error.message) from None
-    except BusUnavailable as error:
-        logger.warning("%s", error)
 
 
 def _declare(bus: Bus, declared: Iterable[Queue]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from amqp.exceptions import AccessRefused
 from kombu.exceptions import KombuError
 
-from menos_bus.errors import BusUnavailable
+from menos_bus.errors import BusUnavailable, LoginRefused
 
 CONNECT_SECONDS: Final = 5.0
 """How long a broker may take to answer, unless somebody waits for less."""
@@ -23,11 +24,12 @@ def connected(app: Any, seconds: float = CONNECT_SECONDS) -> Iterator[Any]:
         seconds: how long the broker may take to answer.
 
     Raises:
-        BusUnavailable: the broker does not answer, or not any more, or refuses the login.
+        LoginRefused: the broker wants another user or password.
+        BusUnavailable: it does not answer, or not any more, or refuses what is done in the block.
     """
     with app.connection_for_write(connect_timeout=seconds) as connection:
         try:
-            connection.ensure_connection(max_retries=1, timeout=seconds)
+            _connect(connection, seconds)
             yield connection
         except connection.channel_errors as error:
             raise BusUnavailable(f"the broker {connection.as_uri()} refuses: {error}") from error
@@ -35,3 +37,13 @@ def connected(app: Any, seconds: float = CONNECT_SECONDS) -> Iterator[Any]:
             raise BusUnavailable(
                 f"the broker {connection.as_uri()} does not answer: {error}"
             ) from error
+
+
+def _connect(connection: Any, seconds: float) -> None:
+    try:
+        connection.ensure_connection(max_retries=1, timeout=seconds)
+    except AccessRefused as error:
+        raise LoginRefused(
+            f"the broker {connection.as_uri()} refuses: {error}; correct user and password in "
+            "MENOS_BROKER_URL"
+        ) from error

@@ -14,7 +14,7 @@ from typing import Any, Final
 import redis
 from celery import states
 
-from menos_bus.errors import BusUnavailable, CallConflict, UnknownTaskId
+from menos_bus.errors import BusUnavailable, CallConflict, LoginRefused, UnknownTaskId
 from menos_bus.outcomes.ledger import ABANDONED_SECONDS, CALLBACK_SECONDS, Accepted, Entry
 
 _PREFIX: Final = "menos:call:"
@@ -98,10 +98,6 @@ redis.call('ZREM', KEYS[3], ARGV[2])
 redis.call('DEL', KEYS[2])
 return 'reopened'
 """
-
-
-class LoginRefused(BusUnavailable):
-    """Redis wants another user or password."""
 
 
 class RedisLedger:
