@@ -13,7 +13,7 @@ from menos_content.context import with_context
 from menos_content.document import Document
 from menos_content.settings import ContentSettings
 from menos_content.token_counter import TokenCounter
-from menos_content.while_there import progress_while_there
+from menos_content.while_there import OFTEN, progress_while_there
 from menos_vault import Chunk, NewChunks, Vault
 from menos_vault.embeddings import Embeddings
 
@@ -82,7 +82,9 @@ def embed(vault: Vault, documents: Sequence[Document], cut: Cut) -> None:
     embeddings = vault.embeddings
     passages = [_cut(embeddings, document, cut) for document in documents]
     words = [text for _, texts in passages for text in texts]
-    told = progress_while_there("embedding", vault, documents) if len(words) >= _MANY else None
+    told = None
+    if len(words) >= _MANY:
+        told = progress_while_there("embedding", vault, documents, every=OFTEN)
     vectors = embeddings.embed_documents(words, told)
     new = []
     place = 0

@@ -9,7 +9,7 @@ from menos_bus import progress
 from menos_content.document import Document
 from menos_content.sentences import sentences
 from menos_content.settings import ContentSettings
-from menos_content.while_there import progress_while_there
+from menos_content.while_there import OFTEN, progress_while_there
 from menos_vault import Vault
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _summary(vault: Vault, document: Document) -> str | None:
     embeddings = vault.embeddings
     if not embeddings.ready:
         embeddings.prepare(partial(progress, "fetching the embedding model"))
-    tell = progress_while_there("summarizing", vault, [document])
+    tell = progress_while_there("summarizing", vault, [document], every=OFTEN)
     tell(0, len(candidates))
     vectors = embeddings.embed_documents(candidates, tell)
     chosen = choose(vectors, [len(sentence) for sentence in candidates])
