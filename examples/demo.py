@@ -28,17 +28,18 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from menos_content.text_files import LeftOut, files_of, line_of
+
 ROOT = Path(__file__).resolve().parents[1]
 HOME = Path(".menos-demo")
 """The data folder: what is tried out here does not get into anybody's vault."""
-SOURCES = [str(ROOT / "docs")]
+SOURCES = [str(page) for page in sorted((ROOT / "docs").glob("*.md"))]
 """Not the README: it shows the demo's output, and so would be the best answer to itself."""
 QUESTIONS = [
     "How do I write a plugin of my own?",
     "How can a workflow wait for the result of a task?",
     "How do I know that a callback is really from my bus?",
 ]
-TEXT_FILES = {".md", ".markdown", ".txt", ".rst"}
 PATIENCE = 60.0
 """Seconds after which a step that waits for another try counts as failed here; the bus goes on."""
 console = Console()
@@ -105,30 +106,13 @@ def _read(sources: list[str]) -> Iterator[dict[str, Any]]:
         path = Path(source)
         if not path.exists():
             raise Failed(f"{source}: no such file or folder")
-        files = [f for f in sorted(path.rglob("*")) if f.suffix in TEXT_FILES]
-        for file in files if path.is_dir() else [path]:
+        for file in files_of(path):
             try:
-                text = file.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                raise Failed(f"{file}: not a UTF-8 text file") from None
-            if not text.strip():
-                console.print(f"[yellow]left out[/] {file}: it is empty")
-                continue
-            yield {
-                "task": "tasks.store_content",
-                "name": file.name,
-                "kwargs": {
-                    "text": text,
-                    "title": _title(text, file),
-                    "resource_key": f"file:{file.resolve()}",
-                    "content_type": "markdown" if file.suffix in (".md", ".markdown") else "text",
-                },
-            }
-
-
-def _title(text: str, file: Path) -> str:
-    heading = next((line for line in text.splitlines() if line.startswith("# ")), "")
-    return heading.removeprefix("# ").strip() or file.name
+                line = line_of(file)
+            except LeftOut as why:
+                console.print(f"[yellow]left out[/] {file}: {why}")
+            else:
+                yield {"task": "tasks.store_content", "name": file.name, "kwargs": line}
 
 
 def _ingest(bus: Bus, documents: list[dict[str, Any]]) -> list[tuple[str, str]]:

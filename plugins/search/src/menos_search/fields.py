@@ -53,7 +53,6 @@ _Words = Annotated[
     BeforeValidator(_listed, json_schema_input_type=str | list[str]),
 ]
 
-
 # Filters: what may be left out. The description stands outside of the `| None`.
 ContentTypes = Annotated[
     _Words | None, Field(description="Only contents of this type, or one of these: `youtube` …")

@@ -84,7 +84,7 @@ def worth_marking(asked: Iterable[str]) -> list[str]:
 
 
 def expression(asked: Iterable[str]) -> str:
-    """Return the FTS5 expression that texts with any of these words satisfy, as `indexed` has them.
+    """Return the FTS5 expression that texts with any of these words satisfy, if `paired`.
 
     Its BM25 adds up the score of each; a word that is given twice counts twice.
     """
