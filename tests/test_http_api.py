@@ -176,15 +176,18 @@ def test_an_api_of_its_own_needs_a_broker(clean_env):
     assert "MENOS_BROKER_URL" in refused.stderr
 
 
+NOWHERE = {
+    "MENOS_PLUGINS": "",
+    "MENOS_BROKER_URL": "amqp://guest:guest@127.0.0.1:1//",
+    "MENOS_RESULT_BACKEND": "redis://127.0.0.1:1/7",
+}
+"""Servers that are away."""
+
+
 def test_an_api_of_its_own_says_where_the_password_is_that_it_made(clean_env, tmp_path):
-    env = {
-        **clean_env,
-        "MENOS_PLUGINS": "",
-        "MENOS_BROKER_URL": "amqp://guest:guest@127.0.0.1:1//",
-        "MENOS_RESULT_BACKEND": "redis://127.0.0.1:1/7",
-        "MENOS_FLOWER_PASSWORD": "known",
-    }
-    process, output = api("--port", "0", env=env)
+    process, output = api(
+        "--port", "0", env={**clean_env, **NOWHERE, "MENOS_FLOWER_PASSWORD": "known"}
+    )
     try:
         url = re.search(r"http://\S+", output.readline())
         told = re.fullmatch(r"Without MENOS_CALLER_PASSWORD: .* in (/\S+)\n", output.readline())
@@ -208,14 +211,9 @@ def api(*words: str, env: dict[str, str]) -> tuple[Command, IO[str]]:
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_an_api_of_its_own_ends_in_good_order(clean_env, end):
-    env = {
-        **clean_env,
-        "MENOS_PLUGINS": "",
-        "MENOS_BROKER_URL": "amqp://guest:guest@127.0.0.1:1//",
-        "MENOS_RESULT_BACKEND": "redis://127.0.0.1:1/7",
-        "MENOS_CALLER_PASSWORD": "secret",
-    }
-    process, output = api("--port", "0", env=env)
+    process, output = api(
+        "--port", "0", env={**clean_env, **NOWHERE, "MENOS_CALLER_PASSWORD": "secret"}
+    )
     try:
         url = re.search(r"http://\S+", output.readline())
         assert url

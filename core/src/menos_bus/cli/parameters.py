@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from menos_bus.doors.openapi import inlined
 from menos_bus.tasks.register import TaskSpec
 
 
@@ -16,23 +17,8 @@ def takes(schema: dict[str, Any], kind: str) -> bool:
 
 def of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
     """The schemas of a task's parameters, with those that they refer to in their place."""
-    schema = spec.signature.parameters_schema
-    defs = schema.get("$defs", {})
-    return {name: _in_place(part, defs) for name, part in schema.get("properties", {}).items()}
-
-
-def _in_place(schema: dict[str, Any], defs: dict[str, Any], depth: int = 3) -> dict[str, Any]:
-    if depth == 0:  # a type that has itself in it
-        return schema
-    if "$ref" in schema:
-        found = defs.get(schema["$ref"].rpartition("/")[2], {})
-        told = {name: value for name, value in schema.items() if name != "$ref"}
-        return _in_place({**found, **told}, defs, depth - 1)
-    if "anyOf" in schema:
-        schema = {**schema, "anyOf": [_in_place(part, defs, depth - 1) for part in schema["anyOf"]]}
-    if isinstance(items := schema.get("items"), dict):
-        schema = {**schema, "items": _in_place(items, defs, depth - 1)}
-    return schema
+    found: dict[str, dict[str, Any]] = inlined(spec.signature.parameters_schema)["properties"]
+    return found
 
 
 def type_of(schema: dict[str, Any]) -> str:
