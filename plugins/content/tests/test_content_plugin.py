@@ -16,7 +16,7 @@ HEAVY = [
     "httpx",
     "markdown_it",
     "numpy",
-    "onnxruntime",
+    "openvino",
     "requests",
     "semantic_text_splitter",
     "sentencex",

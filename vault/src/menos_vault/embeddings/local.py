@@ -1,4 +1,4 @@
-"""Embeddings in this process, by onnxruntime: all-MiniLM-L6-v2, or a model of the user's own."""
+"""Embeddings in this process, by openvino: all-MiniLM-L6-v2, or a model of the user's own."""
 
 import functools
 import os
@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from menos_vault.embeddings import Progress, encodable, fetch
 from menos_vault.embeddings.batches import Batches
 from menos_vault.embeddings.graph import read_shape
+from menos_vault.embeddings.inference import Inference
 from menos_vault.embeddings.weights import sha256
 from menos_vault.errors import ModelCorrupt
 from menos_vault.models import Health
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 _SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones included
 _SPECIAL = 2  # [CLS] in front, [SEP] behind
 _BATCH = 512
-"""Tokens of a run. With more it leaves the processor's cache: 2,048 took 15 to 30 % more time."""
+"""Tokens of a run. With more it leaves the processor's cache, and a query waits longer."""
 _PART = 100_000  # characters that are tokenised at a time, where tokens have places
 _WINDOW = 1024  # texts that are tokenised at a time, so that memory does not grow with their number
 
 
 @dataclass(frozen=True)
 class _Runtime:
-    session: Any
+    inference: Inference
     cutting: Any  # tokenizer that cuts at _SEQUENCE, for embedding
     whole: Any  # tokenizer that does not, for counting
 
@@ -158,17 +159,7 @@ class LocalEmbeddings:
             ) from error
 
     def _run(self, ids: list[list[int]]) -> "NDArray[np.float32]":
-        import numpy as np
-
-        longest = max(len(row) for row in ids)
-        padded = np.zeros((len(ids), longest), dtype=np.int64)
-        mask = np.zeros_like(padded)
-        for place, row in enumerate(ids):
-            padded[place, : len(row)] = row
-            mask[place, : len(row)] = 1
-        [vectors] = self._load().session.run(["vectors"], {"ids": padded, "mask": mask})
-        result: NDArray[np.float32] = vectors
-        return result
+        return self._load().inference.run(ids)
 
     def _load(self, on_progress: Progress | None = None) -> _Runtime:
         if self._runtime is None:
@@ -188,44 +179,27 @@ class LocalEmbeddings:
     def _make_runtime(self, on_progress: Progress | None) -> _Runtime:
         # Threads inside the tokenizer would compete with ours, and warn after each fork.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        timeout = self._settings.download_timeout
         own = self._settings.model_path
-        if own is None:
-            folder = fetch.fetch_model(
-                fetch.MINILM, self._models, timeout=timeout, on_progress=on_progress
-            )
-            graph = fetch.graph_path(folder)
-        else:
-            folder = own
-            graph = fetch.graph_for(own, self._own_hash, self._models, timeout)
+        folder = own or fetch.fetch_model(
+            fetch.MINILM,
+            self._models,
+            timeout=self._settings.download_timeout,
+            on_progress=on_progress,
+        )
         try:
             return _Runtime(
-                _session(graph),
+                # A user may write a new model into the old one's place while it is in use.
+                Inference(folder, mapped=own is None, threads=self._settings.threads),
                 _tokenizer(folder / "tokenizer.json", cut=True),
                 _tokenizer(folder / "tokenizer.json", cut=False),
             )
+        except ModelCorrupt:
+            raise
         except Exception as error:  # both libraries raise plain Exceptions of their own
+            what = "delete that folder, it is fetched again" if own is None else "correct its files"
             raise ModelCorrupt(
-                f"the model in {graph.parent} cannot be loaded: {error}; delete that folder, it is "
-                "made again"
+                f"the model in {folder} cannot be loaded: {error}; {what}"
             ) from error
-
-
-def _session(graph: Path) -> Any:
-    # Read at its import: otherwise it writes a device id into the user's cache folder and reports
-    # to its makers. A vault tells nobody anything.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # Every run by one processor, and several runs side by side: nothing has to be waited for
-    # between the steps of one.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only
-    return onnxruntime.InferenceSession(
-        str(graph), sess_options=options, providers=["CPUExecutionProvider"]
-    )
 
 
 def _tokenizer(path: Path, *, cut: bool) -> Any:

@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 _LONGEST_HEADER = 100_000_000  # the format's own limit
 
 
-def read_weights(path: Path) -> "dict[str, NDArray[np.float32]]":
-    """Return the file's float32 tensors by name, mapped into memory and not copied.
+def read_weights(path: Path, *, mapped: bool) -> "dict[str, NDArray[np.float32]]":
+    """Return the file's float32 tensors by name.
 
-    Raises ModelCorrupt if the file is not what it says.
+    Mapped into memory, processes share them; but if the file is then overwritten in its place, the
+    process dies. Raises ModelCorrupt if the file is not what it says.
     """
     import numpy as np
 
     header, start = _header(path)
-    raw: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
+    # Writable copies of what is written to, because others cannot be given away.
+    raw: NDArray[np.uint8] = (
+        np.memmap(path, dtype=np.uint8, mode="c") if mapped else np.fromfile(path, dtype=np.uint8)
+    )
     tensors = {}
     for name, entry in header.items():
         if name == "__metadata__" or entry["dtype"] != "F32":
