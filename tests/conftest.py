@@ -34,6 +34,7 @@ SHARING_SERVERS = {
     "test_callbacks.py",
     "test_exactly_once.py",
     "test_fleet.py",
+    "test_one_process.py",
     "test_quota_fleet.py",
     "test_redis_ledger.py",
 }

@@ -196,7 +196,7 @@ WHY = os.environ.get("WHY")
 
 @hookimpl
 def register_tasks(register):
-    register(slow, time_limit=LIMIT, one_process=lambda: WHY)
+    register(slow, time_limit=LIMIT, one_process={"a thing": lambda: WHY})
 
 def slow() -> None: ...
 """

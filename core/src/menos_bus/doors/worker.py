@@ -13,6 +13,7 @@ from amqp.exceptions import AccessRefused, PreconditionFailed
 from kombu.entity import Queue
 
 from menos_bus.bus import Bus
+from menos_bus.doors.one_process import held, reasons
 from menos_bus.doors.server_logins import refuse_wrong_login
 from menos_bus.errors import SettingsError
 from menos_bus.messages.broker import connected
@@ -66,17 +67,19 @@ def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> in
     consumed += [queue for queue in dead if queue.name == DEAD_LETTERED]
     for queue in consumed:
         app.amqp.queues.add(queue)
-    worker = app.Worker(
-        pool=pool,
-        concurrency=bus.settings.concurrency,
-        queues=[queue.name for queue in consumed],
-        # Two workers of one name would keep each other from their control queue.
-        hostname=f"{'-'.join(served)}-{uuid4().hex[:8]}@{gethostname()}",
-        loglevel=bus.settings.log_level,
-        without_gossip=True,
-        without_mingle=True,
-    )
-    worker.start()
+    # Two workers of one name would keep each other from their control queue.
+    name = f"{'-'.join(served)}-{uuid4().hex[:8]}@{gethostname()}"
+    with held(bus, name, tasks):
+        worker = app.Worker(
+            pool=pool,
+            concurrency=bus.settings.concurrency,
+            queues=[queue.name for queue in consumed],
+            hostname=name,
+            loglevel=bus.settings.log_level,
+            without_gossip=True,
+            without_mingle=True,
+        )
+        worker.start()
     return int(worker.exitcode or 0)
 
 
@@ -145,10 +148,10 @@ def _refuse_consumer_timeout(tasks: Iterable[TaskSpec], settings: BusSettings) -
 def _refuse_processes(tasks: Iterable[TaskSpec], pool: Pool, settings: BusSettings) -> None:
     if pool != "prefork" or settings.concurrency == 1:
         return
-    for task in tasks:
-        if (reason := task.one_process()) is not None:
+    for task, reason in reasons(tasks).values():
+        if reason is not None:
             raise SettingsError(
-                f"{task.name} may run in one process only, and --concurrency "
+                f"{task} may run in one process only, and --concurrency "
                 f"{settings.concurrency} starts {settings.concurrency}: {reason}. Use "
                 "--concurrency 1, or leave the plugin out with --only"
             )
