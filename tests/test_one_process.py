@@ -9,7 +9,7 @@ import signal
 import pytest
 from kombu import Connection
 
-from conftest import BROKER
+from conftest import BROKER, consumers
 from forked import Command
 from running import poll, run_cli
 
@@ -37,7 +37,9 @@ def start(vault_env, tmp_path):
         worker = Command(*words, env={**vault_env, **home, **settings})
         workers.append(worker)
         with Connection(BROKER) as connection:
-            poll(lambda: worker.poll() is not None or consumed(connection, plugin), what="a worker")
+            poll(
+                lambda: worker.poll() is not None or consumers(connection, plugin), what="a worker"
+            )
         assert worker.poll() is None
         return worker
 
@@ -46,14 +48,6 @@ def start(vault_env, tmp_path):
         worker.send_signal(signal.SIGCONT)
         worker.terminate()
         worker.wait(60)
-
-
-def consumed(connection, queue):
-    try:
-        with connection.channel() as channel:
-            return channel.queue_declare(queue, passive=True).consumer_count
-    except connection.channel_errors:
-        return 0
 
 
 def refusal_of(plugin, env, **settings):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import warnings
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from socket import gethostname
@@ -10,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from amqp.exceptions import AccessRefused, PreconditionFailed
+from celery.platforms import SecurityWarning
 from kombu.entity import Queue
 
 from menos_bus.bus import Bus
@@ -20,6 +24,8 @@ from menos_bus.messages.broker import connected
 from menos_bus.messages.topology import DEAD_LETTERED, dead_letter_queues, queues
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.register import TaskSpec
+
+logger = logging.getLogger(__name__)
 
 Pool = Literal["prefork", "threads", "solo", "gevent"]
 
@@ -57,6 +63,7 @@ def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> in
     app = bus.app
     served = _served(bus, only)
     tasks = [task for task in bus.registry.values() if task.plugin in served]
+    _warn_of_root()
     _refuse_guest(bus.settings)
     _refuse_limits(tasks, pool)
     _refuse_consumer_timeout(tasks, bus.settings)
@@ -96,6 +103,16 @@ def _served(bus: Bus, only: Sequence[str]) -> list[str]:
             "no plugin is loaded, so there is nothing to serve: `menos-bus plugins`"
         )
     return served
+
+
+def _warn_of_root() -> None:
+    """Celery's own warning names an option that ``menos-bus worker`` does not have."""
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    if os.geteuid() == 0:
+        logger.warning(
+            "this worker runs as root, and so does every task: start it as a user of its own "
+            "(User= of systemd, user: of compose.yaml, or su)"
+        )
 
 
 def _refuse_guest(settings: BusSettings) -> None:
