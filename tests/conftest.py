@@ -34,6 +34,7 @@ SHARING_SERVERS = {
     "test_callbacks.py",
     "test_exactly_once.py",
     "test_fleet.py",
+    "test_one_process.py",
     "test_quota_fleet.py",
     "test_redis_ledger.py",
 }
@@ -147,7 +148,7 @@ def start_worker(fleet_env: dict[str, str]) -> Iterator[Callable[..., Command]]:
         process = Command("worker", "--concurrency", "2", *words, env={**fleet_env, **settings})
         workers.append(process)
         with Connection(BROKER) as connection:
-            poll(lambda: _consumers(connection, "probe") >= len(workers), what="a worker")
+            poll(lambda: consumers(connection, "probe") >= len(workers), what="a worker")
         return process
 
     yield start
@@ -157,7 +158,8 @@ def start_worker(fleet_env: dict[str, str]) -> Iterator[Callable[..., Command]]:
         process.wait(60)
 
 
-def _consumers(connection: Connection, queue: str) -> int:
+def consumers(connection: Connection, queue: str) -> int:
+    """How many workers serve a queue."""
     try:
         with connection.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).consumer_count)

@@ -403,6 +403,10 @@ def test_what_was_replayed_before_the_broker_refused_is_told_and_the_others_stay
     assert [letter.id for letter in letters(bus)] == ids[1:]
 
 
+def replayable(bus, task_id):
+    return bus.app.ledger.has_failed(task_id, bus.app.ledger.find(task_id).token)
+
+
 def test_a_task_without_dead_letters_tells_its_failure_and_leaves_none(start_worker, channel, bus):
     start_worker()
     read, unread, other = (str(uuid4()) for _ in range(3))
@@ -417,6 +421,8 @@ def test_a_task_without_dead_letters_tells_its_failure_and_leaves_none(start_wor
 
     poll(lambda: {letter.id for letter in letters(bus)} >= {unread, other})
     assert {letter.id for letter in letters(bus)} == {unread, other}
+    # Only a dead letter may be taken up again when the record of its call has expired.
+    assert [replayable(bus, task_id) for task_id in (read, other)] == [False, True]
 
 
 def test_what_the_broker_gives_up_leaves_no_dead_letter_either(start_worker, channel, bus):
@@ -438,6 +444,7 @@ def test_what_the_broker_gives_up_leaves_no_dead_letter_either(start_worker, cha
     assert [ended(bus, task_id).error["code"] for task_id in ids] == ["crash_loop"] * 2
     poll(lambda: letters(bus), what="the dead letter of the task that has some")
     assert [letter.death.task for letter in letters(bus)] == ["probe.echo"]
+    assert [replayable(bus, task_id) for task_id in ids] == [False, True]
 
 
 def test_a_call_that_was_mended_succeeds_under_its_old_id(start_worker, bus, tmp_path, fleet_env):

@@ -1,4 +1,5 @@
-"""README and docs are run: their commands against a real bus, their Python as it stands.
+"""README and docs are run: their commands against a real bus, their Python as it stands; of the
+packages' READMEs the Python.
 
 How a page's commands (```console and ```sh blocks) are run, in order, in one folder:
 
@@ -35,6 +36,8 @@ import forked
 from running import MENOS_BUS, ROOT, RunningBus
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+READMES = [ROOT / "core/README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
+"""Those of packages; the vault's is run by its own tests."""
 NOT_RUN = {
     "make ": "sets up the whole repository; `make test` runs this very test",
     "pip install": "from the network; tests/test_install_matrix.py installs the packages",
@@ -97,7 +100,7 @@ def is_run(command: Command) -> bool:
 
 
 def by_name(pages: list[Path]) -> list[object]:
-    return [pytest.param(page, id=page.name) for page in pages]
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
 
 
 def squeezed(text: str) -> str:
@@ -201,7 +204,10 @@ def test_the_commands_of_a_page_do_what_it_says(page, start, install, tmp_path):
         shell.run(command)
 
 
-@pytest.mark.parametrize("page", by_name([page for page in PAGES if blocks(page, "python")]))
+WITH_PYTHON = [page for page in (*PAGES, *READMES) if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", by_name(WITH_PYTHON))
 def test_the_python_of_a_page_runs(page, clean_env, tmp_path):
     shown = blocks(page, "python")
     for block in shown:
@@ -228,7 +234,7 @@ def test_the_python_of_a_page_runs(page, clean_env, tmp_path):
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("page", by_name([page for page in PAGES if blocks(page, "python")]))
+@pytest.mark.parametrize("page", by_name(WITH_PYTHON))
 def test_a_file_of_a_page_has_a_name_of_its_own(page):
     names = [block.name for block in blocks(page, "python") if block.name]
 
@@ -243,7 +249,7 @@ def test_the_complete_plugin_on_the_page_is_the_one_in_examples(file):
     assert page.text == (ROOT / "examples" / "menos-hello" / file).read_text()
 
 
-@pytest.mark.parametrize("page", by_name(PAGES))
+@pytest.mark.parametrize("page", by_name([*PAGES, *READMES]))
 def test_every_link_of_a_page_leads_somewhere(page):
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
     for link in re.findall(r"\]\(([^)\s]+)\)", text):

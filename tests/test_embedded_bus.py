@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -538,6 +539,40 @@ def test_a_bus_whose_worker_was_shut_down_ends_with_an_error(start):
     bus.request("POST", f"/api/worker/shutdown/{node}")
 
     assert bus.process.wait(30) == 2
+
+
+AT_START = """
+from menos_bus import hookimpl
+
+@hookimpl
+def configure_app(app):
+    from celery.signals import worker_init
+    import menos_bus.doors.embedded
+
+    menos_bus.doors.embedded._START_SECONDS = 1
+    worker_init.connect(start, weak=False)
+
+def start(**_):
+    DO
+"""
+
+
+@pytest.mark.parametrize(
+    ("do", "told"),
+    [
+        ("__import__('threading').Event().wait()", "was not ready within 1 s.*MENOS_PLUGINS"),
+        ("raise SystemExit(1)", "ended by itself"),
+    ],
+)
+def test_a_bus_whose_worker_does_not_start_is_not_up_and_ends_with_an_error(
+    clean_env, install, do, told
+):
+    install("slow", AT_START.replace("DO", do))
+
+    ended = run_cli("up", env=clean_env)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.search(told, ended.stderr)
 
 
 def test_one_that_is_stopped_at_once_tells_of_no_errors(clean_env, tmp_path):

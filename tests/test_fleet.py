@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from kombu import Connection
 
-from conftest import BROKER, RABBITMQ, REDIS
+from conftest import BROKER, RABBITMQ, REDIS, consumers
 from forked import Command
 from menos_bus import Bus, BusSettings, BusUnavailable
 from menos_bus.doors import client
@@ -196,7 +197,7 @@ WHY = os.environ.get("WHY")
 
 @hookimpl
 def register_tasks(register):
-    register(slow, time_limit=LIMIT, one_process=lambda: WHY)
+    register(slow, time_limit=LIMIT, one_process={"a thing": lambda: WHY})
 
 def slow() -> None: ...
 """
@@ -237,6 +238,21 @@ def test_a_worker_refuses_to_start_with_what_would_go_wrong_later(
 
     assert refused.returncode == 2
     assert re.search(reason, refused.stderr), refused.stderr
+
+
+def test_a_worker_warns_of_root_with_what_an_operator_can_do(fleet_env, tmp_path):
+    with (tmp_path / "stderr").open("w+") as said, Connection(BROKER) as connection:
+        worker = Command("worker", "--concurrency", "1", env=fleet_env, stderr=said.fileno())
+        try:
+            poll(lambda: consumers(connection, "probe"), what="the worker")
+        finally:
+            worker.terminate()
+            worker.wait(30)
+        said.seek(0)
+        told = said.read()
+
+    assert "--uid" not in told
+    assert ("start it as a user of its own" in told) is (os.geteuid() == 0)
 
 
 def test_a_queue_that_was_declared_differently_is_named(fleet_env):

@@ -240,6 +240,7 @@ def _fleet(bus: Bus) -> Iterator[Check]:
         yield Check("results", False, error.message, fix)
     else:
         yield Check("results", True, "the result store answers")
+        yield from _one_process(bus)
     yield from _quotas(bus, None)
     yield from bus.hooks.check_health()
 
@@ -261,6 +262,22 @@ def _unserved(bus: Bus) -> Iterator[Check]:
             waiting[plugin] = waiting.get(plugin, 0) + queue["messages"]
     for plugin, count in sorted(waiting.items()):
         yield Check(f"queue {plugin}", True, f"no worker serves it; {count} call(s) wait for one")
+
+
+def _one_process(bus: Bus) -> Iterator[Check]:
+    """What one worker has inside of its process, so that no other can serve it."""
+    from menos_bus.doors.one_process import Leases, reasons
+
+    leases = Leases(bus)
+    for what in reasons(bus.registry.values()):
+        try:
+            workers = leases.inside(what)
+        except BusUnavailable as error:
+            yield Check(what, False, error.message, "see the message")
+            continue
+        for worker in workers:
+            said = f"inside the worker {worker}: any other one that would serve it is refused"
+            yield Check(what, True, said)
 
 
 def _broker(settings: BusSettings, uri: str) -> Check:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 import menos_content.plugin
+from menos_bus.cli.banner import example_call
 from menos_bus.testing import TestBus
 from menos_content.settings import ContentSettings
 from menos_vault import close_vault
@@ -32,6 +33,12 @@ def test_listing_the_plugin_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == []
+
+
+def test_the_first_call_that_a_newcomer_is_shown_is_a_useful_one():
+    name, _ = example_call(TestBus(menos_content.plugin))
+
+    assert name == "tasks.store_content"
 
 
 def test_its_tasks_have_schemas_with_descriptions():

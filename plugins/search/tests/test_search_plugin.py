@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import menos_search.plugin
+from menos_bus.cli.banner import example_call
 from menos_bus.testing import TestBus
 
 HEAVY = [
@@ -25,6 +26,12 @@ def test_listing_the_plugin_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == []
+
+
+def test_the_first_call_that_a_newcomer_is_shown_is_a_useful_one():
+    name, _ = example_call(TestBus(menos_search.plugin))
+
+    assert name == "tasks.semantic_search"
 
 
 def test_its_tasks_have_schemas_with_descriptions():

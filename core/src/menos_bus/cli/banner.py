@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +15,11 @@ from typing import Any, Final
 import click
 
 from menos_bus.bus import Bus
+from menos_bus.doors.openapi import example_of
 from menos_bus.doors.running import Address
 from menos_bus.doors.serving import INSTALL
 from menos_bus.plugins.loader import State
+from menos_bus.tasks.register import TaskSpec
 
 _MARKS: Final = {State.LOADED: ("✓", "green"), State.DISABLED: ("-", "yellow")}
 
@@ -42,18 +45,15 @@ def print_banner(bus: Bus, address: Address, *, as_json: bool) -> None:
         click.echo(f"  {click.style(mark, fg=colour)} {plugin.name:<8} {said}{reason}")
     if not bus.plugins:
         click.echo("  no plugins yet: pip install menos-content menos-search, then start again")
-    example = _example(bus)
-    if example:
-        name, body = example
+    if (example := example_call(bus)) is not None:
+        name, arguments = example
         click.secho("\nSubmit a task, and wait for its result:", bold=True)
         click.echo(
             f"  curl -u {shlex.quote(callers)} {address.url}/api/task/apply/{name} "
-            f"-d {shlex.quote(json.dumps(body))}"
+            f"-d {shlex.quote(json.dumps({'kwargs': arguments}))}"
         )
         click.secho("or, in another terminal:", bold=True)
-        values = " ".join(shlex.quote(str(value)) for value in body["args"])
-        options = " ".join(f"--{key} {value}" for key, value in body.get("kwargs", {}).items())
-        click.echo(f"  {_command(bus)} call {name} {values} {options}".rstrip())
+        click.echo(" ".join([f"  {_command(bus)} call {name}", *_options(arguments)]))
     click.echo("\nCtrl-C stops the bus; nothing that was accepted is lost.")
 
 
@@ -75,12 +75,21 @@ def _command(bus: Bus) -> str:
     return given + command
 
 
-def _example(bus: Bus) -> tuple[str, dict[str, Any]] | None:
-    if "tasks.semantic_search" in bus.registry:
-        return "tasks.semantic_search", {"args": ["machine learning"], "kwargs": {"limit": 5}}
-    for spec in bus.registry.values():
-        schema = spec.signature.parameters_schema
-        required = [schema["properties"][name] for name in schema.get("required", [])]
-        if all(field.get("type") == "string" for field in required):
-            return spec.name, {"args": ["hello"] * len(required)}
+def _options(arguments: dict[str, Any]) -> Iterator[str]:
+    for name, value in arguments.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield f"--{name.replace('_', '-')} {shlex.quote(text)}"
+
+
+def example_call(bus: Bus) -> tuple[str, dict[str, Any]] | None:
+    """A task and arguments for a first try: those that a task's author gives as ``examples``."""
+    for spec in sorted(bus.registry.values(), key=_has_examples, reverse=True):
+        if (arguments := example_of(spec)) is not None:
+            return spec.name, arguments
     return None
+
+
+def _has_examples(spec: TaskSpec) -> bool:
+    schema = spec.signature.parameters_schema
+    required = [schema["properties"][name] for name in schema.get("required", ())]
+    return bool(required) and all("examples" in field for field in required)

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,6 +32,7 @@ from menos_bus.tasks.contract import CORE_QUEUES
 logger = logging.getLogger(__name__)
 
 _START_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.2
 _END: Final = "menos_bus_end"
 
 
@@ -109,7 +111,7 @@ class EmbeddedBus:
             on_ready: called when calls are taken and served.
 
         Raises:
-            BusUnavailable: the worker ended without having been told to.
+            BusUnavailable: the worker ended without having been told to, or was not ready in time.
         """
         loop = self._flower.io_loop
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -119,19 +121,25 @@ class EmbeddedBus:
         worker = threading.Thread(target=self._work, name="worker", daemon=True)
         worker.start()
 
-        # Flower asks the workers once, when it starts.
-        self._worker_ready.wait(_START_SECONDS)
-        loop.add_callback(self._announce, on_ready)
-        self._schedule()
-        if self._api is not None:
-            self._api.start()
         try:
-            self._flower.start()
+            # Flower asks the workers once, when it starts.
+            if self._is_ready(worker):
+                loop.add_callback(self._announce, on_ready)
+                self._schedule()
+                if self._api is not None:
+                    self._api.start()
+                self._flower.start()
+            elif worker.is_alive() and not self._signals:
+                raise BusUnavailable(
+                    f"the worker was not ready within {_START_SECONDS:g} s: start the bus again; "
+                    "if that is no help, a plugin may keep the worker from starting: leave one "
+                    "after the other out with MENOS_PLUGINS"
+                )
         finally:
             if self._api is not None:
                 self._api.stop()
             self._flower.hang_up()
-            finished = self._stop(worker)
+            finished = self._stop(worker) or not self._worker_ready.is_set()
             if not finished:
                 put_back(self._ledger)
             withdraw(self.bus.settings.home)
@@ -142,6 +150,14 @@ class EmbeddedBus:
                 os._exit(0)
         if not self._signals:
             raise BusUnavailable("the worker ended by itself; the lines above say why")
+
+    def _is_ready(self, worker: threading.Thread) -> bool:
+        """Wait until the worker serves; it may end instead, or somebody the waiting."""
+        deadline = time.monotonic() + _START_SECONDS
+        while worker.is_alive() and not self._signals and time.monotonic() < deadline:
+            if self._worker_ready.wait(_LOOK_SECONDS):
+                return True
+        return False
 
     def _announce(self, on_ready: Callable[[Address], None]) -> None:
         announce(self.bus.settings.home, self.address)
@@ -172,7 +188,6 @@ class EmbeddedBus:
             logger.exception("the worker ended")
         finally:
             # Without its worker the bus would take calls that nobody serves.
-            self._worker_ready.set()
             self._flower.io_loop.add_callback(self._flower.stop)
 
     def _on_worker_ready(self, **_: Any) -> None:
@@ -193,7 +208,8 @@ class EmbeddedBus:
         celery.worker.state.should_stop = os.EX_OK
         # It looks at that only between two waits of 2 s for messages; a message ends the wait.
         self.bus.app.control.broadcast(_END)
-        worker.join(self.bus.settings.shutdown_grace)
+        # One that never served runs nothing that could finish.
+        worker.join(self.bus.settings.shutdown_grace if self._worker_ready.is_set() else 0)
         return not worker.is_alive()
 
     def _schedule(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import warnings
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from socket import gethostname
@@ -10,15 +13,19 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from amqp.exceptions import AccessRefused, PreconditionFailed
+from celery.platforms import SecurityWarning
 from kombu.entity import Queue
 
 from menos_bus.bus import Bus
+from menos_bus.doors.one_process import held, reasons
 from menos_bus.doors.server_logins import refuse_wrong_login
 from menos_bus.errors import SettingsError
 from menos_bus.messages.broker import connected
 from menos_bus.messages.topology import DEAD_LETTERED, dead_letter_queues, queues
 from menos_bus.settings import BusSettings
 from menos_bus.tasks.register import TaskSpec
+
+logger = logging.getLogger(__name__)
 
 Pool = Literal["prefork", "threads", "solo", "gevent"]
 
@@ -56,6 +63,7 @@ def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> in
     app = bus.app
     served = _served(bus, only)
     tasks = [task for task in bus.registry.values() if task.plugin in served]
+    _warn_of_root()
     _refuse_guest(bus.settings)
     _refuse_limits(tasks, pool)
     _refuse_consumer_timeout(tasks, bus.settings)
@@ -66,17 +74,19 @@ def run_worker(bus: Bus, only: Sequence[str] = (), pool: Pool = "prefork") -> in
     consumed += [queue for queue in dead if queue.name == DEAD_LETTERED]
     for queue in consumed:
         app.amqp.queues.add(queue)
-    worker = app.Worker(
-        pool=pool,
-        concurrency=bus.settings.concurrency,
-        queues=[queue.name for queue in consumed],
-        # Two workers of one name would keep each other from their control queue.
-        hostname=f"{'-'.join(served)}-{uuid4().hex[:8]}@{gethostname()}",
-        loglevel=bus.settings.log_level,
-        without_gossip=True,
-        without_mingle=True,
-    )
-    worker.start()
+    # Two workers of one name would keep each other from their control queue.
+    name = f"{'-'.join(served)}-{uuid4().hex[:8]}@{gethostname()}"
+    with held(bus, name, tasks):
+        worker = app.Worker(
+            pool=pool,
+            concurrency=bus.settings.concurrency,
+            queues=[queue.name for queue in consumed],
+            hostname=name,
+            loglevel=bus.settings.log_level,
+            without_gossip=True,
+            without_mingle=True,
+        )
+        worker.start()
     return int(worker.exitcode or 0)
 
 
@@ -93,6 +103,16 @@ def _served(bus: Bus, only: Sequence[str]) -> list[str]:
             "no plugin is loaded, so there is nothing to serve: `menos-bus plugins`"
         )
     return served
+
+
+def _warn_of_root() -> None:
+    """Celery's own warning names an option that ``menos-bus worker`` does not have."""
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    if os.geteuid() == 0:
+        logger.warning(
+            "this worker runs as root, and so does every task: start it as a user of its own "
+            "(User= of systemd, user: of compose.yaml, or su)"
+        )
 
 
 def _refuse_guest(settings: BusSettings) -> None:
@@ -145,10 +165,10 @@ def _refuse_consumer_timeout(tasks: Iterable[TaskSpec], settings: BusSettings) -
 def _refuse_processes(tasks: Iterable[TaskSpec], pool: Pool, settings: BusSettings) -> None:
     if pool != "prefork" or settings.concurrency == 1:
         return
-    for task in tasks:
-        if (reason := task.one_process()) is not None:
+    for task, reason in reasons(tasks).values():
+        if reason is not None:
             raise SettingsError(
-                f"{task.name} may run in one process only, and --concurrency "
+                f"{task} may run in one process only, and --concurrency "
                 f"{settings.concurrency} starts {settings.concurrency}: {reason}. Use "
                 "--concurrency 1, or leave the plugin out with --only"
             )

@@ -13,6 +13,7 @@ from secrets import token_urlsafe
 from typing import Any, Final
 
 from celery import states
+from celery.app.task import Context
 
 from menos_bus.errors import CallConflict, TaskFailed
 from menos_bus.messages.publish import bounded
@@ -162,7 +163,7 @@ def give_up(app: Any, task: str, task_id: str, outcome: TaskFailed) -> None:
         task_id: the call.
         outcome: why.
     """
-    app.backend.store_result(task_id, outcome, states.FAILURE)
+    app.backend.store_result(task_id, outcome, states.FAILURE, request=Context(task=task))
     told = {"task": task, "task_id": task_id, "state": states.FAILURE}
     app.hooks.release_quota(**told)
     app.hooks.task_finished(**told, result=None)

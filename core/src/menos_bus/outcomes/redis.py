@@ -21,7 +21,7 @@ _PREFIX: Final = "menos:call:"
 _RESULT_PREFIX: Final = "celery-task-meta-"
 _OWED: Final = "menos:callbacks"
 _FAILED_PREFIX: Final = "menos:failed:"
-"""The tokens of failed calls: their dead letters stay when their records have expired."""
+"""The tokens of failed calls that left a dead letter: it stays when their records have expired."""
 _WAITING_SECONDS: Final = 30 * 24 * 3600
 """Seconds that a call without a terminal state is kept: longer than any call may wait. So long is
 the token of a failed call, too."""
@@ -74,7 +74,7 @@ if before then
     redis.call('EXPIRE', KEYS[1], keep)
   end
   local token = redis.call('HGET', KEYS[1], 'token')
-  if ARGV[2] == 'FAILURE' and token and token ~= '' then
+  if ARGV[2] == 'FAILURE' and token and token ~= '' and tonumber(ARGV[8]) > 0 then
     redis.call('SET', KEYS[4], token, 'EX', ARGV[8])
   end
 end
@@ -187,13 +187,14 @@ class RedisLedger:
             fields: Any = self._redis.hgetall(_PREFIX + task_id)
         return _entry(task_id, fields) if fields else None
 
-    def store(self, task_id: str, state: str, value: str | bytes) -> None:
+    def store(self, task_id: str, state: str, value: str | bytes, dead_letter: bool = True) -> None:
         """Write a state with its result and the callback that it owes; the first terminal stays.
 
         Args:
             task_id: the call.
             state: the new state.
             value: the result as Celery encoded it.
+            dead_letter: whether a failure may be taken up again when its record has expired.
 
         Raises:
             redis.RedisError: Redis does not answer.
@@ -202,7 +203,7 @@ class RedisLedger:
         told = [value, state, int(ready), self._expires, CALLBACK_SECONDS, time.time(), task_id]
         self._store(
             [_PREFIX + task_id, _RESULT_PREFIX + task_id, _OWED, _FAILED_PREFIX + task_id],
-            [*told, _WAITING_SECONDS],
+            [*told, _WAITING_SECONDS if dead_letter else 0],
         )
 
     def outlived(self, task_id: str) -> None:

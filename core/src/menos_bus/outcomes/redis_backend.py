@@ -51,5 +51,6 @@ class RedisLedgerBackend(RedisBackend):  # type: ignore[misc]  # Celery ships no
             result=result, state=state, traceback=traceback, request=request
         )
         value = self.encode({**meta, "task_id": task_id})
-        self.ensure(self.ledger.store, (task_id, state, value))
+        dead_letter = self.app.registry.leaves_dead_letter(getattr(request, "task", None) or "")
+        self.ensure(self.ledger.store, (task_id, state, value, dead_letter))
         return result

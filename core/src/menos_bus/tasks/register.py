@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 from menos_bus.alike import did_you_mean
@@ -38,7 +39,7 @@ class TaskSpec:
         options: what goes to Celery unchanged (``max_retries``, ``time_limit``, …).
         signature: its typed parameters and result.
         dead_letter: whether a call that fails is kept, to be taken up again.
-        one_process: says why all of its calls must run in one process, or ``None``.
+        one_process: what must be in one process only, and functions that say why, or ``None``.
     """
 
     name: str
@@ -47,7 +48,7 @@ class TaskSpec:
     options: Mapping[str, Any]
     signature: Signature = field(repr=False)
     dead_letter: bool = True
-    one_process: Callable[[], str | None] = field(default=lambda: None, repr=False)
+    one_process: Mapping[str, Callable[[], str | None]] = field(default_factory=dict, repr=False)
 
     @property
     def queue(self) -> str:
@@ -90,7 +91,7 @@ class Registrar:
         positional: Sequence[str] | None = None,
         *,
         dead_letter: bool = True,
-        one_process: Callable[[], str | None] = lambda: None,
+        one_process: Mapping[str, Callable[[], str | None]] = MappingProxyType({}),
         **options: Any,
     ) -> None:
         """Register a function as a task.
@@ -102,8 +103,9 @@ class Registrar:
                 their order. A reserved one among them, such as ``callback_url``, must be given.
             dead_letter: whether a call that fails is a dead letter. ``False`` suits a task that
                 only reads: its caller is told, and there is nothing to repair later.
-            one_process: asked by a worker that would start several processes: why all calls must
-                run in one, such as a file that a process has for itself; ``None`` if they need not.
+            one_process: what the process of its calls has for itself, such as a file: by its name,
+                which tasks that share it have in common, a function that says why all their calls
+                must run in one process, ``None`` if they need not. A fleet's worker asks it.
             options: Celery task options such as ``max_retries``, ``retry_backoff``,
                 ``autoretry_for``, ``dont_autoretry_for``, ``time_limit``, ``bind``.
 

@@ -85,11 +85,21 @@ Line = StringConstraints(min_length=1, max_length=500, strip_whitespace=True)
 
 Text = Annotated[
     str,
-    Field(min_length=1, max_length=LONGEST_TEXT, description="The whole text; stored as it is."),
+    Field(
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        description="The whole text; stored as it is.",
+        examples=["Machine learning finds patterns in data."],
+    ),
     AfterValidator(not_blank),
     AfterValidator(_without_mark),
 ]
-Title = Annotated[str, Line, AfterValidator(not_blank), Field(description="What it is called.")]
+Title = Annotated[
+    str,
+    Line,
+    AfterValidator(not_blank),
+    Field(description="What it is called.", examples=["A first note"]),
+]
 ContentType = Annotated[
     str,
     Field(pattern=r"^[a-z][a-z0-9_.+/-]{0,63}$"),

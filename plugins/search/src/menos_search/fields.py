@@ -26,10 +26,11 @@ Query = Annotated[
     AfterValidator(not_blank),
     Field(
         description="What to look for, as a question or in a few words; words in quotation marks "
-        "are one phrase."
+        "are one phrase.",
+        examples=["machine learning"],
     ),
 ]
-Limit = Annotated[int, Field(ge=1, le=100, description="Results to return at most.")]
+Limit = Annotated[int, Field(ge=1, le=100, description="Results to return at most.", examples=[5])]
 Offset = Annotated[
     int, Field(ge=0, le=900, description="Results to leave out at the beginning: the pages before.")
 ]

@@ -20,5 +20,5 @@ def register_tasks(register: Callable[..., None]) -> None:
             function,
             name=f"tasks.{function.__name__}",
             dead_letter=False,
-            one_process=why_one_process,
+            one_process={"the vault": why_one_process},
         )

@@ -37,7 +37,7 @@ def register_tasks(register: Callable[..., None]) -> None:
     Lists of videos are tasks of their own. A failed request is tried again five times, after up to
     5 s first and twice as long each further time; a blocked one says itself when.
     """
-    every = {"max_retries": 5, "retry_backoff": 5, "one_process": why_one_process}
+    every = {"max_retries": 5, "retry_backoff": 5, "one_process": {"the vault": why_one_process}}
     register(ingest_youtube, name="tasks.ingest_youtube", **every)
     register(
         ingest_youtube,
