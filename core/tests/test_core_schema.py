@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from menos_bus import InvalidCall, Permanent, PluginError, Wanted
 from menos_bus.tasks.schema import MAX_STRING, Signature
@@ -157,6 +157,39 @@ def test_an_element_of_a_list_is_named_by_its_place():
 
     assert problems(add, {"numbers": [1, "two"]}).keys() == {"numbers.1"}
     assert problems(add, {"numbers": "12"}).keys() == {"numbers"}
+
+
+def test_a_place_in_a_json_value_is_the_one_that_was_given():
+    def note(metadata: dict[str, JsonValue]): ...
+
+    half = "\ud800"  # of a surrogate pair, which is no character
+    wrong = {"a": [1, half], "dict": {"list": [half]}, "b": {"dict": {"x": 1}, "x": half}}
+
+    assert problems(note, {"metadata": wrong}).keys() == {
+        "metadata.a.1",
+        "metadata.dict.list.0",
+        "metadata.b.x",
+    }
+
+
+def test_the_types_of_a_union_are_no_part_of_a_place():
+    def draw(point: Point | ClosedPoint | None = None, width: int | list[int] = 1): ...
+
+    assert problems(draw, {"point": {"label": "a"}, "width": ["b"]}).keys() == {
+        "point.x",
+        "width",
+        "width.0",
+    }
+
+
+def test_a_key_that_is_wrong_is_told_from_its_value():
+    def note(notes: dict[Annotated[str, Field(max_length=3)], Annotated[str, Field(max_length=5)]]):
+        """Take notes."""
+
+    assert problems(note, {"notes": {"abcd": "ab", "abc": "abcdef"}}).keys() == {
+        "notes.abcd.[key]",
+        "notes.abc",
+    }
 
 
 def test_an_optional_parameter_takes_null_and_its_type_and_nothing_else():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
@@ -13,7 +12,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_python
+from pydantic_core import ErrorDetails, PydanticSerializationError, core_schema, to_jsonable_python
 
 from menos_bus.alike import did_you_mean
 from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
@@ -49,11 +48,6 @@ The third reserved one, ``priority``, may be declared by a function, which then 
 
 MAX_STRING: Final = 100_000
 """Characters that a string parameter may have unless its annotation sets ``max_length``."""
-
-_UNION_BRANCH: Final = re.compile(
-    r"(?:function|constrained|lax|nullable|is-instance)-|(?:custom-error|\w+)\["
-)
-"""Parts of pydantic's error paths that name a type of a union, and no field of the caller's."""
 
 
 class _BoundedSchema(GenerateJsonSchema):
@@ -203,13 +197,14 @@ class Signature:
         Raises:
             InvalidCall: names every field that is missing, unknown, too long or of a wrong type.
         """
+        given = dict(arguments)
         try:
             context = {"extensions": self.extensions}
-            model = self._checks.arguments.model_validate(dict(arguments), context=context)
+            model = self._checks.arguments.model_validate(given, context=context)
         except ValidationError as error:
             examples = dict(_examples(self.parameters_schema))
             raise InvalidCall(
-                problems_of(error, parameters=self.names, examples=examples)
+                problems_of(error, given, parameters=self.names, examples=examples)
             ) from None
         return {name: getattr(model, f"p{i}") for i, name in enumerate(self.names)}
 
@@ -243,6 +238,7 @@ def jsonable(value: Any) -> Any:
 
 def problems_of(
     error: ValidationError,
+    given: Any,
     *,
     prefix: str = "",
     parameters: Sequence[str] | None = None,
@@ -252,13 +248,14 @@ def problems_of(
 
     Args:
         error: what validation raised.
+        given: what was validated.
         prefix: the path of the thing that was validated.
         parameters: the fields that exist, named in the message about one that does not.
         examples: pattern → a text that matches it, for the message about one that does not.
     """
     problems = []
-    for item in error.errors(include_url=False, include_input=False):
-        path = ".".join(str(part) for part in item["loc"] if not _UNION_BRANCH.match(str(part)))
+    for item in error.errors(include_url=False):
+        path = ".".join(map(str, _place(item, given)))
         field = ".".join(filter(None, (prefix, path))) or "body"
         reason = item["msg"]
         if item["type"] == "extra_forbidden":
@@ -280,6 +277,37 @@ def problems_of(
                 reason += f" (for example {examples[pattern]})"
         problems.append(FieldProblem(field, reason[:1].lower() + reason[1:]))
     return problems
+
+
+def _place(item: ErrorDetails, given: Any) -> list[int | str]:
+    """Where an error is in what was given: pydantic's place, without its names of a union's types.
+
+    A key may be called like a type. So every way to follow the parts of the place is tried, and
+    the one counts that ends at the very value that pydantic complains of.
+    """
+    loc = list(item["loc"])
+    wrong = item["input"]
+    # A field that is missing is in nothing that was given, nor is a key, with the mark of one.
+    is_key = loc[-1:] == ["[key]"]
+    end = len(loc) - (2 if is_key else item["type"] == "missing")
+    ways: dict[tuple[int | str, ...], Any] = {(): given}
+    for part in loc[:end]:
+        ways |= {
+            (*way, part): value[part] for way, value in ways.items() if _leads_into(value, part)
+        }
+
+    def rank(way: tuple[int | str, ...]) -> tuple[bool, int]:
+        found = ways[way]
+        return (_leads_into(found, wrong) if is_key else found is wrong), len(way)
+
+    return [*max(reversed(ways), key=rank), *loc[end:]]
+
+
+def _leads_into(value: Any, part: int | str) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_list and isinstance(part, int) and part < len(value)
 
 
 def _examples(schema: Any, given: Sequence[Any] = ()) -> Iterator[tuple[str, Any]]:
