@@ -156,13 +156,20 @@ def given_moment(given: object) -> datetime | None:
         ) from None
 
 
+def is_blank(text: str) -> bool:
+    """Whether a text has no visible character.
+
+    White space, byte order marks and control characters are nothing that could be found.
+    """
+    return not any(char.isprintable() and not char.isspace() for char in text)
+
+
 def not_blank(text: str) -> str:
     """Refuse a text without any visible character: a validator for pydantic.
 
-    White space, byte order marks and control characters are nothing that could be found. Raises
-    PydanticCustomError.
+    Raises PydanticCustomError.
     """
-    if not any(char.isprintable() and not char.isspace() for char in text):
+    if is_blank(text):
         raise PydanticCustomError("empty_text", "it is empty: there is nothing in it to read")
     return text
 
