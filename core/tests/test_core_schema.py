@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from menos_bus import InvalidCall, Permanent, PluginError, Wanted
 from menos_bus.tasks.schema import MAX_STRING, Signature
@@ -240,14 +241,31 @@ def test_parameters_may_have_names_that_pydantic_uses_itself():
     assert Signature(clash).validate(given) == {**given, "copy": 2, "model_config": "c"}
 
 
-def test_the_inner_name_of_a_field_is_no_parameter():
-    assert problems(greet, {"p0": "Ada"}).keys() == {"who", "p0"}
+def test_a_check_of_a_parameter_sees_those_before_it_by_name():
+    def above(most: int, info: ValidationInfo) -> int:
+        if most < info.data.get("least", 0):
+            raise PydanticCustomError("less", "must be least or more")
+        return most
+
+    def draw(least: int = 1, most: Annotated[int, AfterValidator(above)] = 9): ...
+
+    assert Signature(draw).validate({"most": 3, "least": "3"}) == {"least": 3, "most": 3}
+    assert problems(draw, {"most": 2, "least": "3"}) == {"most": "must be least or more"}
+    assert problems(draw, {"most": 2, "least": "x"}).keys() == {"least"}
 
 
-def test_a_parameter_may_be_called_like_an_inner_field():
-    def swapped(p1: str, p0: int): ...
+def test_strings_in_a_json_value_are_bounded_too():
+    def note(value: JsonValue): ...
 
-    assert Signature(swapped).validate({"p1": "a", "p0": 1}) == {"p1": "a", "p0": 1}
+    assert problems(note, {"value": {"a": ["x" * (MAX_STRING + 1)]}}).keys() == {"value.a.0"}
+
+
+def test_each_call_gets_a_default_of_its_own():
+    def tag(tags: list[str] = []): ...  # noqa: B006 - that is the point
+
+    Signature(tag).validate({})["tags"].append("mine")
+
+    assert Signature(tag).validate({}) == {"tags": []}
 
 
 def test_the_schema_says_names_types_defaults_bounds_and_descriptions():

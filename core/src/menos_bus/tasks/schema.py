@@ -7,12 +7,19 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
-from typing import Any, Final, NamedTuple, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, cast, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails, PydanticSerializationError, core_schema, to_jsonable_python
+from pydantic_core import (
+    ErrorDetails,
+    PydanticSerializationError,
+    SchemaValidator,
+    core_schema,
+    to_jsonable_python,
+)
+from typing_extensions import TypedDict
 
 from menos_bus.alike import did_you_mean
 from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
@@ -62,7 +69,7 @@ class _Checks(NamedTuple):
     """What a function's type hints say."""
 
     names: list[str]
-    arguments: type[BaseModel]
+    arguments: SchemaValidator
     schema: dict[str, Any]
     result: TypeAdapter[Any] | None
     """None if the function does not say what it returns."""
@@ -82,38 +89,37 @@ def _checks_of(function: Callable[..., Any], bound: bool) -> _Checks:
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(function).parameters.values())[1 if bound else 0 :]:
         _refuse_unsendable(function, parameter)
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+        hint = hints.get(parameter.name, Any)
+        if parameter.default is not parameter.empty:
+            hint = Annotated[hint, Field(default=parameter.default)]
+        fields[parameter.name] = hint
     config = ConfigDict(
         extra="forbid",
         str_max_length=MAX_STRING,
         arbitrary_types_allowed=False,
-        protected_namespaces=(),
     )
-    # Fields are named by position, with the parameter's name as alias, so that a parameter may have
-    # a name that pydantic's models use themselves ("copy", "json", "schema").
     try:
-        arguments: type[BaseModel] = create_model(  # type: ignore[call-overload]
-            function.__name__,
-            __config__=config,
-            **{
-                f"p{i}": (hint, Field(default, alias=name))
-                for i, (name, (hint, default)) in enumerate(fields.items())
-            },
+        # A typed dict and no model: a parameter may have a name that models use themselves.
+        typed = cast(Any, TypedDict)(function.__name__, fields)
+        typed.__pydantic_config__ = config
+        arguments = TypeAdapter(typed)
+        # The validator is told the bound, too: types that refer to themselves, such as JsonValue,
+        # have no other configuration.
+        validator = SchemaValidator(
+            arguments.core_schema, core_schema.CoreConfig(str_max_length=MAX_STRING)
         )
-        schema = arguments.model_json_schema(schema_generator=_BoundedSchema)
+        schema = arguments.json_schema(schema_generator=_BoundedSchema)
         returns = hints.get("return", Any)
         result = None if returns is Any else TypeAdapter(returns)
         if result is not None:
             result.json_schema(mode="serialization")
     except (PydanticUserError, TypeError) as error:
-        taken = {name: hint for name, (hint, _) in fields.items()}
-        what = _unsendable({**taken, "return": hints.get("return", Any)})
+        what = _unsendable({**fields, "return": hints.get("return", Any)})
         why = "take a type of JSON or a pydantic model" if what else error
         raise PluginError(
             f"{function.__qualname__}: {what or 'a type'} cannot travel as JSON: {why}"
         ) from error
-    return _Checks(list(fields), arguments, schema, result)
+    return _Checks(list(fields), validator, schema, result)
 
 
 def _unsendable(hints: Mapping[str, Any]) -> str | None:
@@ -200,13 +206,13 @@ class Signature:
         given = dict(arguments)
         try:
             context = {"extensions": self.extensions}
-            model = self._checks.arguments.model_validate(given, context=context)
+            valid: dict[str, Any] = self._checks.arguments.validate_python(given, context=context)
+            return valid
         except ValidationError as error:
             examples = dict(_examples(self.parameters_schema))
             raise InvalidCall(
                 problems_of(error, given, parameters=self.names, examples=examples)
             ) from None
-        return {name: getattr(model, f"p{i}") for i, name in enumerate(self.names)}
 
     def dump(self, result: Any) -> Any:
         """Turn a return value into plain JSON types.
