@@ -16,7 +16,6 @@ from menos_vault import Content, Vault
 from menos_youtube import archive
 from menos_youtube.archive import Archive
 from menos_youtube.errors import named
-from menos_youtube.foreign import one_line
 from menos_youtube.lookup import Lookup
 from menos_youtube.quotas import transcript_turn
 from menos_youtube.record import Record
@@ -156,8 +155,3 @@ class Ingest:
         found, known = self._lookup.metadata.title, self._known_title()
         title = (found or known) if self._request.refresh else (known or found)
         return self._request.title or title or f"YouTube video {self._request.video_id}"
-
-
-def clean_title(title: str | None) -> str | None:
-    """A caller's title on one line; ``None`` if nothing is left of it."""
-    return one_line(title or "") or None
