@@ -63,6 +63,23 @@ def test_of_a_lost_object_only_what_is_missing_is_made_again(
     assert metered.asked == []
 
 
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_text_that_another_plugin_stored_under_the_video_s_key_is_left_alone(
+    bus: TestBus, metered: Any, vault: Vault, refresh: bool
+) -> None:
+    vault.objects.put("content/1/text.txt", b"My own notes on it.")
+    notes = {"content_type": "text", "title": "Notes", "objects": {"text": "content/1/text.txt"}}
+    vault.records.put_content(f"yt:{VIDEO}", **notes)
+    before = _record(vault)
+
+    with pytest.raises(TaskFailed, match=f"'yt:{VIDEO}' is a 'text' content") as failed:
+        bus.call(TASK, VIDEO, refresh=refresh)
+
+    assert (failed.value.code, failed.value.tries) == ("resource_key_taken", 1)
+    assert _record(vault) == before
+    assert metered.asked == []
+
+
 def test_everything_but_the_raw_answers_is_made_again_without_a_request(
     bus: TestBus, metered: Any, vault: Vault
 ) -> None:

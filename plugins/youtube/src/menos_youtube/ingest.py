@@ -65,6 +65,7 @@ class Ingest:
                 all the same, if there is any.
             VaultError: the vault does not take it.
         """
+        self._record.check_own()
         needed = self._needed()
         if not needed:
             return self._record.rename(self._request.title)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from menos_bus import Permanent
 from menos_vault import Content, ContentNotFound, Vault, content_id
 from menos_vault.records.fields import before_new_text
 from menos_youtube import archive
@@ -40,6 +41,21 @@ class Record:
     def has_transcript(self) -> bool:
         """Whether a transcript was stored once."""
         return self.stored is not None and "text" in self.stored.objects
+
+    def check_own(self) -> None:
+        """See that what is stored under the video's key is what this plugin stored.
+
+        Raises:
+            Permanent: it has a text from elsewhere (``resource_key_taken``).
+        """
+        key = self._archive.key(archive.TEXT)
+        if self.stored is not None and self.stored.objects.get("text", key) != key:
+            raise Permanent(
+                f"resource_key {self._resource_key!r} is a {self.stored.content_type!r} content "
+                f"that another plugin stored: delete content {self.stored.id} to have the video "
+                "there",
+                code="resource_key_taken",
+            )
 
     def lost(self) -> set[str]:
         """The roles of the objects that the record names and that are not there."""
