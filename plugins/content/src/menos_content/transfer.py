@@ -31,14 +31,7 @@ from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import (
-    archive,
-    default_key,
-    digest_of,
-    put_text,
-    stored_before,
-    this_call,
-)
+from menos_content.store import archive, default_key, put_text
 from menos_vault import (
     Content,
     InvalidKey,
@@ -48,6 +41,7 @@ from menos_vault import (
 )
 from menos_vault.objects.keys import check_key
 from menos_vault.records import NewContent
+from menos_vault.records.calls import call_of, digest_of, stored_before
 
 PAGE_BYTES: Final = 4_000_000
 """Size of a page of lines after which no further one is begun."""
@@ -270,8 +264,8 @@ def _import(
 ) -> Iterator[list[Failed]]:
     """Store some lines and process them, and yield of each what failed for good."""
     known = vault.records.get_contents([line.content_id for line in group])
-    calls = {line.content_id: this_call(line.digest) for line in group}
-    before = stored_before(vault, calls, known)
+    calls = {line.content_id: call_of(task_id(), line.digest) for line in group}
+    before = stored_before(vault.records, calls, known)
     stored = []
     new = []
     for line in group:
