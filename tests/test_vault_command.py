@@ -84,7 +84,8 @@ def test_what_cannot_be_done_is_said_with_an_exit_code(start, tmp_path):
         (b"[1]", "line 1 is no JSON object"),
         (b'\n{"text": "x"}', "line 2: title: required"),
         (b'\xef\xbb\xbf{"text": "x"}', "line 1: title: required"),  # a byte order mark
-        (b'\n{"title": "T", "objects": {}}', "line 2: it has objects and no `resource_key`"),
+        (b'\n{"title": "T", "objects": {}}', "line 2: resource_key: required"),
+        (b'{"title": "T", "text": "x", "url": "javascript:x"}', "line 1: url: must be a URL of"),
         (b'{"title": "T", "text": "x", "titel": "T"}', "line 1: titel: unknown field"),
         (b'{"title": "T", "tags": ["a", 1]}', "line 1: tags.1: "),
     ):
@@ -123,10 +124,10 @@ def test_a_folder_of_notes_is_added_and_what_is_none_is_named(start, tmp_path):
     (notes / "deep").mkdir(parents=True)
     (notes / ".hidden").mkdir()
     (notes / "bees.md").write_text(f"# On bees\n\n{TEXTS['bees']}")
-    (notes / "deep" / "bread.txt").write_text(TEXTS["bread"])
+    (notes / "deep" / "bread.txt").write_text(f"# \u200b\n\n{TEXTS['bread']}")
     (notes / ".hidden" / "secret.md").write_text("not for anybody")
     (notes / "paper.pdf").write_bytes(b"%PDF")
-    (notes / "empty.md").write_text("\ufeff\n")
+    (notes / "empty.md").write_text("\ufeff\n\u200b")
     (notes / "old.txt").write_bytes("Brötchen".encode("latin-1"))
 
     added = bus.cli("vault", "add", str(notes), "--tag", "mine")

@@ -12,9 +12,9 @@ from menos_bus.doors import client
 from menos_bus.tasks.envelope import validate_call
 
 SOURCE = '''
-from typing import Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 from menos_bus import hookimpl
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 @hookimpl
 def register_tasks(register):
@@ -22,6 +22,7 @@ def register_tasks(register):
     register(awkward)
     register(choose)
     register(go)
+    register(draw)
 
 def note(
     text: str,
@@ -44,6 +45,17 @@ class Place(BaseModel):
 
 def go(where: Place, then: list[Place] = [], maybe: Optional[Place] = None) -> None:
     """Go to places."""
+
+class Circle(BaseModel):
+    kind: Literal["circle"]
+    radius: float
+
+class Square(BaseModel):
+    kind: Literal["square"]
+    side: float
+
+def draw(shape: Annotated[Circle | Square, Field(discriminator="kind")]) -> None:
+    """Draw a shape."""
 
 def choose(kinds: Optional[str | list[str]] = None) -> None:
     """Choose one or more."""
@@ -308,6 +320,8 @@ def test_help_shows_the_fields_of_an_object(run):
     assert "--where {name: string, metres?: number}" in shown
     assert "--then list of {name: string, metres?: number}" in shown
     assert "--maybe {name: string, metres?: number}" in shown
+    shown = " ".join(run("p.draw", "--help").output.split())
+    assert "--shape {kind: circle, radius: number}|{kind: square, side: number}" in shown
 
 
 # the end

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from menos_bus import InvalidCall, Permanent, PluginError, Wanted
 from menos_bus.tasks.schema import MAX_STRING, Signature
@@ -159,6 +160,39 @@ def test_an_element_of_a_list_is_named_by_its_place():
     assert problems(add, {"numbers": "12"}).keys() == {"numbers"}
 
 
+def test_a_place_in_a_json_value_is_the_one_that_was_given():
+    def note(metadata: dict[str, JsonValue]): ...
+
+    half = "\ud800"  # of a surrogate pair, which is no character
+    wrong = {"a": [1, half], "dict": {"list": [half]}, "b": {"dict": {"x": 1}, "x": half}}
+
+    assert problems(note, {"metadata": wrong}).keys() == {
+        "metadata.a.1",
+        "metadata.dict.list.0",
+        "metadata.b.x",
+    }
+
+
+def test_the_types_of_a_union_are_no_part_of_a_place():
+    def draw(point: Point | ClosedPoint | None = None, width: int | list[int] = 1): ...
+
+    assert problems(draw, {"point": {"label": "a"}, "width": ["b"]}).keys() == {
+        "point.x",
+        "width",
+        "width.0",
+    }
+
+
+def test_a_key_that_is_wrong_is_told_from_its_value():
+    def note(notes: dict[Annotated[str, Field(max_length=3)], Annotated[str, Field(max_length=5)]]):
+        """Take notes."""
+
+    assert problems(note, {"notes": {"abcd": "ab", "abc": "abcdef"}}).keys() == {
+        "notes.abcd.[key]",
+        "notes.abc",
+    }
+
+
 def test_an_optional_parameter_takes_null_and_its_type_and_nothing_else():
     def greet_maybe(who: Optional[str] = None): ...  # noqa: UP045 - both spellings are in use
 
@@ -207,14 +241,31 @@ def test_parameters_may_have_names_that_pydantic_uses_itself():
     assert Signature(clash).validate(given) == {**given, "copy": 2, "model_config": "c"}
 
 
-def test_the_inner_name_of_a_field_is_no_parameter():
-    assert problems(greet, {"p0": "Ada"}).keys() == {"who", "p0"}
+def test_a_check_of_a_parameter_sees_those_before_it_by_name():
+    def above(most: int, info: ValidationInfo) -> int:
+        if most < info.data.get("least", 0):
+            raise PydanticCustomError("less", "must be least or more")
+        return most
+
+    def draw(least: int = 1, most: Annotated[int, AfterValidator(above)] = 9): ...
+
+    assert Signature(draw).validate({"most": 3, "least": "3"}) == {"least": 3, "most": 3}
+    assert problems(draw, {"most": 2, "least": "3"}) == {"most": "must be least or more"}
+    assert problems(draw, {"most": 2, "least": "x"}).keys() == {"least"}
 
 
-def test_a_parameter_may_be_called_like_an_inner_field():
-    def swapped(p1: str, p0: int): ...
+def test_strings_in_a_json_value_are_bounded_too():
+    def note(value: JsonValue): ...
 
-    assert Signature(swapped).validate({"p1": "a", "p0": 1}) == {"p1": "a", "p0": 1}
+    assert problems(note, {"value": {"a": ["x" * (MAX_STRING + 1)]}}).keys() == {"value.a.0"}
+
+
+def test_each_call_gets_a_default_of_its_own():
+    def tag(tags: list[str] = []): ...  # noqa: B006 - that is the point
+
+    Signature(tag).validate({})["tags"].append("mine")
+
+    assert Signature(tag).validate({}) == {"tags": []}
 
 
 def test_the_schema_says_names_types_defaults_bounds_and_descriptions():

@@ -8,7 +8,7 @@ import pytest
 import menos_content.plugin
 from menos_bus import Deferred, InvalidCall, Permanent, Retryable, TaskFailed, hookimpl
 from menos_bus.testing import TestBus
-from menos_content.transfer import ContentLine, import_lines
+from menos_content.transfer import TextLine, import_lines
 from menos_vault import close_vault, content_id, open_vault
 
 TEXT = "A keel keeps a sailing boat upright when the wind presses the sails."
@@ -370,7 +370,7 @@ def test_an_import_whose_lines_take_their_time_to_fail_gets_to_its_end(tmp_path,
     for module in ("store", "transfer"):
         monkeypatch.setattr(f"menos_content.{module}.task_id", lambda: "call")
     judge = Judge()
-    lines = [ContentLine(title=f"T{n}", text=f"Text {n}") for n in range(4)]
+    lines = [TextLine(title=f"T{n}", text=f"Text {n}") for n in range(4)]
 
     for _ in range(3):
         with pytest.raises(Deferred):

@@ -44,6 +44,39 @@ def test_markdown_gives_its_paragraphs_only():
     assert sentences(document(text, "markdown")) == ["A paragraph with words in it."]
 
 
+@pytest.mark.parametrize("content_type", ["text", "markdown"])
+def test_a_heading_is_no_sentence_whatever_the_text_is_called(content_type):
+    text = (
+        "# How the whole thing is called?\n## And what stands below it\n"
+        "The first sentence has words in it.\n\n### Another one of them ###\n\n"
+        "The second sentence goes on\nin another line.\n## One without a line around it\n"
+        "The third sentence is the last one."
+    )
+
+    assert sentences(document(text, content_type)) == [
+        "The first sentence has words in it.",
+        "The second sentence goes on in another line.",
+        "The third sentence is the last one.",
+    ]
+
+
+def test_a_number_sign_makes_no_heading_of_a_sentence():
+    text = (
+        "# 1 in the charts for weeks, it sold well.\n\nIn May the song came to\n"
+        "# 1 in the charts of the country\nwhere it was made.\n\n#music is what it was tagged with."
+    )
+
+    assert sentences(document(text)) == [
+        "# 1 in the charts for weeks, it sold well.",
+        "In May the song came to # 1 in the charts of the country where it was made.",
+        "#music is what it was tagged with.",
+    ]
+
+
+def test_a_text_of_headings_has_no_sentences():
+    assert sentences(document("# One heading of a text\n\n## Another heading of it\n")) == []
+
+
 def test_short_sentences_count_only_where_there_are_no_others():
     assert sentences(document("Yes! This one is long enough to count.")) == [
         "This one is long enough to count."

@@ -123,6 +123,7 @@ def test_text_from_outside_is_data(bus, text):
         ({"title": "t"}, "text"),
         ({"text": "x"}, "title"),
         ({"text": "x", "title": "  "}, "title"),
+        ({"text": "x", "title": "\u200b\u3164\ufe0f"}, "title"),
         ({"text": "x", "title": "t" * 501}, "title"),
         ({"text": "x", "title": "t", "path": "notes.txt"}, "path"),
         ({"text": "x", "title": "t", "resource_key": ""}, "resource_key"),

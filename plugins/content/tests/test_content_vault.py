@@ -342,7 +342,8 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
     ("line", "field"),
     [
         ({}, "lines.0.title"),
-        ({"title": "X", "objects": {}}, "lines.0"),
+        ({"title": "X", "objects": {}}, "lines.0.resource_key"),
+        ({"objects": {}, "url": "javascript:alert(1)"}, "lines.0.url"),
         (
             {
                 "resource_key": "x",
@@ -352,10 +353,12 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
             },
             "lines.0",
         ),
-        ({"resource_key": "x", "title": "X"}, "lines.0"),
+        ({"resource_key": "x", "title": "X"}, "lines.0.text"),
         ({"colour": "red"}, "lines.0.colour"),
         ({"author": "half \ud800"}, "lines.0.author"),
         ({"tags": ["half \ud800"]}, "lines.0.tags.0"),
+        ({"objects": {}, "metadata": {"a": ["half \ud800"]}}, "lines.0.metadata.a.0"),
+        ({"objects": {}, "author": "half \ud800"}, "lines.0.author"),
         ({"published_at": "yesterday"}, "lines.0.published_at"),
         ({"metadata": {"deep": [2**64]}}, "lines.0.metadata"),
         ({"metadata": {"deep": [float("inf")]}}, "lines.0.metadata"),
@@ -368,7 +371,7 @@ def test_what_cannot_be_processed_of_many_is_named(bus, stored):
                 "text": "x",
                 "metadata": {"published_at": "0001-01-01T00:00:00+14:00"},
             },
-            "lines.0",
+            "lines.0.metadata",
         ),
         ({"objects": {"raw": {"key": "x", "base64": "§"}}}, "lines.0.objects.raw.base64"),
         ({"objects": {"text": {"key": "../../evil", "text": "x"}}}, "lines.0.objects.text.key"),
@@ -379,6 +382,38 @@ def test_a_line_that_cannot_be_is_named_and_nothing_is_stored(bus, line, field):
         bus.call("tasks.import_content", [line])
 
     assert field in [problem.field for problem in refused.value.problems]
+    assert open_vault().records.counts().contents == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("resource_key", " "),
+        ("title", "\u200b"),
+        ("content_type", "Plain Text"),
+        ("author", ""),
+        ("url", "javascript:alert(1)"),
+        ("language", "no language"),
+        ("tags", ["x" * 101]),
+        ("metadata", {"": 1}),
+        ("metadata", {"a": [1, "half \ud800"]}),
+        ("metadata", {"x": "x" * 100_000}),
+        ("text", "\n"),
+    ],
+)
+def test_a_text_that_store_content_refuses_is_refused_as_a_line_for_the_same_reason(
+    bus, field, value
+):
+    given = {"title": "T", "text": "x", field: value}
+    with pytest.raises(InvalidCall) as stored:
+        bus.call("tasks.store_content", **given)
+
+    with pytest.raises(InvalidCall) as imported:
+        bus.call("tasks.import_content", [{"title": "Good", "text": "x"}, given])
+
+    assert imported.value.problems == [
+        (f"lines.1.{place}", reason) for place, reason in stored.value.problems
+    ]
     assert open_vault().records.counts().contents == 0
 
 

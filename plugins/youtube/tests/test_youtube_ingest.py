@@ -221,10 +221,12 @@ def test_all_requests_go_through_the_proxy_that_is_set(
     assert {asked.headers["Host"] for asked in talking.asked} == {"youtube.invalid"}
 
 
+@pytest.mark.parametrize("title", [None, " ", "\u200b", "\u3164\u2800", "\ufe0f"])
 def test_a_video_that_nobody_can_name_gets_its_id_as_title(
-    bus: TestBus, talking: Any, answers: Any
+    bus: TestBus, talking: Any, answers: Any, title: str | None
 ) -> None:
-    talking.answer("/youtubei/v1/player", answers.player("en", title=None))
+    talking.answer("/youtubei/v1/player", answers.player("en", title=title))
+    talking.answer("/oembed", {"title": title})
 
     assert bus.call(TASK, URL)["title"] == f"YouTube video {VIDEO}"
 

@@ -56,10 +56,27 @@ def test_of_a_lost_object_only_what_is_missing_is_made_again(
     gone = {lost} if lost in ("player.json", "watch.html.gz") else set()
     assert metered.paths == asked
     assert after == {name: raw for name, raw in before.items() if name not in gone}
-    assert _without_times(_record(vault)) == _without_times(record)
+    assert _without_traces(_record(vault)) == _without_traces(record)
 
     metered.asked.clear()
     assert bus.call(TASK, VIDEO) == first
+    assert metered.asked == []
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_text_that_another_plugin_stored_under_the_video_s_key_is_left_alone(
+    bus: TestBus, metered: Any, vault: Vault, refresh: bool
+) -> None:
+    vault.objects.put("content/1/text.txt", b"My own notes on it.")
+    notes = {"content_type": "text", "title": "Notes", "objects": {"text": "content/1/text.txt"}}
+    vault.records.put_content(f"yt:{VIDEO}", **notes)
+    before = _record(vault)
+
+    with pytest.raises(TaskFailed, match=f"'yt:{VIDEO}' is a 'text' content") as failed:
+        bus.call(TASK, VIDEO, refresh=refresh)
+
+    assert (failed.value.code, failed.value.tries) == ("resource_key_taken", 1)
+    assert _record(vault) == before
     assert metered.asked == []
 
 
@@ -296,8 +313,8 @@ def _record(vault: Vault) -> Content:
     return vault.records.get_content(content_id(f"yt:{VIDEO}"))
 
 
-def _without_times(content: Content) -> dict[str, Any]:
-    return content.model_dump(exclude={"updated_at"})
+def _without_traces(content: Content) -> dict[str, Any]:
+    return content.model_dump(exclude={"updated_at", "stored_by"})
 
 
 def _folder(vault: Vault) -> Path:

@@ -142,9 +142,10 @@ def test_a_transcript_without_text_is_refused(
 
 
 @pytest.mark.parametrize("name", ["transcript", "title"])
-def test_a_blank_argument_is_refused(bus: TestBus, name: str) -> None:
-    with pytest.raises(InvalidCall, match=f"{name}: must be more than white space"):
-        bus.call(TASK, VIDEO, **{"transcript": "Words.", name: " \n"})
+@pytest.mark.parametrize("blank", [" \n", "\u200b", "\u3164\u2800"])
+def test_a_blank_argument_is_refused(bus: TestBus, name: str, blank: str) -> None:
+    with pytest.raises(InvalidCall, match=f"{name}: it is empty"):
+        bus.call(TASK, VIDEO, **{"transcript": "Words.", name: blank})
 
 
 def test_every_cue_of_a_recorded_srt_is_kept(recorded: Any) -> None:

@@ -95,6 +95,9 @@ def _inline(node: Any, known: Mapping[str, Any], inside: tuple[str, ...]) -> Any
     for key, value in node.items():
         if key in ("$ref", "$defs", "discriminator"):
             continue
+        if key == "oneOf":
+            # Types that are told apart by a field are to a reader what others are.
+            key = "anyOf"
         if key in _NAMED:
             found[key] = {name: _inline(item, known, inside) for name, item in value.items()}
         else:
@@ -128,7 +131,7 @@ def _sample(schema: Any, name: str = "", depth: int = 0) -> Any:
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
-    for key in ("anyOf", "oneOf", "allOf"):
+    for key in ("anyOf", "allOf"):
         if schema.get(key):
             return _sample(schema[key][0], name, depth + 1)
     kind = schema.get("type")

@@ -94,7 +94,7 @@ class Envelope(BaseModel):
             return cls.model_validate(fields)
         except ValidationError as error:
             known = ", ".join(cls.model_fields)
-            problems = problems_of(error)
+            problems = problems_of(error, fields)
             for n, (field, reason) in enumerate(problems):
                 if field in fields.keys() - cls.model_fields.keys():
                     # Likely a parameter of the task: none of these names is meant.
@@ -226,7 +226,7 @@ def split_reserved(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
         try:
             reserved[name] = adapter.validate_python(value)
         except ValidationError as error:
-            raise InvalidCall(problems_of(error, prefix=name)) from None
+            raise InvalidCall(problems_of(error, value, prefix=name)) from None
     return reserved, arguments
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
-from typing import Any, Final, NamedTuple, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, cast, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_python
+from pydantic_core import (
+    ErrorDetails,
+    PydanticSerializationError,
+    SchemaValidator,
+    core_schema,
+    to_jsonable_python,
+)
+from typing_extensions import TypedDict
 
 from menos_bus.alike import did_you_mean
 from menos_bus.errors import FieldProblem, InvalidCall, Permanent, PluginError
@@ -50,11 +56,6 @@ The third reserved one, ``priority``, may be declared by a function, which then 
 MAX_STRING: Final = 100_000
 """Characters that a string parameter may have unless its annotation sets ``max_length``."""
 
-_UNION_BRANCH: Final = re.compile(
-    r"(?:function|constrained|lax|nullable|is-instance)-|(?:custom-error|\w+)\["
-)
-"""Parts of pydantic's error paths that name a type of a union, and no field of the caller's."""
-
 
 class _BoundedSchema(GenerateJsonSchema):
     """JSON Schema that shows the default bound of strings, which pydantic keeps in the config."""
@@ -68,7 +69,7 @@ class _Checks(NamedTuple):
     """What a function's type hints say."""
 
     names: list[str]
-    arguments: type[BaseModel]
+    arguments: SchemaValidator
     schema: dict[str, Any]
     result: TypeAdapter[Any] | None
     """None if the function does not say what it returns."""
@@ -88,38 +89,37 @@ def _checks_of(function: Callable[..., Any], bound: bool) -> _Checks:
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(function).parameters.values())[1 if bound else 0 :]:
         _refuse_unsendable(function, parameter)
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+        hint = hints.get(parameter.name, Any)
+        if parameter.default is not parameter.empty:
+            hint = Annotated[hint, Field(default=parameter.default)]
+        fields[parameter.name] = hint
     config = ConfigDict(
         extra="forbid",
         str_max_length=MAX_STRING,
         arbitrary_types_allowed=False,
-        protected_namespaces=(),
     )
-    # Fields are named by position, with the parameter's name as alias, so that a parameter may have
-    # a name that pydantic's models use themselves ("copy", "json", "schema").
     try:
-        arguments: type[BaseModel] = create_model(  # type: ignore[call-overload]
-            function.__name__,
-            __config__=config,
-            **{
-                f"p{i}": (hint, Field(default, alias=name))
-                for i, (name, (hint, default)) in enumerate(fields.items())
-            },
+        # A typed dict and no model: a parameter may have a name that models use themselves.
+        typed = cast(Any, TypedDict)(function.__name__, fields)
+        typed.__pydantic_config__ = config
+        arguments = TypeAdapter(typed)
+        # The validator is told the bound, too: types that refer to themselves, such as JsonValue,
+        # have no other configuration.
+        validator = SchemaValidator(
+            arguments.core_schema, core_schema.CoreConfig(str_max_length=MAX_STRING)
         )
-        schema = arguments.model_json_schema(schema_generator=_BoundedSchema)
+        schema = arguments.json_schema(schema_generator=_BoundedSchema)
         returns = hints.get("return", Any)
         result = None if returns is Any else TypeAdapter(returns)
         if result is not None:
             result.json_schema(mode="serialization")
     except (PydanticUserError, TypeError) as error:
-        taken = {name: hint for name, (hint, _) in fields.items()}
-        what = _unsendable({**taken, "return": hints.get("return", Any)})
+        what = _unsendable({**fields, "return": hints.get("return", Any)})
         why = "take a type of JSON or a pydantic model" if what else error
         raise PluginError(
             f"{function.__qualname__}: {what or 'a type'} cannot travel as JSON: {why}"
         ) from error
-    return _Checks(list(fields), arguments, schema, result)
+    return _Checks(list(fields), validator, schema, result)
 
 
 def _unsendable(hints: Mapping[str, Any]) -> str | None:
@@ -203,15 +203,16 @@ class Signature:
         Raises:
             InvalidCall: names every field that is missing, unknown, too long or of a wrong type.
         """
+        given = dict(arguments)
         try:
             context = {"extensions": self.extensions}
-            model = self._checks.arguments.model_validate(dict(arguments), context=context)
+            valid: dict[str, Any] = self._checks.arguments.validate_python(given, context=context)
+            return valid
         except ValidationError as error:
             examples = dict(_examples(self.parameters_schema))
             raise InvalidCall(
-                problems_of(error, parameters=self.names, examples=examples)
+                problems_of(error, given, parameters=self.names, examples=examples)
             ) from None
-        return {name: getattr(model, f"p{i}") for i, name in enumerate(self.names)}
 
     def dump(self, result: Any) -> Any:
         """Turn a return value into plain JSON types.
@@ -243,6 +244,7 @@ def jsonable(value: Any) -> Any:
 
 def problems_of(
     error: ValidationError,
+    given: Any,
     *,
     prefix: str = "",
     parameters: Sequence[str] | None = None,
@@ -252,13 +254,14 @@ def problems_of(
 
     Args:
         error: what validation raised.
+        given: what was validated.
         prefix: the path of the thing that was validated.
         parameters: the fields that exist, named in the message about one that does not.
         examples: pattern → a text that matches it, for the message about one that does not.
     """
     problems = []
-    for item in error.errors(include_url=False, include_input=False):
-        path = ".".join(str(part) for part in item["loc"] if not _UNION_BRANCH.match(str(part)))
+    for item in error.errors(include_url=False):
+        path = ".".join(map(str, _place(item, given)))
         field = ".".join(filter(None, (prefix, path))) or "body"
         reason = item["msg"]
         if item["type"] == "extra_forbidden":
@@ -280,6 +283,37 @@ def problems_of(
                 reason += f" (for example {examples[pattern]})"
         problems.append(FieldProblem(field, reason[:1].lower() + reason[1:]))
     return problems
+
+
+def _place(item: ErrorDetails, given: Any) -> list[int | str]:
+    """Where an error is in what was given: pydantic's place, without its names of a union's types.
+
+    A key may be called like a type. So every way to follow the parts of the place is tried, and
+    the one counts that ends at the very value that pydantic complains of.
+    """
+    loc = list(item["loc"])
+    wrong = item["input"]
+    # A field that is missing is in nothing that was given, nor is a key, with the mark of one.
+    is_key = loc[-1:] == ["[key]"]
+    end = len(loc) - (2 if is_key else item["type"] == "missing")
+    ways: dict[tuple[int | str, ...], Any] = {(): given}
+    for part in loc[:end]:
+        ways |= {
+            (*way, part): value[part] for way, value in ways.items() if _leads_into(value, part)
+        }
+
+    def rank(way: tuple[int | str, ...]) -> tuple[bool, int]:
+        found = ways[way]
+        return (_leads_into(found, wrong) if is_key else found is wrong), len(way)
+
+    return [*max(reversed(ways), key=rank), *loc[end:]]
+
+
+def _leads_into(value: Any, part: int | str) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_list and isinstance(part, int) and part < len(value)
 
 
 def _examples(schema: Any, given: Sequence[Any] = ()) -> Iterator[tuple[str, Any]]:

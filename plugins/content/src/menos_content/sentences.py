@@ -9,6 +9,8 @@ from typing import Final
 
 from menos_content.document import Document
 
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.*\S)\s*")
+
 _WINDOW: Final = 5000
 """Characters that are looked at in one go. Finding sentence ends costs quadratic time in texts with
 many unmatched quotes; in windows of this size that is never felt."""
@@ -25,7 +27,8 @@ of Chinese says as much as three letters, and has three bytes."""
 def sentences(document: Document) -> list[str]:
     """The text's sentences, each once, on one line, in the order of the text.
 
-    Short ones are left out unless there are no others. Of Markdown only paragraphs count.
+    Short ones are left out unless there are no others. Of Markdown only paragraphs count, and of
+    any text no line that is a heading of it.
     """
     found = list(dict.fromkeys(_all(document)))
     return [sentence for sentence in found if len(sentence.encode()) >= _SHORTEST] or found
@@ -40,14 +43,36 @@ def _all(document: Document) -> Iterator[str]:
             yield from textwrap.wrap(sentence, _LONGEST, break_on_hyphens=False)
 
 
-def _windows(document: Document) -> Iterator[str]:
+def _blocks(document: Document) -> list[str]:
+    """What stands together: the paragraphs, or what blank lines and headings part."""
     if document.is_markdown:
         from menos_content.markdown import paragraphs
 
-        blocks = paragraphs(document.text) or [document.text]
-    else:
-        blocks = re.split(r"(?:\r\n|\r|\n)\s*(?:\r\n|\r|\n)", document.text)
-    for block in blocks:
+        if found := paragraphs(document.text):
+            return found
+    blocks: list[list[str]] = [[]]
+    for line in document.text.splitlines():
+        if not line.strip() or _is_heading(line, begins=not blocks[-1]):
+            blocks.append([])
+        else:
+            blocks[-1].append(line)
+    return [" ".join(lines) for lines in blocks]
+
+
+def _is_heading(line: str, *, begins: bool) -> bool:
+    """Whether a line is a heading as Markdown has it, in a text that may be none.
+
+    One ``#`` may be a sign for a number as well, as in "# 1 in the charts": it makes a heading
+    where the line begins a block, and does not end as a sentence, or a part of one, does.
+    """
+    heading = _HEADING.fullmatch(line)
+    if heading is None or len(heading[1]) > 1:
+        return heading is not None
+    return begins and not heading[2].endswith((".", ",", ";"))
+
+
+def _windows(document: Document) -> Iterator[str]:
+    for block in _blocks(document):
         line = " ".join(block.split())
         start = 0
         while start < len(line):

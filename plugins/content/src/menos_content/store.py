@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from menos_bus import Permanent, task_id
 from menos_vault import Content, ContentNotFound, ObjectNotFound, Vault, content_id
+from menos_vault.records.calls import call_of, digest_of, stored_before
 from menos_vault.records.fields import before_new_text
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
         VaultError: the vault could not store it.
     """
     identity = content_id(new["resource_key"])
-    call = this_call(digest_of({**new, "text": text}))
+    call = call_of(task_id(), digest_of({**new, "text": text}))
     stored = vault.records.get_contents([identity])
-    if stored_before(vault, {identity: call}, stored):
+    if stored_before(vault.records, {identity: call}, stored):
         if identity in stored:
             return stored[identity]
         raise Permanent(
@@ -55,38 +55,6 @@ def store(vault: Vault, text: str, new: NewContent) -> Content:
     archived = archive(vault, text, {**new, "stored_by": call}, stored)
     [content] = vault.records.put_contents([archived])
     return content
-
-
-def digest_of(stores: Mapping[str, Any]) -> str:
-    """The same for calls, and for lines of one, that store the same."""
-    told = json.dumps(stores, sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def this_call(digest: str) -> str | None:
-    """Name the running call, by its id and the digest of what it stores.
-
-    A call that is tried again, or goes on, keeps its name. The id alone would not do: once its
-    result has expired, it may be given to a call that stores something else.
-    """
-    called = task_id()
-    return None if called is None else f"{called} {digest}"
-
-
-def stored_before(
-    vault: Vault, calls: Mapping[str, str | None], stored: Mapping[str, Content]
-) -> set[str]:
-    """Which contents were stored before by the calls that are to store them now.
-
-    Args:
-        vault: where to look.
-        calls: of each content, by id, what :func:`this_call` says.
-        stored: contents as they are stored, by id.
-    """
-    found = {each for each in calls if each in stored and calls[each] in stored[each].stored_by}
-    others = {each for each, call in calls.items() if call is not None} - found
-    deleted = vault.records.deleted_stores(sorted(others))
-    return found | {each for each in others if calls[each] in deleted.get(each, ())}
 
 
 def archive(vault: Vault, text: str, new: NewContent, stored: Mapping[str, Content]) -> NewContent:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from menos_vault.records.fields import is_blank
+
 TYPES: Final = {".md": "markdown", ".markdown": "markdown", ".txt": "text", ".rst": "text"}
 """What is a text file, by the end of its name, and the content type that it gets."""
 _LONGEST_TITLE: Final = 500
@@ -41,7 +43,7 @@ def line_of(file: Path) -> dict[str, Any]:
         raise LeftOut("not UTF-8 text: convert it") from None
     except OSError as error:
         raise LeftOut(error.strerror or str(error)) from None
-    if not text.removeprefix("\ufeff").strip():
+    if is_blank(text):
         raise LeftOut("empty")
     return {
         "resource_key": f"file:{file.resolve().as_posix()}",
@@ -53,4 +55,5 @@ def line_of(file: Path) -> dict[str, Any]:
 
 def _title(text: str, file: Path) -> str:
     first = next((line for line in text.splitlines() if line.startswith("# ")), "")
-    return first.removeprefix("# ").strip() or file.name
+    title = first.removeprefix("# ").strip()
+    return file.name if is_blank(title) else title

@@ -10,9 +10,17 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Self, cast
+from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+)
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -23,14 +31,7 @@ from menos_content.operations import Operation
 from menos_content.process import PROCESSED, Failed, process_many
 from menos_content.room import Room
 from menos_content.side_by_side import side_by_side
-from menos_content.store import (
-    archive,
-    default_key,
-    digest_of,
-    put_text,
-    stored_before,
-    this_call,
-)
+from menos_content.store import archive, default_key, put_text
 from menos_vault import (
     Content,
     InvalidKey,
@@ -40,6 +41,7 @@ from menos_vault import (
 )
 from menos_vault.objects.keys import check_key
 from menos_vault.records import NewContent
+from menos_vault.records.calls import call_of, digest_of, stored_before
 
 PAGE_BYTES: Final = 4_000_000
 """Size of a page of lines after which no further one is begun."""
@@ -80,11 +82,6 @@ def _is_key(key: str) -> str:
     return key
 
 
-_Words = Annotated[str, Field(max_length=fields.LONGEST_TEXT)]
-"""Whatever a vault has, whoever stored it. Where a length is asked for, pydantic looks into it
-and names the field that has half a surrogate pair."""
-
-
 class ObjectLine(BaseModel):
     """An object: its key, and its bytes as text, or as base64 if they are none."""
 
@@ -97,51 +94,25 @@ class ObjectLine(BaseModel):
     )
 
 
-class ContentLine(BaseModel):
-    """A content with its objects, or, in place of them, just its text."""
+class _Line(BaseModel):
+    """What every line may say."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Where a length is asked for, pydantic looks into a text, also one in metadata, and names the
+    # field that has half a surrogate pair.
+    model_config = ConfigDict(extra="forbid", str_max_length=fields.LONGEST_TEXT)
 
-    resource_key: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     content_type: fields.ContentType = "text"
-    title: Annotated[str, Field(min_length=1, max_length=500)]
-    author: _Words | None = None
-    url: _Words | None = None
-    language: _Words | None = None
-    tags: list[_Words] = Field(default_factory=list)
-    metadata: Annotated[dict[str, JsonValue], AfterValidator(fields.check_values)] = Field(
-        default_factory=dict
-    )
-    summary: _Words | None = None
-    summary_of: _Words | None = None
-    status: _Words | None = None
-    error: _Words | None = None
+    url: fields.Url = None
+    summary: str | None = None
+    summary_of: str | None = None
+    status: str | None = None
+    error: str | None = None
     published_at: fields.PublishedAt = None
-    objects: dict[_Words, ObjectLine] = Field(default_factory=dict)
-    text: fields.Text | None = None
 
-    @model_validator(mode="after")
-    def _one_text(self) -> Self:
-        if self.text is not None and self.objects:
-            raise PydanticCustomError(
-                "two_texts", "it has a text and objects: leave one of them out"
-            )
-        if self.text is None and "objects" not in self.model_fields_set:
-            raise PydanticCustomError(
-                "no_text", "it has no text: give `text` (or `objects`, as `export` writes them)"
-            )
-        if self.text is not None:  # of a vault's own lines all is taken back
-            fields.check_published(self.metadata)
-        elif self.resource_key is None:
-            raise PydanticCustomError(
-                "no_key", "it has objects and no `resource_key`: give the one it was exported with"
-            )
-        return self
-
-    @cached_property
+    @property
     def key(self) -> str:
         """Its resource key."""
-        return self.resource_key or default_key(self.title, self.text or "")
+        raise NotImplementedError
 
     @cached_property
     def content_id(self) -> str:
@@ -152,6 +123,59 @@ class ContentLine(BaseModel):
     def digest(self) -> str:
         """The same for a line that says the same."""
         return digest_of(self.model_dump(exclude_unset=True))
+
+
+class TextLine(_Line):
+    """A text, of which all holds that does for ``tasks.store_content``."""
+
+    resource_key: fields.ResourceKey = None
+    title: fields.Title
+    author: fields.Author = None
+    language: fields.Language = None
+    tags: fields.Tags = None
+    metadata: fields.Metadata = None
+    text: fields.Text
+
+    @property
+    def key(self) -> str:
+        """Its resource key."""
+        return self.resource_key or default_key(self.title, self.text)
+
+
+class ExportedLine(_Line):
+    """A content with its objects, as a vault had it: what was stored once is taken back."""
+
+    resource_key: Annotated[str, Field(min_length=1, max_length=500)]
+    title: Annotated[str, Field(min_length=1, max_length=500)]
+    author: str | None = None
+    language: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    metadata: Annotated[dict[str, JsonValue], AfterValidator(fields.check_values)] = Field(
+        default_factory=dict
+    )
+    objects: dict[str, ObjectLine]
+
+    @property
+    def key(self) -> str:
+        """Its resource key."""
+        return self.resource_key
+
+
+def _kind(line: Any) -> str | None:
+    """Which line it is; ``None`` for one that would be both."""
+    if not isinstance(line, Mapping) or "objects" not in line:
+        return "text"
+    return None if "text" in line else "exported"
+
+
+ContentLine = Annotated[
+    Annotated[TextLine, Tag("text")] | Annotated[ExportedLine, Tag("exported")],
+    Discriminator(
+        _kind,
+        custom_error_type="two_texts",
+        custom_error_message="it has a text and objects: leave one of them out",
+    ),
+]
 
 
 class Lost(TypedDict):
@@ -240,8 +264,8 @@ def _import(
 ) -> Iterator[list[Failed]]:
     """Store some lines and process them, and yield of each what failed for good."""
     known = vault.records.get_contents([line.content_id for line in group])
-    calls = {line.content_id: this_call(line.digest) for line in group}
-    before = stored_before(vault, calls, known)
+    calls = {line.content_id: call_of(task_id(), line.digest) for line in group}
+    before = stored_before(vault.records, calls, known)
     stored = []
     new = []
     for line in group:
@@ -273,7 +297,7 @@ def _archive(
     if line.status == PROCESSED:
         # Where it was exported: its passages are not in the line, so it is here as it was.
         del given["status"]
-    if line.text is not None:
+    if isinstance(line, TextLine):
         return archive(vault, line.text, cast("NewContent", given), stored)
     given["objects"] = {role: item.key for role, item in line.objects.items()}
     new = cast("NewContent", given)

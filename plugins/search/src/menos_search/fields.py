@@ -5,9 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
 
 from menos_vault.records.fields import given_moment, not_blank
+from menos_vault.records.filters import wrong_end
 
 Mode = Annotated[
     Literal["hybrid", "semantic", "keyword"],
@@ -70,8 +78,18 @@ PublishedFrom = Annotated[
     BeforeValidator(given_moment),
     Field(description="Only what came out then or later; ISO 8601, UTC if bare."),
 ]
+
+
+def _later(published_before: datetime | None, info: ValidationInfo) -> datetime | None:
+    """Refuse a date that is not later than the ``published_from`` of the same call."""
+    if reason := wrong_end(info.data.get("published_from"), published_before):
+        raise PydanticCustomError("wrong_end", "{reason}", {"reason": reason})
+    return published_before
+
+
 PublishedBefore = Annotated[
     datetime | None,
     BeforeValidator(given_moment),
+    AfterValidator(_later),
     Field(description="Only what came out before that; ISO 8601, UTC if bare."),
 ]

@@ -29,8 +29,6 @@ def semantic_search(
     leads to the second at which the words of the query are spoken.
 
     Raises:
-        InvalidContent: ``published_before`` is not later than ``published_from``
-            (``invalid_content``).
         EmbeddingMismatch: the vault's vectors are of another model (``embedding_mismatch``).
         VaultError: the model or the vault could not do it; its code says why.
     """

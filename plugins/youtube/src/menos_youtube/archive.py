@@ -48,6 +48,11 @@ class Archive:
         self._stored.add(key)
         return key
 
+    def discard(self) -> None:
+        """Delete what this run has stored."""
+        for key in self._stored:
+            self._objects.delete(key)
+
     def read(self, name: str) -> bytes | None:
         """What is stored under a name, if it is there and not to be fetched again."""
         key = self.key(name)

@@ -13,6 +13,8 @@ age_restricted       no         YouTube wants a signed-in adult
 live_now             no         it is live, or yet to come: there is no recording
 transcripts_disabled no         the video has no captions
 no_transcript        no         there are captions, but none with text
+content_not_found    no         it was deleted while the call went on, or after it had stored it
+resource_key_taken   no         another plugin stored a text under the video's key ``yt:<id>``
 source_unavailable   no         ``MENOS_YOUTUBE_SOURCES`` names what is not there
 api_key_missing      no         lists of videos need ``MENOS_YOUTUBE_API_KEY``
 api_key_invalid      no         ``MENOS_YOUTUBE_API_KEY`` is wrong or may not be used

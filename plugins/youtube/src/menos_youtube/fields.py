@@ -79,16 +79,24 @@ ChannelUrl = Annotated[
 Priority = Annotated[
     bool, Field(description="Goes ahead in the queue, and may use the quota's reserve.")
 ]
-_Visible = Field(pattern=r"\S"), Wanted("more than white space")
+
+
+def _not_blank(text: str) -> str:
+    from menos_vault.records.fields import not_blank
+
+    return not_blank(text)
+
+
 Transcript = Annotated[
-    Annotated[str, Field(max_length=MAX_TRANSCRIPT), *_Visible] | None,
+    Annotated[str, Field(min_length=1, max_length=MAX_TRANSCRIPT), AfterValidator(_not_blank)]
+    | None,
     Field(
         description="Your own transcript, instead of YouTube's captions: plain text, SRT, WebVTT "
         "or YouTube's json3, told apart by their looks.",
     ),
 ]
 Title = Annotated[
-    Annotated[str, Field(max_length=500), *_Visible] | None,
+    Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_not_blank)] | None,
     Field(description="Your own title, instead of YouTube's."),
 ]
 _Tag = Annotated[

@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any
 
+from menos_vault.records.fields import is_blank
+
 
 def one_line(text: str) -> str:
     """A text without line ends, control characters and outer spaces."""
@@ -42,11 +44,14 @@ def objects_of(value: object, name: str) -> list[dict[str, Any]]:
 
 
 def text_of(part: dict[str, Any], name: str, *, keep_lines: bool = False) -> str | None:
-    """A text that databases can hold, on one line unless its lines are to be kept."""
+    """A text that databases can hold, on one line unless its lines are to be kept.
+
+    One of which nothing is seen is none.
+    """
     value = part.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or is_blank(value):
         return None
-    return (storable(value).strip() if keep_lines else one_line(value)) or None
+    return storable(value).strip() if keep_lines else one_line(value)
 
 
 def texts_of(part: dict[str, Any], name: str) -> list[str]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from menos_bus import Permanent, extensions, progress
+from menos_bus import Permanent, extensions, progress, task_id
 from menos_bus.errors import TaskError
-from menos_vault import Content, Vault
+from menos_vault import Content, ContentNotFound, Vault
+from menos_vault.records.calls import call_of, digest_of
 from menos_youtube import archive
 from menos_youtube.archive import Archive
 from menos_youtube.errors import named
-from menos_youtube.foreign import one_line
 from menos_youtube.lookup import Lookup
 from menos_youtube.quotas import transcript_turn
 from menos_youtube.record import Record
@@ -55,7 +55,8 @@ class Ingest:
         self._is_supplied = request.transcript is not None
         self._settings = settings
         self._archive = Archive(vault.objects, request.video_id, refresh=request.refresh)
-        self._record = Record(vault, request.video_id, self._archive)
+        call = call_of(task_id(), digest_of(asdict(request)))
+        self._record = Record(vault, request.video_id, self._archive, call)
         self._lookup = Lookup(request.video_id, self._archive, settings)
 
     def run(self) -> Content:
@@ -66,6 +67,20 @@ class Ingest:
                 all the same, if there is any.
             VaultError: the vault does not take it.
         """
+        self._record.check_own()
+        if (stored := self._record.by_this_call()) is not None:
+            return stored
+        try:
+            return self._run()
+        except ContentNotFound as error:
+            self._archive.discard()
+            raise Permanent(
+                f"video {self._request.video_id} was deleted while it was ingested: make another "
+                "call to store it again",
+                code=error.code,
+            ) from None
+
+    def _run(self) -> Content:
         needed = self._needed()
         if not needed:
             return self._record.rename(self._request.title)
@@ -156,8 +171,3 @@ class Ingest:
         found, known = self._lookup.metadata.title, self._known_title()
         title = (found or known) if self._request.refresh else (known or found)
         return self._request.title or title or f"YouTube video {self._request.video_id}"
-
-
-def clean_title(title: str | None) -> str | None:
-    """A caller's title on one line; ``None`` if nothing is left of it."""
-    return one_line(title or "") or None

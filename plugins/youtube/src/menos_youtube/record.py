@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
+from menos_bus import Permanent
 from menos_vault import Content, ContentNotFound, Vault, content_id
+from menos_vault.records.calls import stored_before
 from menos_vault.records.fields import before_new_text
 from menos_youtube import archive
 from menos_youtube.archive import Archive
@@ -13,6 +15,9 @@ from menos_youtube.segments import index_json
 from menos_youtube.sources import Transcript
 from menos_youtube.sources.supplied import SOURCE as CALLER
 from menos_youtube.video_id import watch_url
+
+if TYPE_CHECKING:
+    from menos_vault.records import ContentFields
 
 STORED: Final = "stored"
 """The status of a video whose transcript is there, and not yet processed."""
@@ -28,18 +33,51 @@ class Record:
         stored: the record, ``None`` if there is none yet.
     """
 
-    def __init__(self, vault: Vault, video_id: str, stored: Archive) -> None:
-        """Look the video up."""
+    def __init__(self, vault: Vault, video_id: str, stored: Archive, call: str | None) -> None:
+        """Look the video up, for a call of this name."""
         self._records = vault.records
         self._video_id = video_id
         self._resource_key = f"yt:{video_id}"
         self._archive = stored
+        self._call = call
         self.stored = self._find()
 
     @property
     def has_transcript(self) -> bool:
         """Whether a transcript was stored once."""
         return self.stored is not None and "text" in self.stored.objects
+
+    def check_own(self) -> None:
+        """See that what is stored under the video's key is what this plugin stored.
+
+        Raises:
+            Permanent: it has a text from elsewhere (``resource_key_taken``).
+        """
+        key = self._archive.key(archive.TEXT)
+        if self.stored is not None and self.stored.objects.get("text", key) != key:
+            raise Permanent(
+                f"resource_key {self._resource_key!r} is a {self.stored.content_type!r} content "
+                f"that another plugin stored: delete content {self.stored.id} to have the video "
+                "there",
+                code="resource_key_taken",
+            )
+
+    def by_this_call(self) -> Content | None:
+        """What this call has stored before, with its transcript, if it runs again.
+
+        Raises:
+            Permanent: it was deleted since (``content_not_found``).
+        """
+        identity = content_id(self._resource_key)
+        stored = {} if self.stored is None else {identity: self.stored}
+        before = stored_before(self._records, {identity: self._call}, stored)
+        if before and self.stored is None:
+            raise Permanent(
+                f"video {self._video_id} was deleted after this call had stored it: make another "
+                "call to store it again",
+                code=ContentNotFound.code,
+            )
+        return self.stored if before and self.has_transcript else None
 
     def lost(self) -> set[str]:
         """The roles of the objects that the record names and that are not there."""
@@ -55,7 +93,7 @@ class Record:
         """Change nothing but the title, if one is given."""
         assert self.stored is not None
         if title and title != self.stored.title:
-            return self._records.update_content(self.stored.id, title=title)
+            return self._records.update_content(self.stored.id, title=title, stored_by=self._call)
         return self.stored
 
     def write(self, title: str, lookup: Lookup, transcript: Transcript | None) -> Content:
@@ -116,18 +154,25 @@ class Record:
             language = transcript.language or known.language
         if lookup.key is not None:
             objects = {**objects, "metadata": lookup.key}
-        return self._records.put_content(
-            self._resource_key,
-            content_type="youtube",
-            title=title,
-            author=known.author,
-            url=watch_url(self._video_id),
-            language=language,
-            tags=known.tags or None,
-            metadata=metadata,
-            objects=objects,
-            status=status,
-            error=error,
+        fields: ContentFields = {
+            "author": known.author,
+            "url": watch_url(self._video_id),
+            "language": language,
+            "tags": known.tags or None,
+            "metadata": metadata,
+            "objects": objects,
+            "status": status,
+            "error": error,
+            "stored_by": self._call,
+        }
+        if self.stored is None:
+            return self._records.put_content(
+                self._resource_key, content_type="youtube", title=title, **fields
+            )
+        # An update, since what was deleted meanwhile is not to come back.
+        found = {name: value for name, value in fields.items() if value is not None}
+        return self._records.update_content(
+            self.stored.id, content_type="youtube", title=title, **cast("ContentFields", found)
         )
 
     def _find(self) -> Content | None:

@@ -49,13 +49,14 @@ def ingest_youtube(
     """
     from menos_vault import open_vault
     from menos_youtube.follow_up import check_operations, process_content
-    from menos_youtube.ingest import Ingest, Request, clean_title
+    from menos_youtube.foreign import one_line
+    from menos_youtube.ingest import Ingest, Request
     from menos_youtube.settings import YoutubeSettings
 
     request = Request(
         parse_video_id(url),
         transcript=transcript,
-        title=clean_title(title),
+        title=title and one_line(title),
         languages=[language] if isinstance(language, str) else language or [],
         refresh=refresh,
     )

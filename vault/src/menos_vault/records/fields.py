@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypedDict
+from unicodedata import category
 
 from pydantic import (
     AfterValidator,
@@ -156,13 +157,24 @@ def given_moment(given: object) -> datetime | None:
         ) from None
 
 
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # of Hangul and Braille; nothing is seen of them
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has no visible character: no letter, number, sign or picture.
+
+    White space, byte order marks and control characters are nothing that could be found, nor are
+    accents without a letter.
+    """
+    return all(char in _BLANK_LETTERS or category(char)[0] not in "LNPS" for char in text)
+
+
 def not_blank(text: str) -> str:
     """Refuse a text without any visible character: a validator for pydantic.
 
-    White space, byte order marks and control characters are nothing that could be found. Raises
-    PydanticCustomError.
+    Raises PydanticCustomError.
     """
-    if not any(char.isprintable() and not char.isspace() for char in text):
+    if is_blank(text):
         raise PydanticCustomError("empty_text", "it is empty: there is nothing in it to read")
     return text
 

@@ -1,5 +1,6 @@
 """Which contents a search looks at."""
 
+from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -7,6 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from menos_vault.errors import InvalidContent
 from menos_vault.models import storable
 from menos_vault.records.fields import Moment
+
+
+def wrong_end(published_from: datetime | None, published_before: datetime | None) -> str:
+    """Say what is wrong with the second of two dates: nothing can be in between."""
+    if published_from is None or published_before is None or published_from < published_before:
+        return ""
+    begin = published_from.isoformat()
+    return f"must be later than published_from ({begin}): nothing came out in between"
 
 
 class Filters(BaseModel):
@@ -35,12 +44,8 @@ class Filters(BaseModel):
 
     @model_validator(mode="after")
     def _not_reversed(self) -> Self:
-        begin, end = self.published_from, self.published_before
-        if begin is not None and end is not None and begin >= end:
-            raise InvalidContent(
-                f"published_before ({end.isoformat()}) must be later than published_from "
-                f"({begin.isoformat()}): nothing came out in between"
-            )
+        if reason := wrong_end(self.published_from, self.published_before):
+            raise InvalidContent(f"published_before {reason}")
         return self
 
     def __bool__(self) -> bool:

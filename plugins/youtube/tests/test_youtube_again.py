@@ -1,0 +1,96 @@
+"""An ingest that runs again, and one whose video is deleted meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fake_youtube import Answer, Asked
+from menos_bus.testing import TestBus
+from menos_vault import Vault, content_id
+
+VIDEO = "GJLlxj_dtq8"
+CONTENT = content_id(f"yt:{VIDEO}")
+
+
+def ended(bus: TestBus, call: str, **kwargs: Any) -> Any:
+    """Run a call under an id, as often as it is delivered."""
+    return bus.app.run_in_place("tasks.ingest_youtube", (VIDEO,), kwargs, task_id=call).result
+
+
+def test_an_ingest_does_not_store_again_what_was_deleted_since(
+    bus: TestBus, talking: Any, vault: Vault
+) -> None:
+    first = ended(bus, "first")
+    vault.delete(CONTENT)
+    talking.asked.clear()
+
+    failed = ended(bus, "first")
+
+    assert failed.code == "content_not_found"
+    assert f"video {VIDEO} was deleted after this call had stored it" in failed.message
+    assert (talking.asked, vault.records.counts().contents) == ([], 0)
+
+    assert ended(bus, "second") == first
+    assert ended(bus, "first") == first
+
+
+@pytest.mark.parametrize("arguments", [{"title": "Old"}, {"refresh": True}])
+def test_an_ingest_does_not_put_what_it_stored_in_the_place_of_what_a_later_call_stored(
+    bus: TestBus, talking: Any, vault: Vault, arguments: dict[str, Any]
+) -> None:
+    ended(bus, "earlier")
+    ended(bus, "first", **arguments)
+    ended(bus, "second", title="New", transcript="Words of my own.")
+    stored = vault.records.get_content(CONTENT)
+    talking.asked.clear()
+
+    again = ended(bus, "first", **arguments)
+
+    assert again["title"] == "New"
+    assert vault.records.get_content(CONTENT) == stored
+    assert talking.asked == []
+
+
+def test_a_call_with_the_id_of_one_that_wanted_something_else_is_another_call(
+    bus: TestBus, talking: Any, vault: Vault
+) -> None:
+    for title in ("Old", "New"):
+        ended(bus, "weekly", title=title)
+
+    assert vault.records.get_content(CONTENT).title == "New"
+
+
+def test_a_call_that_found_no_transcript_looks_for_it_when_it_is_taken_up_again(
+    bus: TestBus, talking: Any, vault: Vault, answers: Any
+) -> None:
+    talking.answer("/youtubei/v1/player", answers.player())
+    assert ended(bus, "first").code == "no_transcript"
+    assert vault.records.get_content(CONTENT).status == "no_transcript"
+    talking.answer("/youtubei/v1/player", answers.player("en"))
+
+    assert ended(bus, "first")["status"] == "success"
+
+    assert vault.records.get_content(CONTENT).status == "stored"
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_video_that_is_deleted_while_it_is_ingested_does_not_come_back(
+    bus: TestBus, talking: Any, vault: Vault, answers: Any, changed: bool
+) -> None:
+    ended(bus, "first")
+    captions = answers.CAPTIONS.replace("the end", "its end") if changed else answers.CAPTIONS
+
+    def delete(asked: Asked) -> Answer:
+        vault.delete(CONTENT)
+        return Answer(captions.encode())
+
+    talking.serve("/api/timedtext", delete)
+
+    failed = ended(bus, "second", refresh=True)
+
+    assert failed.code == "content_not_found"
+    assert f"video {VIDEO} was deleted while it was ingested" in failed.message
+    assert vault.records.counts().contents == 0
+    assert vault.objects.keys(f"youtube/{VIDEO}") == []
