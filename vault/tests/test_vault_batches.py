@@ -86,6 +86,23 @@ def test_texts_of_several_threads_fill_one_batch(model: Model) -> None:
     assert [len(run) for run in model.runs] == [1, 8]
 
 
+def test_texts_behind_longer_ones_fill_a_batch_of_shorter_ones(model: Model) -> None:
+    batches = Batches(model, TOKENS, 1)
+
+    held(
+        model,
+        batches,
+        [
+            lambda: batches.embed([text(1, 8)]),
+            lambda: batches.embed([text(2, 16), text(2, 7)]),
+            lambda: batches.embed([text(3, 16), text(3, 8), text(3, 8)]),
+        ],
+    )
+
+    runs = [sorted(len(t) for t in run) for run in model.runs[1:]]
+    assert sorted(runs) == [[7, 8, 8, 8], [16, 16]]
+
+
 def test_a_short_document_does_not_wait_for_a_long_one(model: Model) -> None:
     batches = Batches(model, TOKENS, 1)
 

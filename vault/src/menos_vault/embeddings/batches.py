@@ -7,6 +7,7 @@ long one.
 """
 
 import atexit
+import bisect
 import os
 import threading
 import weakref
@@ -40,6 +41,18 @@ class _Request:
     @property
     def next_length(self) -> int:
         return len(self.texts[self.todo[-1]])
+
+    def longest_up_to(self, limit: int) -> int:
+        """Return the length of the longest text of at most so many tokens; 0 if there is none."""
+        end = self._end(limit)
+        return len(self.texts[self.todo[end - 1]]) if end else 0
+
+    def take(self, limit: int) -> int:
+        """Take that text."""
+        return self.todo.pop(self._end(limit) - 1)
+
+    def _end(self, limit: int) -> int:
+        return bisect.bisect_right(self.todo, limit, key=lambda place: len(self.texts[place]))
 
     @property
     def ended(self) -> bool:
@@ -165,13 +178,12 @@ class Batches:
         self._requests.append(first)
         longest = first.next_length
         batch: list[tuple[_Request, int]] = [(first, first.todo.pop())]
-        for request in [*waiting[1:], first]:
-            while (
-                request.todo
-                and request.next_length <= longest <= _PADDING * request.next_length
-                and longest * (len(batch) + 1) <= self._tokens
-            ):
-                batch.append((request, request.todo.pop()))
+        others_before = [*waiting[1:], first]
+        while longest * (len(batch) + 1) <= self._tokens:
+            nearest = max(others_before, key=lambda request: request.longest_up_to(longest))
+            if longest > _PADDING * nearest.longest_up_to(longest):
+                break
+            batch.append((nearest, nearest.take(longest)))
         return batch
 
 
