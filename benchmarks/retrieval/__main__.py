@@ -192,6 +192,7 @@ def settings(vault: Any) -> dict[str, Any]:
     packages = ("menos-bus", "numpy", "openvino", "surrealdb", "bm25s", "PyStemmer")
     return {
         "model": vault.embeddings.model,
+        "precision": getattr(vault.embeddings, "precision", "the server's"),
         "chunk_tokens": content.chunk_tokens,
         "chunk_overlap": content.chunk_overlap,
         "model_threads": vault.settings.threads,

@@ -84,6 +84,11 @@ class LocalEmbeddings:
             return (own / "model.safetensors").is_file() and (own / "tokenizer.json").is_file()
         return fetch.is_ready(self._models / fetch.MINILM.name)
 
+    @property
+    def precision(self) -> str:
+        """What it computes in: `bf16` where the processor has bfloat16, or `f32`."""
+        return self._load().inference.precision
+
     def prepare(self, on_progress: Progress | None = None) -> None:
         """Fetch the model if need be, and load it."""
         self._load(on_progress)
