@@ -7,6 +7,11 @@ QUESTIONS ?=
 MINUTES ?= 30
 HATCH  := .hatch/bin/hatch
 
+# Else it would write into the home folder.
+export HATCH_CONFIG := .hatch/config.toml
+export HATCH_DATA_DIR := .hatch/data
+export HATCH_CACHE_DIR := .hatch/cache
+
 # Written once at installation, so that no command compiles the libraries again.
 export UV_COMPILE_BYTECODE = 1
 
@@ -15,37 +20,40 @@ export UV_COMPILE_BYTECODE = 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: $(HATCH) ## start the bus, store and embed documents, ask questions (SOURCE="files folders URL")
+demo: $(HATCH_CONFIG) ## start the bus, store and embed documents, ask questions (SOURCE="files folders URL")
 	@QUESTIONS="$(QUESTIONS)" $(HATCH) run demo $(SOURCE)
 
-up: $(HATCH) ## run the bus until Ctrl-C, and print how to call it
+up: $(HATCH_CONFIG) ## run the bus until Ctrl-C, and print how to call it
 	@$(HATCH) run up; code=$$?; [ $$code -eq 254 ] || [ $$code -eq 130 ] || exit $$code
 
-test: $(HATCH) ## run all tests (ARGS="-k name")
+test: $(HATCH_CONFIG) ## run all tests (ARGS="-k name")
 	@$(HATCH) run test $(ARGS)
 
-test-faults: $(HATCH) ## kill, stop and cut servers and workers under load (MENOS_FAULT_SEED)
+test-faults: $(HATCH_CONFIG) ## kill, stop and cut servers and workers under load (MENOS_FAULT_SEED)
 	@$(HATCH) run test-faults $(ARGS)
 
-soak: $(HATCH) ## mix all faults under steady load for MINUTES
+soak: $(HATCH_CONFIG) ## mix all faults under steady load for MINUTES
 	@$(HATCH) run soak $(MINUTES)
 
-bench-retrieval: $(HATCH) ## measure ingest and search on a BEIR-style folder (DATA=folder)
+bench-retrieval: $(HATCH_CONFIG) ## measure ingest and search on a BEIR-style folder (DATA=folder)
 	@$(HATCH) run bench-retrieval $(DATA)
 
-lint: $(HATCH) ## check style and the direction of imports
+lint: $(HATCH_CONFIG) ## check style and the direction of imports
 	@$(HATCH) run lint
 
-types: $(HATCH) ## check types
+types: $(HATCH_CONFIG) ## check types
 	@$(HATCH) run types
 
 check: lint types test ## everything that CI checks
 
-build: $(HATCH) ## build a wheel of every package into dist/
+build: $(HATCH_CONFIG) ## build a wheel of every package into dist/
 	@$(HATCH) run wheels dist
 
 clean: ## remove what make has installed (not the data in .menos and .menos-demo)
 	rm -rf .hatch .venv dist
+
+$(HATCH_CONFIG): $(HATCH)
+	@touch $@
 
 $(HATCH):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

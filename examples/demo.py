@@ -83,7 +83,8 @@ def main(sources: list[str]) -> int:
     with _bus() as bus:
         contents = _ingest(bus, documents)
         if not questions:
-            questions = [title for _, title in contents][:3] if sources else QUESTIONS
+            titles = dict.fromkeys(title for _, title in contents)
+            questions = list(titles)[:3] if sources else QUESTIONS
         for question in questions:
             _ask(bus, question)
     console.print(

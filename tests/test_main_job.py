@@ -169,6 +169,24 @@ def test_the_demo_answers_questions_and_exits_0(clean_env, tmp_path):
     assert not Path(clean_env["MENOS_HOME"]).exists()
 
 
+def test_the_demo_asks_each_title_once(clean_env, tmp_path):
+    for name, text in TOPICS.items():
+        (tmp_path / f"{name}.md").write_text(f"# Notes\n\n{text}\n")
+
+    demo = subprocess.run(
+        [sys.executable, ROOT / "examples" / "demo.py", *sorted(tmp_path.glob("*.md"))],
+        env=clean_env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert demo.stdout.count("╭─ Notes") == 1
+
+
 def test_nothing_that_the_demo_stores_repeats_its_questions():
     demo = runpy.run_path(str(ROOT / "examples" / "demo.py"))
 

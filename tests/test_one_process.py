@@ -31,10 +31,10 @@ def start(vault_env, tmp_path):
     """Start a worker of one plugin with a data folder of its own; wait until it serves."""
     workers = []
 
-    def start(plugin, host, **settings):
+    def start(plugin, host, stderr=2, **settings):
         home = {"MENOS_HOME": str(tmp_path / host)}
         words = ("worker", "--concurrency", "1", "--only", plugin)
-        worker = Command(*words, env={**vault_env, **home, **settings})
+        worker = Command(*words, env={**vault_env, **home, **settings}, stderr=stderr)
         workers.append(worker)
         with Connection(BROKER) as connection:
             poll(
@@ -86,11 +86,14 @@ def test_workers_that_have_the_vault_at_a_server_serve_side_by_side(vault_env, s
     assert "serves the vault already" in refused
 
 
-def test_a_worker_that_was_halted_for_long_ends_when_another_has_taken_its_place(start):
+def test_a_worker_that_was_halted_for_long_ends_when_another_has_taken_its_place(start, tmp_path):
     halted = start("content", "one")
     os.kill(halted.pid, signal.SIGSTOP)
 
-    other = start("search", "two")
+    with (tmp_path / "said").open("w") as said:
+        other = start("search", "two", stderr=said.fileno())
+    waits = r"waiting for at most 10 seconds: the worker content-\w+@\S+ serves the vault, unless"
+    assert len(re.findall(waits, (tmp_path / "said").read_text())) == 1
     os.kill(halted.pid, signal.SIGCONT)
 
     assert halted.wait(60) == os.EX_TEMPFAIL

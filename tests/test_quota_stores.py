@@ -338,7 +338,7 @@ def test_an_exhausted_quota_takes_no_turn(store, lease):
 
 
 def test_looking_leaves_no_file(tmp_path):
-    store = SQLiteQuotaStore(tmp_path)
+    store = SQLiteQuotaStore(tmp_path / "home")
 
     assert store.usage("b", Day.at(store.now(), "UTC")) == Usage()
     assert list(tmp_path.iterdir()) == []

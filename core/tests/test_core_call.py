@@ -319,6 +319,7 @@ def test_help_shows_the_fields_of_an_object(run):
 
     assert "--where {name: string, metres?: number}" in shown
     assert "--then list of {name: string, metres?: number}" in shown
+    assert shown.count("[repeatable]") == 1
     assert "--maybe {name: string, metres?: number}" in shown
     shown = " ".join(run("p.draw", "--help").output.split())
     assert "--shape {kind: circle, radius: number}|{kind: square, side: number}" in shown

@@ -42,7 +42,6 @@ def run(site, monkeypatch):
 @pytest.fixture
 def store():
     """The store of the folder that the command looks into."""
-    Path(".menos").mkdir()
     return SQLiteQuotaStore(Path(".menos"))
 
 
@@ -118,10 +117,16 @@ def test_an_unknown_quota_is_exit_code_2(run):
     assert "known: metered, metered.pages, metered.search" in shown.stderr
 
 
-def test_looking_makes_no_folder_of_counts(run):
+def test_looking_makes_no_data_folder(run):
     assert run("quota").exit_code == 0
 
-    assert not Path(".menos", "quota.sqlite3").exists()
+    assert not Path(".menos").exists()
+
+
+def test_the_first_use_makes_the_data_folder_for_its_owner_only(store):
+    spend(store, "metered", 1)
+
+    assert Path(".menos").stat().st_mode & 0o777 == 0o700
 
 
 def test_without_quotas_it_says_so(site, greeter, monkeypatch):

@@ -167,7 +167,7 @@ def _ledger(settings: BusSettings) -> Ledger:
 
 def _quota_store(settings: BusSettings) -> QuotaStore:
     if settings.embedded:
-        return SQLiteQuotaStore(settings.make_home())
+        return SQLiteQuotaStore(settings.home)
     from menos_bus.quota.redis import RedisQuotaStore
 
     assert settings.result_backend is not None

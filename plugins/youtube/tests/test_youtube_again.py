@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fake_youtube import Answer, Asked
 from menos_bus.testing import TestBus
-from menos_vault import Vault, content_id
+from menos_vault import Vault, close_vault, content_id, open_vault
+from s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
 VIDEO = "GJLlxj_dtq8"
 CONTENT = content_id(f"yt:{VIDEO}")
@@ -94,3 +97,36 @@ def test_a_video_that_is_deleted_while_it_is_ingested_does_not_come_back(
     assert f"video {VIDEO} was deleted while it was ingested" in failed.message
     assert vault.records.counts().contents == 0
     assert vault.objects.keys(f"youtube/{VIDEO}") == []
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def anywhere(
+    request: pytest.FixtureRequest, bus: TestBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Vault]:
+    """The bus's vault, with objects in a folder and at an S3 server."""
+    server = S3Server(tmp_path / "s3")
+    if request.param == "bucket":
+        server.start()
+        monkeypatch.setenv("MENOS_VAULT_OBJECTS", "s3://menos/vault")
+        monkeypatch.setenv("MENOS_VAULT_S3_ENDPOINT", server.url)
+        monkeypatch.setenv("MENOS_VAULT_S3_ACCESS_KEY", ACCESS_KEY)
+        monkeypatch.setenv("MENOS_VAULT_S3_SECRET_KEY", SECRET_KEY)
+        close_vault()
+    yield open_vault()
+    server.kill()
+
+
+def test_of_a_video_that_is_deleted_no_answer_is_left_and_others_keep_theirs(
+    bus: TestBus, talking: Any, anywhere: Vault
+) -> None:
+    others = [f"youtube/{name}/player.json" for name in ("aaaaaaaaaaa", "lists/1")]
+    for key in others:
+        anywhere.objects.put(key, b"{}")
+    ended(bus, "first")
+    archived = {*anywhere.objects.keys(f"youtube/{VIDEO}")}
+    unnamed = archived - {*anywhere.records.get_content(CONTENT).objects.values()}
+    assert f"youtube/{VIDEO}/watch.html.gz" in unnamed
+
+    anywhere.delete(CONTENT)
+
+    assert anywhere.objects.keys("youtube") == others

@@ -221,6 +221,23 @@ def test_all_requests_go_through_the_proxy_that_is_set(
     assert {asked.headers["Host"] for asked in talking.asked} == {"youtube.invalid"}
 
 
+@pytest.mark.parametrize(
+    "joined",
+    [
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family
+        "\u0645\u06cc\u200c\u0631\u0648\u0645",  # "I go" in Persian
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # England
+    ],
+)
+def test_a_title_is_on_one_line_and_keeps_what_joins(
+    bus: TestBus, talking: Any, answers: Any, joined: str
+) -> None:
+    talking.answer("/youtubei/v1/player", answers.player("en", title=f" {joined}\r\n\u200bx\x07 "))
+
+    assert bus.call(TASK, URL)["title"] == f"{joined} x"
+    assert bus.call(TASK, URL, title=f"\u2028{joined}\ty")["title"] == f"{joined} y"
+
+
 @pytest.mark.parametrize("title", [None, " ", "\u200b", "\u3164\u2800", "\ufe0f"])
 def test_a_video_that_nobody_can_name_gets_its_id_as_title(
     bus: TestBus, talking: Any, answers: Any, title: str | None

@@ -84,11 +84,16 @@ class Vault:
     def delete(self, content_id: str) -> Content:
         """Delete a content with its chunks and its objects; returns what it was.
 
-        Its objects are those that its record names and all below `content/<id>`. Its record goes
-        last, so one that was cut short is simply done again. Raises ContentNotFound.
+        Its objects are those that its record names and all in a folder of its own: `content/<id>`,
+        and a folder of one of those, if it is called by the content's id or by what follows the
+        colon in its resource key, as `youtube/dQw4w9WgXcQ` is. Its record goes last, so one that
+        was cut short is simply done again. Raises ContentNotFound.
         """
         content = self.records.get_content(content_id)
-        for key in {*content.objects.values(), *self.objects.keys(f"content/{content.id}")}:
+        keys = set(content.objects.values())
+        for folder in _own_folders(content):
+            keys.update(self.objects.keys(folder))
+        for key in keys:
             self.objects.delete(key)
         self.records.delete_content(content_id)
         return content
@@ -198,6 +203,14 @@ class Vault:
         if free < _LITTLE_SPACE:
             return Health("disk", False, message, "free at least 1 GB, or set MENOS_HOME elsewhere")
         return Health("disk", True, message)
+
+
+def _own_folders(content: Content) -> set[str]:
+    """The folders of keys below which no other content has objects."""
+    names = {content.id, content.resource_key.partition(":")[2]} - {""}
+    folders = {key.rpartition("/")[0] for key in content.objects.values()}
+    own = {folder for folder in folders if folder.rpartition("/")[2] in names}
+    return {f"content/{content.id}", *own}
 
 
 def _some(count: int, noun: str) -> str:

@@ -105,13 +105,14 @@ def _command(bus: Bus, spec: TaskSpec) -> click.Command:
     for name, schema in properties.items():
         if name in _OWN_OPTIONS:
             continue
-        yes_or_no = takes(schema, "boolean")
+        yes_or_no, many = takes(schema, "boolean"), takes(schema, "array")
+        said = parameters.described(schema, required=name in required)
         option = _YesOrNo if yes_or_no else click.Option
         params.append(
             option(
                 [f"--{name.replace('_', '-')}", f"task_{name}"],
-                multiple=takes(schema, "array"),
-                help=parameters.described(schema, required=name in required),
+                multiple=many,
+                help=f"{said}  [repeatable]" if many else said,
                 metavar="[true|false]" if yes_or_no else parameters.type_of(schema),
             )
         )

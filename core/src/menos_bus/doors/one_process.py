@@ -165,7 +165,15 @@ def _wait(leases: Leases, worker: str, what: str, *, inside: bool) -> str | None
     seen: dict[str, float] = {}
     while (other := leases.enter(worker, what, inside=inside)) is not None:
         name, until = other
-        if until > seen.setdefault(name, until):
+        if name not in seen:
+            seen[name] = until
+            logger.warning(
+                "waiting for at most %.0f seconds: the worker %s serves %s, unless it has died",
+                LEASE_SECONDS,
+                name,
+                what,
+            )
+        if until > seen[name]:
             return name
         time.sleep(_LOOK_SECONDS)
     return None

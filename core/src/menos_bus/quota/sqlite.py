@@ -72,7 +72,7 @@ class SQLiteQuotaStore:
     would be remembered.
 
     Args:
-        folder: the data folder; the file is made when something is first reserved.
+        folder: the data folder; it and the file are made when something is first reserved.
         clock: seconds since the epoch.
     """
 
@@ -142,15 +142,16 @@ class SQLiteQuotaStore:
 
     def usage(self, bucket: str, day: Day) -> Usage:
         """What was used of a day; looking makes no file."""
-        if not self.path.exists():
-            return Usage()
         with self._answering():
+            if not self.path.exists():
+                return Usage()
             return Usage(*self._count(self._connection, bucket, day))
 
     @property
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
             use_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")

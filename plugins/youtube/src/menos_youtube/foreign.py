@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Final
 
 from menos_vault.records.fields import is_blank
+
+_JOINERS: Final = frozenset("\u200c\u200d\u2060" + "".join(map(chr, range(0xE0020, 0xE0080))))
+"""Nothing is seen of them, but between the letters of a Persian word, the people of a
+family emoji or in a flag they make another picture than a space does."""
 
 
 def one_line(text: str) -> str:
     """A text without line ends, control characters and outer spaces."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    kept = (c if c.isprintable() or c in _JOINERS else " " for c in text)
+    return " ".join("".join(kept).split())
 
 
 def object_in(raw: bytes) -> dict[str, Any] | None:
