@@ -115,9 +115,11 @@ def test_a_loop_that_is_closed_does_not_keep_an_outcome_from_being_stored(bus, n
     loop = asyncio.new_event_loop()
     task = loop.run_until_complete(begin())
     loop.run_until_complete(loop.shutdown_default_executor())
+    for left in asyncio.all_tasks(loop):
+        left._log_destroy_pending = False
     loop.close()
 
     bus.app.backend.mark_as_done(task_id, "hello")
 
     assert bus.outcome(task_id).result == "hello"
-    task._log_destroy_pending = False
+    assert not task.done()
