@@ -1,5 +1,6 @@
 """Embeddings in this process, by openvino: all-MiniLM-L6-v2, or a model of the user's own."""
 
+import ctypes
 import functools
 import os
 import threading
@@ -40,6 +41,20 @@ class _Runtime:
 
 _loaded: WeakValueDictionary[tuple[Path, str], _Runtime] = WeakValueDictionary()
 """By folder and hash of the weights: the vaults of a process have one together."""
+
+
+def _leave_to_parent() -> None:
+    """Keep a forked child's copies for ever, and let the child load a model of its own.
+
+    Their threads live in the parent only: a copy waits for them when it runs, and when it is freed.
+    """
+    for runtime in _loaded.values():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))  # else it is freed with the child
+    _loaded.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class LocalEmbeddings:
