@@ -20,15 +20,22 @@ _SHAPES = 64
 
 
 class Inference:
-    """A compiled model. Thread-safe: `threads` batches and a query run side by side."""
+    """A compiled model. Thread-safe: `threads` batches and a query run side by side.
 
-    def __init__(self, folder: Path, *, mapped: bool, threads: int) -> None:
-        """Compile the model in `folder`; `mapped` as in `read_weights`.
+    Where that are more than there are processors, a query waits for the end of a batch.
+    """
 
-        Raises ModelCorrupt, or RuntimeError where openvino cannot do it.
+    def __init__(
+        self, folder: Path, *, mapped: bool, threads: int, vocabulary: int, longest: int
+    ) -> None:
+        """Compile the model in `folder` for texts of up to `longest` tokens.
+
+        `mapped` as in `read_weights`, `vocabulary` as in `build_graph`. Raises ModelCorrupt, or
+        RuntimeError where openvino cannot do it.
         """
         openvino = _openvino()
-        streams = threads + 1  # a query does not wait for the end of a batch
+        self._longest = longest
+        streams = threads + 1  # openvino has no more of them than there are processors
         # Their meaning: https://docs.openvino.ai, "CPU device".
         options: dict[str, Any] = {
             # Every run by one processor, and several runs side by side: nothing has to be waited
@@ -43,12 +50,13 @@ class Inference:
         # precision, with a narrow range.
         if platform.machine().lower() not in ("x86_64", "amd64"):
             options["INFERENCE_PRECISION_HINT"] = "f32"
-        graph = build_graph(openvino, folder, mapped=mapped)
+        graph = build_graph(openvino, folder, mapped=mapped, vocabulary=vocabulary)
         self._compiled = openvino.Core().compile_model(graph, "CPU", options)
         # The last used first: it has its memory.
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(streams):
             self._idle.put(self._compiled.create_infer_request())
+        self.run([[0] * longest])  # some shapes that do not fit show only as it runs
 
     @property
     def precision(self) -> str:
@@ -59,7 +67,7 @@ class Inference:
         """Return the vectors of texts, given by their tokens: (texts, dimension), of length 1."""
         import numpy as np
 
-        longest = -(-max(len(row) for row in rows) // _STEP) * _STEP
+        longest = min(-(-max(len(row) for row in rows) // _STEP) * _STEP, self._longest)
         ids = np.zeros((len(rows), longest), dtype=np.int64)
         mask = np.zeros_like(ids)
         for place, row in enumerate(rows):

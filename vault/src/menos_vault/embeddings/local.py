@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones included
+_SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones included; no more of any
 _SPECIAL = 2  # [CLS] in front, [SEP] behind
 _BATCH = 512
 """Tokens of a run. With more it leaves the processor's cache, and a query waits longer."""
@@ -35,7 +35,7 @@ _WINDOW = 1024  # texts that are tokenised at a time, so that memory does not gr
 @dataclass(frozen=True)
 class _Runtime:
     inference: Inference
-    cutting: Any  # tokenizer that cuts at _SEQUENCE, for embedding
+    cutting: Any  # tokenizer that cuts where the model does, for embedding
     whole: Any  # tokenizer that does not, for counting
 
 
@@ -86,8 +86,8 @@ class LocalEmbeddings:
 
     @property
     def max_tokens(self) -> int:
-        """254: 256 less the two special tokens that the model adds to every text."""
-        return _SEQUENCE - _SPECIAL
+        """254, or fewer of a smaller model: less the two special tokens that every text gets."""
+        return self._sequence - _SPECIAL
 
     @property
     def ready(self) -> bool:
@@ -162,6 +162,11 @@ class LocalEmbeddings:
         return self._settings.cache / "models"
 
     @functools.cached_property
+    def _sequence(self) -> int:
+        own = self._settings.model_path
+        return _SEQUENCE if own is None else min(_SEQUENCE, read_shape(own).positions)
+
+    @functools.cached_property
     def _own_hash(self) -> str:
         path = self._settings.model_path
         assert path is not None
@@ -202,12 +207,16 @@ class LocalEmbeddings:
             on_progress=on_progress,
         )
         try:
-            return _Runtime(
+            whole = _tokenizer(folder)
+            inference = Inference(
+                folder,
                 # A user may write a new model into the old one's place while it is in use.
-                Inference(folder, mapped=own is None, threads=self._settings.threads),
-                _tokenizer(folder / "tokenizer.json", cut=True),
-                _tokenizer(folder / "tokenizer.json", cut=False),
+                mapped=own is None,
+                threads=self._settings.threads,
+                vocabulary=whole.get_vocab_size(with_added_tokens=False),
+                longest=self._sequence,
             )
+            return _Runtime(inference, _tokenizer(folder, cut_at=self._sequence), whole)
         except ModelCorrupt:
             raise
         except Exception as error:  # both libraries raise plain Exceptions of their own
@@ -217,15 +226,15 @@ class LocalEmbeddings:
             ) from error
 
 
-def _tokenizer(path: Path, *, cut: bool) -> Any:
+def _tokenizer(folder: Path, *, cut_at: int | None = None) -> Any:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()  # the file pads everything to 128 tokens
-    if cut:
-        tokenizer.enable_truncation(_SEQUENCE)
-    else:
+    if cut_at is None:
         tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(cut_at)
     return tokenizer
 
 
