@@ -76,8 +76,9 @@ class Leases:
             decode_responses=True,
         )
         self._enter = self._redis.register_script(_ENTER)
-        # Two fleets may keep their results in one store; the broker's host has many names.
-        self._fleet = bus.app.connection_for_write().virtual_host
+        # Two fleets may keep their results in one store; the broker's host has many names. A Redis
+        # calls its database 0 by several, too.
+        self._fleet = bus.app.connection_for_write().virtual_host.strip("/") or "0"
 
     def enter(self, worker: str, what: str, *, inside: bool) -> tuple[str, float] | None:
         """Hold a lease, or hold it longer.
