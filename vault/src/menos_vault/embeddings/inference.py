@@ -60,7 +60,7 @@ class Inference:
 
     @property
     def precision(self) -> str:
-        """What it computes in: `bfloat16` or `float32`."""
+        """What it computes in: `bf16` or `f32`."""
         return str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
 
     def run(self, rows: Sequence[Sequence[int]]) -> "NDArray[np.float32]":

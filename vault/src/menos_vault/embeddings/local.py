@@ -134,7 +134,7 @@ class LocalEmbeddings:
         return vectors
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
-        """Embed at once, beside whatever else is embedded: somebody waits."""
+        """Embed it by itself, past all texts that wait for a batch: somebody waits."""
         ids = self._load().cutting.encode(encodable(text)).ids
         vector: NDArray[np.float32] = self._run([ids])[0]
         return vector
