@@ -114,7 +114,8 @@ def _checks_of(function: Callable[..., Any], bound: bool) -> _Checks:
         if result is not None:
             result.json_schema(mode="serialization")
     except (PydanticUserError, TypeError) as error:
-        what = _unsendable({**fields, "return": hints.get("return", Any)})
+        # Not `fields`: their hints say the defaults, too.
+        what = _unsendable({name: hints.get(name, Any) for name in [*fields, "return"]})
         why = "take a type of JSON or a pydantic model" if what else error
         raise PluginError(
             f"{function.__qualname__}: {what or 'a type'} cannot travel as JSON: {why}"
