@@ -3,6 +3,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,23 @@ def test_vaults_of_a_process_have_one_model_together_as_long_as_one_has_it(
     gc.collect()
     with pytest.raises(ModelCorrupt):
         third.embed_query("sea")
+
+
+def test_vaults_that_load_a_model_at_the_same_time_have_one_together(
+    settings: VaultSettings, tiny_model: Path
+) -> None:
+    own = settings.model_copy(update={"model_path": tiny_model})
+    vaults = [LocalEmbeddings(own) for _ in range(4)]
+    together = threading.Barrier(len(vaults))
+
+    def load(embeddings: LocalEmbeddings) -> object:
+        together.wait()
+        return embeddings._load()
+
+    with ThreadPoolExecutor(len(vaults)) as pool:
+        runtimes = list(pool.map(load, vaults))
+
+    assert runtimes.count(runtimes[0]) == len(vaults)
 
 
 def test_an_own_model_has_a_name_that_tells_its_weights(

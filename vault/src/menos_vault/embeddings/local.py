@@ -41,6 +41,7 @@ class _Runtime:
 
 _loaded: WeakValueDictionary[tuple[Path, str], _Runtime] = WeakValueDictionary()
 """By folder and hash of the weights: the vaults of a process have one together."""
+_loading = threading.Lock()
 
 
 def _leave_to_parent() -> None:
@@ -48,6 +49,8 @@ def _leave_to_parent() -> None:
 
     Their threads live in the parent only: a copy waits for them when it runs, and when it is freed.
     """
+    global _loading
+    _loading = threading.Lock()  # its holder, if any, does not exist in the child
     for runtime in _loaded.values():
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))  # else it is freed with the child
     _loaded.clear()
@@ -63,7 +66,6 @@ class LocalEmbeddings:
     def __init__(self, settings: VaultSettings) -> None:
         """Remember which model; it is fetched and loaded at the first need."""
         self._settings = settings
-        self._lock = threading.RLock()
         self._runtime: _Runtime | None = None
         self._batches = Batches(self._run, _BATCH, settings.threads)
 
@@ -183,7 +185,7 @@ class LocalEmbeddings:
 
     def _load(self, on_progress: Progress | None = None) -> _Runtime:
         if self._runtime is None:
-            with self._lock:
+            with _loading:
                 if self._runtime is None:
                     self._runtime = self._shared_runtime(on_progress)
         return self._runtime
