@@ -1,13 +1,18 @@
 """Runs the local model on this machine's processors, by openvino."""
 
+import atexit
+import os
 import platform
 import queue
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from menos_vault.embeddings import CLOSED
 from menos_vault.embeddings.graph import build_graph
+from menos_vault.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +61,9 @@ class Inference:
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(streams):
             self._idle.put(self._compiled.create_infer_request())
+        self._streams = streams
+        self._process = os.getpid()
+        _all.add(self)
         self.run([[0] * longest])  # some shapes that do not fit show only as it runs
 
     @property
@@ -64,7 +72,10 @@ class Inference:
         return str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
 
     def run(self, rows: Sequence[Sequence[int]]) -> "NDArray[np.float32]":
-        """Return the vectors of texts, given by their tokens: (texts, dimension), of length 1."""
+        """Return the vectors of texts, given by their tokens: (texts, dimension), of length 1.
+
+        Raises ModelUnavailable once this is closed.
+        """
         import numpy as np
 
         longest = min(-(-max(len(row) for row in rows) // _STEP) * _STEP, self._longest)
@@ -75,11 +86,34 @@ class Inference:
             mask[place, : len(row)] = 1
         request = self._idle.get()
         try:
+            if request is None:
+                raise ModelUnavailable(CLOSED)
             request.infer([ids, mask])
             vectors: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
             return vectors
         finally:
             self._idle.put(request)
+
+    def close(self) -> None:
+        """Return when those that run are done; the others, and later ones, are refused."""
+        if self._process != os.getpid():
+            return  # a fork's copy: what runs there runs in the parent only
+        for _ in range(self._streams):
+            if self._idle.get() is None:
+                break  # it is closed already
+        self._idle.put(None)
+
+
+_all: "weakref.WeakSet[Inference]" = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """End what runs: a daemon thread that comes back from openvino too late is an abort."""
+    for inference in list(_all):
+        inference.close()
+
+
+atexit.register(_close_all)
 
 
 def _openvino() -> Any:
