@@ -575,6 +575,17 @@ def test_a_bus_whose_worker_does_not_start_is_not_up_and_ends_with_an_error(
     assert re.search(told, ended.stderr)
 
 
+def test_a_bus_that_is_stopped_before_it_is_up_ends_without_a_word_of_errors(clean_env, install):
+    stop = "__import__('os').kill(__import__('os').getpid(), __import__('signal').SIGTERM)"
+    install("slow", AT_START.replace("DO", f"{stop}; __import__('threading').Event().wait()"))
+
+    ended = run_cli("up", env=clean_env)
+
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr.startswith("Stopping;")
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_one_that_is_stopped_at_once_tells_of_no_errors(clean_env, tmp_path):
     with (tmp_path / "stderr").open("w+") as said:
         bus = start_bus(clean_env, stderr=said.fileno())

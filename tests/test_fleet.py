@@ -167,6 +167,20 @@ def test_a_broker_that_refuses_the_login_is_told_as_such(fleet_env):
         bus.app.send_task("tasks.vault_stats")
 
 
+def test_a_system_without_root_is_none_that_a_worker_stumbles_over(fleet_env, monkeypatch):
+    bus = Bus(
+        BusSettings.load(
+            broker_url=f"amqp://guest:wrong@{RABBITMQ}//",
+            result_backend=fleet_env["MENOS_RESULT_BACKEND"],
+        ),
+        [ModuleType("menos_probe")],
+    )
+    monkeypatch.delattr(os, "geteuid")
+
+    with pytest.raises(BusUnavailable, match="Login was refused"):
+        run_worker(bus)
+
+
 @pytest.mark.parametrize(
     ("setting", "url"),
     [

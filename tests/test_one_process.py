@@ -9,8 +9,11 @@ import signal
 import pytest
 from kombu import Connection
 
-from conftest import BROKER, consumers
+from conftest import BROKER, REDIS, consumers
 from forked import Command
+from menos_bus.bus import Bus
+from menos_bus.doors.one_process import Leases
+from menos_bus.settings import BusSettings
 from running import poll, run_cli
 
 PLUGINS = ("content", "search")
@@ -84,6 +87,24 @@ def test_workers_that_have_the_vault_at_a_server_serve_side_by_side(vault_env, s
     refused = refusal_of("search", vault_env, MENOS_HOME=str(tmp_path / "three"))
 
     assert "serves the vault already" in refused
+
+
+def test_a_redis_that_is_the_broker_is_one_by_whatever_url(fleet_env):
+    results = fleet_env["MENOS_RESULT_BACKEND"]
+    settings = (
+        BusSettings.load(broker_url=f"redis://{REDIS}{database}", result_backend=results)
+        for database in ("", "/", "/0", "//0", "/1")
+    )
+    first, *others, another = [Leases(Bus(each, [])) for each in settings]
+
+    assert first.enter("first", "the vault", inside=True) is None
+    try:
+        for leases in others:
+            name, _ = leases.enter("other", "the vault", inside=True)
+            assert name == "first"
+        assert another.inside("the vault") == []
+    finally:
+        first.leave("first", "the vault")
 
 
 def test_a_worker_that_was_halted_for_long_ends_when_another_has_taken_its_place(start, tmp_path):

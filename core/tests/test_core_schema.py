@@ -173,6 +173,31 @@ def test_a_place_in_a_json_value_is_the_one_that_was_given():
     }
 
 
+def test_a_place_deep_in_a_json_value_is_found_however_many_are_wrong():
+    def note(value: JsonValue): ...
+
+    value: JsonValue = {f"a{number}": "\ud800" for number in range(5_000)}
+    for _ in range(200):
+        value = {"dict": value}
+
+    found = problems(note, {"value": value})
+
+    assert len(found) == 5_000
+    assert f"value.{'dict.' * 200}a0" in found
+
+
+def test_a_value_that_is_wrong_itself_is_told_from_one_below_a_key_like_its_type():
+    class Closed(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        needed: int
+
+    def either(value: Closed | dict[str, int]): ...
+
+    found = problems(either, {"value": {"Closed": "no number"}})
+
+    assert {"value.needed", "value.Closed"} <= found.keys()
+
+
 def test_the_types_of_a_union_are_no_part_of_a_place():
     def draw(point: Point | ClosedPoint | None = None, width: int | list[int] = 1): ...
 
@@ -314,6 +339,7 @@ def positional(value, /): ...
 def callback(callback_url: str): ...
 def key(idempotency_key: str): ...
 def plain_object(value: "Unserialisable"): ...
+def optional_object(value: "Unserialisable" = None): ...
 def function(value: Callable[[int], int]): ...
 
 
@@ -333,6 +359,7 @@ class Unserialisable:
             plain_object,
             r"plain_object: its parameter '\w+' \(Unserialisable\) cannot .* JSON: take",
         ),
+        (optional_object, r"its parameter 'value' \(Unserialisable\) cannot"),
         (function, "JSON"),
     ],
 )

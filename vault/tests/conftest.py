@@ -11,6 +11,8 @@ from menos_vault.records import Records
 from surreal_server import ENGINES, SurrealServer, packages_of
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", "cat", "dog", "mat"]
+Told = dict[str, int]
+Shapes = dict[str, tuple[int, ...]]
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +98,18 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
         yield vault
 
 
-def write_tiny_model(folder: Path, vocabulary: int = 30_000) -> None:
+@pytest.fixture
+def odd_model(tmp_path: Path) -> Callable[[Told, Shapes], Path]:
+    """Write a tiny model that has other values in its config, and tensors of other shapes."""
+
+    def write(told: Told, shapes: Shapes) -> Path:
+        write_tiny_model(tmp_path, told, shapes)
+        return tmp_path
+
+    return write
+
+
+def write_tiny_model(folder: Path, told: Told | None = None, other: Shapes | None = None) -> None:
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.normalizers import BertNormalizer
@@ -120,11 +133,12 @@ def write_tiny_model(folder: Path, vocabulary: int = 30_000) -> None:
         "layer_norm_eps": 1e-12,
         "max_position_embeddings": 256,
         "hidden_size": 8,
+        **(told or {}),
     }
     (folder / "config.json").write_text(json.dumps(config))
     layer = "encoder.layer.0"
     shapes = {
-        "embeddings.word_embeddings.weight": (vocabulary, 8),
+        "embeddings.word_embeddings.weight": (30_000, 8),
         "embeddings.position_embeddings.weight": (256, 8),
         "embeddings.token_type_embeddings.weight": (2, 8),
         f"{layer}.intermediate.dense.weight": (16, 8),
@@ -138,10 +152,10 @@ def write_tiny_model(folder: Path, vocabulary: int = 30_000) -> None:
     for part in ("embeddings", f"{layer}.attention.output", f"{layer}.output"):
         shapes[f"{part}.LayerNorm.weight"] = (8,)
         shapes[f"{part}.LayerNorm.bias"] = (8,)
-    write_safetensors(folder / "model.safetensors", shapes)
+    write_safetensors(folder / "model.safetensors", {**shapes, **(other or {})})
 
 
-def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+def write_safetensors(path: Path, shapes: Shapes) -> None:
     random = np.random.default_rng(1)
     header, body = {}, b""
     for name, shape in shapes.items():

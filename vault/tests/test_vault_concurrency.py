@@ -249,6 +249,45 @@ def test_a_forked_child_gets_a_vault_of_its_own_and_leaves_the_parents_alone(
     run_python(code, settings)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_has_a_model_of_its_own_and_ends_without_the_parents(
+    monkeypatch: pytest.MonkeyPatch, settings: VaultSettings, tiny_model: Path
+) -> None:
+    monkeypatch.setenv("MENOS_VAULT_MODEL_PATH", str(tiny_model))
+    code = (
+        "import gc, os, sys\n"
+        "from menos_vault import *\n"
+        "vector = open_vault().embeddings.embed_query('cat')\n"
+        "if os.fork() == 0:\n"
+        "    mine = open_vault(); gc.collect()\n"
+        "    sys.exit(bool((mine.embeddings.embed_documents(['cat'])[0] - vector).any()))\n"
+        "_, status = os.wait()\n"
+        "sys.exit(status)\n"
+    )
+
+    run_python(code, settings)
+
+
+def test_a_daemon_thread_that_asks_the_model_lets_the_interpreter_end(
+    monkeypatch: pytest.MonkeyPatch, settings: VaultSettings, tiny_model: Path
+) -> None:
+    monkeypatch.setenv("MENOS_VAULT_MODEL_PATH", str(tiny_model))
+    code = (
+        "import threading\n"
+        "from menos_vault import *\n"
+        "embeddings, asked = open_vault().embeddings, threading.Barrier(5)\n"
+        "def ask():\n"
+        "    embeddings.embed_query('cat'); asked.wait()\n"
+        "    try:\n"
+        "        while True: embeddings.embed_query('cat ' * 200)\n"
+        "    except ModelUnavailable: pass\n"
+        "for _ in range(4): threading.Thread(target=ask, daemon=True).start()\n"
+        "asked.wait()\n"
+    )
+
+    run_python(code, settings)
+
+
 def environment(settings: VaultSettings) -> dict[str, str]:
     return {**os.environ, "MENOS_HOME": str(settings.home)}
 

@@ -1,6 +1,9 @@
 import gc
+import re
 import shutil
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +41,10 @@ def test_the_graph_is_the_reference_implementation(minilm: Vault) -> None:
     import openvino
 
     folder = minilm.settings.cache / "models" / "all-MiniLM-L6-v2"
-    graph = build_graph(openvino, folder, mapped=True)
-    exact = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    vocabulary = tokenizer.get_vocab_size()
+    graph = build_graph(openvino, folder, mapped=True, vocabulary=vocabulary)
+    exact = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     tokenizer.enable_truncation(256)
     tokenizer.enable_padding()
     rows = tokenizer.encode_batch(list(REFERENCE))
@@ -166,6 +170,23 @@ def test_vaults_of_a_process_have_one_model_together_as_long_as_one_has_it(
         third.embed_query("sea")
 
 
+def test_vaults_that_load_a_model_at_the_same_time_have_one_together(
+    settings: VaultSettings, tiny_model: Path
+) -> None:
+    own = settings.model_copy(update={"model_path": tiny_model})
+    vaults = [LocalEmbeddings(own) for _ in range(4)]
+    together = threading.Barrier(len(vaults))
+
+    def load(embeddings: LocalEmbeddings) -> object:
+        together.wait()
+        return embeddings._load()
+
+    with ThreadPoolExecutor(len(vaults)) as pool:
+        runtimes = list(pool.map(load, vaults))
+
+    assert runtimes.count(runtimes[0]) == len(vaults)
+
+
 def test_an_own_model_has_a_name_that_tells_its_weights(
     tiny: LocalEmbeddings, tiny_model: Path
 ) -> None:
@@ -193,6 +214,38 @@ def test_an_own_model_that_is_damaged_is_named(
 
         with pytest.raises(ModelCorrupt, match=r"model\.safetensors"):
             LocalEmbeddings(settings.model_copy(update={"model_path": tmp_path})).prepare()
+
+
+@pytest.mark.parametrize(
+    ("told", "shapes"),
+    [
+        ({"num_attention_heads": 3}, {}),
+        ({}, {"embeddings.position_embeddings.weight": (128, 8)}),
+        ({}, {"embeddings.word_embeddings.weight": (4, 8)}),
+        ({}, {"encoder.layer.0.output.dense.weight": (8, 15)}),
+    ],
+)
+def test_an_own_model_whose_files_do_not_fit_together_is_refused_before_it_is_used(
+    settings: VaultSettings, odd_model: Callable[..., Path], told: object, shapes: object
+) -> None:
+    folder = odd_model(told, shapes)
+
+    with pytest.raises(ModelCorrupt, match=re.escape(str(folder))):
+        LocalEmbeddings(settings.model_copy(update={"model_path": folder})).prepare()
+
+
+def test_an_own_model_of_few_positions_gets_texts_of_as_many_tokens(
+    settings: VaultSettings, odd_model: Callable[..., Path]
+) -> None:
+    few = {"embeddings.position_embeddings.weight": (100, 8)}
+    folder = odd_model({"max_position_embeddings": 100}, few)
+    small = LocalEmbeddings(settings.model_copy(update={"model_path": folder}))
+
+    full = small.embed_query("cat " * 98)
+
+    assert small.max_tokens == 98
+    assert np.allclose(small.embed_documents(["cat " * 98 + "dog"])[0], full, atol=1e-5)
+    assert not np.allclose(small.embed_query("cat " * 97 + "dog"), full, atol=1e-5)
 
 
 def test_the_runtime_leaves_nothing_in_the_home_and_reports_to_nobody(

@@ -98,6 +98,10 @@ def test_text_without_sentence_ends_is_cut_to_readable_length(unit):
     assert max(map(len, found)) <= 300
 
 
+def test_a_mark_of_headings_before_any_number_of_spaces_is_read_in_one_go():
+    assert sentences(document("#" + " " * 1_000_000)) == ["#"]
+
+
 def test_marks_of_markdown_are_taken_off():
     assert plain("**Bold** and [a link](https://x.y) with `code`.") == "Bold and a link with code."
 

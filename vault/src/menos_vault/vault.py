@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from menos_vault.objects import Objects
     from menos_vault.records import Records
 
-_LITTLE_SPACE = 1 << 30  # bytes; the model needs 400 MB while it is unpacked
+_LITTLE_SPACE = 1 << 30  # bytes; the model needs 200 MB while it is unpacked
 
 
 class Vault:

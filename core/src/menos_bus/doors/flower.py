@@ -66,6 +66,8 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
 
     def stop(self) -> None:
         """End, and keep what the pages show; with a full disk, end all the same."""
+        if not self.started:
+            return  # the loop may be in use for hanging up
         # What it has asked the workers a moment ago is not answered any more, which is no error.
         logging.getLogger("flower.inspector").disabled = True
         try:

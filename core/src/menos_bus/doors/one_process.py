@@ -7,7 +7,6 @@ worker that is stopped gives it back; after one that has died it ends by itself.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -28,6 +27,7 @@ LEASE_SECONDS: Final = 10.0
 """How long a worker that has died keeps others from starting."""
 _RENEW_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.2
+_EX_TEMPFAIL: Final = 75  # as in `os`, but not on Windows
 
 # KEYS: where to enter, then where nobody else may be. ARGV: who, and for how long. Each is a set of
 # workers, by the time until which they are known to live.
@@ -76,8 +76,9 @@ class Leases:
             decode_responses=True,
         )
         self._enter = self._redis.register_script(_ENTER)
-        # Two fleets may keep their results in one store; the broker's host has many names.
-        self._fleet = bus.app.connection_for_write().virtual_host
+        # Two fleets may keep their results in one store; the broker's host has many names. A Redis
+        # calls its database 0 by several, too.
+        self._fleet = bus.app.connection_for_write().virtual_host.strip("/") or "0"
 
     def enter(self, worker: str, what: str, *, inside: bool) -> tuple[str, float] | None:
         """Hold a lease, or hold it longer.
@@ -193,7 +194,7 @@ def _renew(
                 break  # Nobody else can enter either.
             if other is not None:
                 logger.error("this worker ends: %s", _refusal(task, what, why, other[0]))
-                celery.worker.state.should_stop = os.EX_TEMPFAIL
+                celery.worker.state.should_stop = _EX_TEMPFAIL
                 return
 
 

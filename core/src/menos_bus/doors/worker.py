@@ -108,7 +108,7 @@ def _served(bus: Bus, only: Sequence[str]) -> list[str]:
 def _warn_of_root() -> None:
     """Celery's own warning names an option that ``menos-bus worker`` does not have."""
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    if os.geteuid() == 0:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # Windows has no such user
         logger.warning(
             "this worker runs as root, and so does every task: start it as a user of its own "
             "(User= of systemd, user: of compose.yaml, or su)"

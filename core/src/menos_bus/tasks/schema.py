@@ -57,6 +57,10 @@ MAX_STRING: Final = 100_000
 """Characters that a string parameter may have unless its annotation sets ``max_length``."""
 
 
+_WAYS: Final = 50
+"""How many ways are tried: a caller could think up a place that has millions."""
+
+
 class _BoundedSchema(GenerateJsonSchema):
     """JSON Schema that shows the default bound of strings, which pydantic keeps in the config."""
 
@@ -114,7 +118,8 @@ def _checks_of(function: Callable[..., Any], bound: bool) -> _Checks:
         if result is not None:
             result.json_schema(mode="serialization")
     except (PydanticUserError, TypeError) as error:
-        what = _unsendable({**fields, "return": hints.get("return", Any)})
+        # Not `fields`: their hints say the defaults, too.
+        what = _unsendable({name: hints.get(name, Any) for name in [*fields, "return"]})
         why = "take a type of JSON or a pydantic model" if what else error
         raise PluginError(
             f"{function.__qualname__}: {what or 'a type'} cannot travel as JSON: {why}"
@@ -288,25 +293,32 @@ def problems_of(
 def _place(item: ErrorDetails, given: Any) -> list[int | str]:
     """Where an error is in what was given: pydantic's place, without its names of a union's types.
 
-    A key may be called like a type. So every way to follow the parts of the place is tried, and
-    the one counts that ends at the very value that pydantic complains of.
+    A key may be called like a type. So each part of the place is tried as a key, and if the way
+    does not end at the very value that pydantic complains of, as a type. If no way does, or there
+    are too many to try them all, the first one counts.
     """
     loc = list(item["loc"])
     wrong = item["input"]
     # A field that is missing is in nothing that was given, nor is a key, with the mark of one.
     is_key = loc[-1:] == ["[key]"]
     end = len(loc) - (2 if is_key else item["type"] == "missing")
-    ways: dict[tuple[int | str, ...], Any] = {(): given}
-    for part in loc[:end]:
-        ways |= {
-            (*way, part): value[part] for way, value in ways.items() if _leads_into(value, part)
-        }
-
-    def rank(way: tuple[int | str, ...]) -> tuple[bool, int]:
-        found = ways[way]
-        return (_leads_into(found, wrong) if is_key else found is wrong), len(way)
-
-    return [*max(reversed(ways), key=rank), *loc[end:]]
+    keys: list[int] = []  # where in the place
+    values = [given]
+    found: list[int | str] | None = None
+    at = 0
+    for _ in range(_WAYS):
+        for number in range(at, end):
+            if _leads_into(values[-1], loc[number]):
+                keys.append(number)
+                values.append(values[-1][loc[number]])
+        ends = _leads_into(values[-1], wrong) if is_key else values[-1] is wrong
+        if found is None or ends:
+            found = [loc[number] for number in keys]
+        if ends or not keys:
+            break
+        at = keys.pop() + 1
+        values.pop()
+    return [*(found or ()), *loc[end:]]
 
 
 def _leads_into(value: Any, part: int | str) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from menos_content.document import Document
 
-_HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.*\S)\s*")
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]")
 
 _WINDOW: Final = 5000
 """Characters that are looked at in one go. Finding sentence ends costs quadratic time in texts with
@@ -65,10 +65,11 @@ def _is_heading(line: str, *, begins: bool) -> bool:
     One ``#`` may be a sign for a number as well, as in "# 1 in the charts": it makes a heading
     where the line begins a block, and does not end as a sentence, or a part of one, does.
     """
-    heading = _HEADING.fullmatch(line)
+    line = line.rstrip()
+    heading = _HEADING.match(line)
     if heading is None or len(heading[1]) > 1:
         return heading is not None
-    return begins and not heading[2].endswith((".", ",", ";"))
+    return begins and not line.endswith((".", ",", ";"))
 
 
 def _windows(document: Document) -> Iterator[str]:

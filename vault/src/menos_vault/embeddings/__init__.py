@@ -55,7 +55,7 @@ class Embeddings(Protocol):
         ...
 
     def prepare(self, on_progress: Progress | None = None) -> None:
-        """Fetch, verify and convert the model if that has not been done.
+        """Fetch, verify and load the model if that has not been done.
 
         `on_progress` gets (bytes done, bytes in all) while it is fetched.
         """

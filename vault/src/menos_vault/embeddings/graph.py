@@ -51,15 +51,21 @@ def read_shape(folder: Path) -> Shape:
         raise ModelCorrupt(f"{path} cannot be used: {error!r}") from error
 
 
-def build_graph(openvino: Any, folder: Path, *, mapped: bool) -> Any:
+def build_graph(openvino: Any, folder: Path, *, mapped: bool, vocabulary: int) -> Any:
     """Return the model in `folder` as one of the module `openvino`; `mapped` as in `read_weights`.
 
-    Raises ModelCorrupt if a weight is missing or of a wrong shape.
+    Raises ModelCorrupt if a weight is missing or of a wrong shape, or if the tokenizer's
+    `vocabulary` has tokens that the model does not know.
     """
     path = folder / "model.safetensors"
-    weights = read_weights(path, mapped=mapped)
+    graph = _Graph(openvino, read_weights(path, mapped=mapped), read_shape(folder))
     try:
-        return _Graph(openvino, weights, read_shape(folder)).build()
+        if graph.vocabulary < vocabulary:  # openvino would take zeros for the others
+            raise ModelCorrupt(
+                f"{path} knows {graph.vocabulary} tokens, and tokenizer.json has {vocabulary}: "
+                "they are of two models"
+            )
+        return graph.build()
     except KeyError as error:
         raise ModelCorrupt(f"{path} has no tensor {error}") from error
     except RuntimeError as error:  # what openvino raises of shapes that do not fit
@@ -77,6 +83,10 @@ class _Graph:
         self.shape = shape
         self.model = openvino.Model
         self.op = openvino.opset13  # the first with scaled_dot_product_attention
+
+    @property
+    def vocabulary(self) -> int:
+        return len(self.weights["embeddings.word_embeddings.weight"])
 
     def build(self) -> Any:
         import numpy as np

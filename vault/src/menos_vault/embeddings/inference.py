@@ -1,13 +1,18 @@
 """Runs the local model on this machine's processors, by openvino."""
 
+import atexit
+import os
 import platform
 import queue
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from menos_vault.embeddings import CLOSED
 from menos_vault.embeddings.graph import build_graph
+from menos_vault.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,15 +25,22 @@ _SHAPES = 64
 
 
 class Inference:
-    """A compiled model. Thread-safe: `threads` batches and a query run side by side."""
+    """A compiled model. Thread-safe: `threads` batches and a query run side by side.
 
-    def __init__(self, folder: Path, *, mapped: bool, threads: int) -> None:
-        """Compile the model in `folder`; `mapped` as in `read_weights`.
+    Where that are more than there are processors, a query waits for the end of a batch.
+    """
 
-        Raises ModelCorrupt, or RuntimeError where openvino cannot do it.
+    def __init__(
+        self, folder: Path, *, mapped: bool, threads: int, vocabulary: int, longest: int
+    ) -> None:
+        """Compile the model in `folder` for texts of up to `longest` tokens.
+
+        `mapped` as in `read_weights`, `vocabulary` as in `build_graph`. Raises ModelCorrupt, or
+        RuntimeError where openvino cannot do it.
         """
         openvino = _openvino()
-        streams = threads + 1  # a query does not wait for the end of a batch
+        self._longest = longest
+        streams = threads + 1  # openvino has no more of them than there are processors
         # Their meaning: https://docs.openvino.ai, "CPU device".
         options: dict[str, Any] = {
             # Every run by one processor, and several runs side by side: nothing has to be waited
@@ -43,12 +55,16 @@ class Inference:
         # precision, with a narrow range.
         if platform.machine().lower() not in ("x86_64", "amd64"):
             options["INFERENCE_PRECISION_HINT"] = "f32"
-        graph = build_graph(openvino, folder, mapped=mapped)
+        graph = build_graph(openvino, folder, mapped=mapped, vocabulary=vocabulary)
         self._compiled = openvino.Core().compile_model(graph, "CPU", options)
         # The last used first: it has its memory.
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(streams):
             self._idle.put(self._compiled.create_infer_request())
+        self._streams = streams
+        self._process = os.getpid()
+        _all.add(self)
+        self.run([[0] * longest])  # some shapes that do not fit show only as it runs
 
     @property
     def precision(self) -> str:
@@ -56,10 +72,13 @@ class Inference:
         return str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
 
     def run(self, rows: Sequence[Sequence[int]]) -> "NDArray[np.float32]":
-        """Return the vectors of texts, given by their tokens: (texts, dimension), of length 1."""
+        """Return the vectors of texts, given by their tokens: (texts, dimension), of length 1.
+
+        Raises ModelUnavailable once this is closed.
+        """
         import numpy as np
 
-        longest = -(-max(len(row) for row in rows) // _STEP) * _STEP
+        longest = min(-(-max(len(row) for row in rows) // _STEP) * _STEP, self._longest)
         ids = np.zeros((len(rows), longest), dtype=np.int64)
         mask = np.zeros_like(ids)
         for place, row in enumerate(rows):
@@ -67,11 +86,34 @@ class Inference:
             mask[place, : len(row)] = 1
         request = self._idle.get()
         try:
+            if request is None:
+                raise ModelUnavailable(CLOSED)
             request.infer([ids, mask])
             vectors: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
             return vectors
         finally:
             self._idle.put(request)
+
+    def close(self) -> None:
+        """Return when those that run are done; the others, and later ones, are refused."""
+        if self._process != os.getpid():
+            return  # a fork's copy: what runs there runs in the parent only
+        for _ in range(self._streams):
+            if self._idle.get() is None:
+                break  # it is closed already
+        self._idle.put(None)
+
+
+_all: "weakref.WeakSet[Inference]" = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """End what runs: a daemon thread that comes back from openvino too late is an abort."""
+    for inference in list(_all):
+        inference.close()
+
+
+atexit.register(_close_all)
 
 
 def _openvino() -> Any:

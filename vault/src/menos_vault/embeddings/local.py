@@ -1,5 +1,6 @@
 """Embeddings in this process, by openvino: all-MiniLM-L6-v2, or a model of the user's own."""
 
+import ctypes
 import functools
 import os
 import threading
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones included
+_SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones included; no more of any
 _SPECIAL = 2  # [CLS] in front, [SEP] behind
 _BATCH = 512
 """Tokens of a run. With more it leaves the processor's cache, and a query waits longer."""
@@ -34,12 +35,29 @@ _WINDOW = 1024  # texts that are tokenised at a time, so that memory does not gr
 @dataclass(frozen=True)
 class _Runtime:
     inference: Inference
-    cutting: Any  # tokenizer that cuts at _SEQUENCE, for embedding
+    cutting: Any  # tokenizer that cuts where the model does, for embedding
     whole: Any  # tokenizer that does not, for counting
 
 
 _loaded: WeakValueDictionary[tuple[Path, str], _Runtime] = WeakValueDictionary()
 """By folder and hash of the weights: the vaults of a process have one together."""
+_loading = threading.Lock()
+
+
+def _leave_to_parent() -> None:
+    """Keep a forked child's copies for ever, and let the child load a model of its own.
+
+    Their threads live in the parent only: a copy waits for them when it runs, and when it is freed.
+    """
+    global _loading
+    _loading = threading.Lock()  # its holder, if any, does not exist in the child
+    for runtime in _loaded.values():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))  # else it is freed with the child
+    _loaded.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class LocalEmbeddings:
@@ -48,7 +66,6 @@ class LocalEmbeddings:
     def __init__(self, settings: VaultSettings) -> None:
         """Remember which model; it is fetched and loaded at the first need."""
         self._settings = settings
-        self._lock = threading.RLock()
         self._runtime: _Runtime | None = None
         self._batches = Batches(self._run, _BATCH, settings.threads)
 
@@ -71,8 +88,8 @@ class LocalEmbeddings:
 
     @property
     def max_tokens(self) -> int:
-        """254: 256 less the two special tokens that the model adds to every text."""
-        return _SEQUENCE - _SPECIAL
+        """254, or fewer of a smaller model: less the two special tokens that every text gets."""
+        return self._sequence - _SPECIAL
 
     @property
     def ready(self) -> bool:
@@ -124,7 +141,7 @@ class LocalEmbeddings:
         return vectors
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
-        """Embed at once, beside whatever else is embedded: somebody waits."""
+        """Embed it by itself, past all texts that wait for a batch: somebody waits."""
         ids = self._load().cutting.encode(encodable(text)).ids
         vector: NDArray[np.float32] = self._run([ids])[0]
         return vector
@@ -152,6 +169,11 @@ class LocalEmbeddings:
         return self._settings.cache / "models"
 
     @functools.cached_property
+    def _sequence(self) -> int:
+        own = self._settings.model_path
+        return _SEQUENCE if own is None else min(_SEQUENCE, read_shape(own).positions)
+
+    @functools.cached_property
     def _own_hash(self) -> str:
         path = self._settings.model_path
         assert path is not None
@@ -168,7 +190,7 @@ class LocalEmbeddings:
 
     def _load(self, on_progress: Progress | None = None) -> _Runtime:
         if self._runtime is None:
-            with self._lock:
+            with _loading:
                 if self._runtime is None:
                     self._runtime = self._shared_runtime(on_progress)
         return self._runtime
@@ -192,12 +214,16 @@ class LocalEmbeddings:
             on_progress=on_progress,
         )
         try:
-            return _Runtime(
+            whole = _tokenizer(folder)
+            inference = Inference(
+                folder,
                 # A user may write a new model into the old one's place while it is in use.
-                Inference(folder, mapped=own is None, threads=self._settings.threads),
-                _tokenizer(folder / "tokenizer.json", cut=True),
-                _tokenizer(folder / "tokenizer.json", cut=False),
+                mapped=own is None,
+                threads=self._settings.threads,
+                vocabulary=whole.get_vocab_size(with_added_tokens=False),
+                longest=self._sequence,
             )
+            return _Runtime(inference, _tokenizer(folder, cut_at=self._sequence), whole)
         except ModelCorrupt:
             raise
         except Exception as error:  # both libraries raise plain Exceptions of their own
@@ -207,15 +233,15 @@ class LocalEmbeddings:
             ) from error
 
 
-def _tokenizer(path: Path, *, cut: bool) -> Any:
+def _tokenizer(folder: Path, *, cut_at: int | None = None) -> Any:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()  # the file pads everything to 128 tokens
-    if cut:
-        tokenizer.enable_truncation(_SEQUENCE)
-    else:
+    if cut_at is None:
         tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(cut_at)
     return tokenizer
 
 
