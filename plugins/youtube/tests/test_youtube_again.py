@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -97,6 +100,42 @@ def test_a_video_that_is_deleted_while_it_is_ingested_does_not_come_back(
     assert f"video {VIDEO} was deleted while it was ingested" in failed.message
     assert vault.records.counts().contents == 0
     assert vault.objects.keys(f"youtube/{VIDEO}") == []
+
+
+def test_an_ingest_keeps_its_objects_beside_one_whose_video_was_deleted(
+    bus: TestBus, talking: Any, vault: Vault, answers: Any
+) -> None:
+    ended(bus, "first")
+    archived, discarded = Event(), Event()
+    asked: list[Asked] = []
+
+    def captions(request: Asked) -> Answer:
+        asked.append(request)
+        if len(asked) == 1:
+            vault.delete(CONTENT)
+            # Without a title, it asks for one between storing the captions and the record.
+            talking.answer("/youtubei/v1/player", answers.player("en", title=None))
+            talking.serve("/oembed", title)
+            later.append(pool.submit(ended, bus, "later"))
+            assert archived.wait(30)
+        return Answer(answers.CAPTIONS.encode())
+
+    def title(_: Asked) -> Answer:
+        archived.set()
+        assert discarded.wait(30)
+        return Answer(json.dumps({"title": "A video"}).encode())
+
+    talking.serve("/api/timedtext", captions)
+    later: list[Future[Any]] = []
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            assert ended(bus, "refresh", refresh=True).code == "content_not_found"
+        finally:
+            discarded.set()
+        assert later[0].result(30)["status"] == "success"
+
+    stored = vault.records.get_content(CONTENT)
+    assert {role for role, key in stored.objects.items() if not vault.objects.exists(key)} == set()
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -52,6 +52,7 @@ class Ingest:
     def __init__(self, request: Request, vault: Vault, settings: YoutubeSettings) -> None:
         """Look up what the vault has of the video."""
         self._request = request
+        self._vault = vault
         self._is_supplied = request.transcript is not None
         self._settings = settings
         self._archive = Archive(vault.objects, request.video_id, refresh=request.refresh)
@@ -71,7 +72,11 @@ class Ingest:
         if (stored := self._record.by_this_call()) is not None:
             return stored
         try:
-            return self._run()
+            stored = self._run()
+            if self._record.lost():
+                # Another run, whose video was deleted before this one began, took them for its own.
+                stored = Ingest(self._request, self._vault, self._settings)._run()
+            return stored
         except ContentNotFound as error:
             self._archive.discard()
             raise Permanent(

@@ -63,7 +63,7 @@ class Record:
             )
 
     def by_this_call(self) -> Content | None:
-        """What this call has stored before, with its transcript, if it runs again.
+        """What this call has stored before, with all its objects, if it runs again.
 
         Raises:
             Permanent: it was deleted since (``content_not_found``).
@@ -77,7 +77,8 @@ class Record:
                 "call to store it again",
                 code=ContentNotFound.code,
             )
-        return self.stored if before and self.has_transcript else None
+        whole = self.has_transcript and not self.lost()
+        return self.stored if before and whole else None
 
     def lost(self) -> set[str]:
         """The roles of the objects that the record names and that are not there."""
@@ -166,14 +167,16 @@ class Record:
             "stored_by": self._call,
         }
         if self.stored is None:
-            return self._records.put_content(
+            self.stored = self._records.put_content(
                 self._resource_key, content_type="youtube", title=title, **fields
             )
-        # An update, since what was deleted meanwhile is not to come back.
-        found = {name: value for name, value in fields.items() if value is not None}
-        return self._records.update_content(
-            self.stored.id, content_type="youtube", title=title, **cast("ContentFields", found)
-        )
+        else:
+            # An update, since what was deleted meanwhile is not to come back.
+            found = {name: value for name, value in fields.items() if value is not None}
+            self.stored = self._records.update_content(
+                self.stored.id, content_type="youtube", title=title, **cast("ContentFields", found)
+            )
+        return self.stored
 
     def _find(self) -> Content | None:
         try:
