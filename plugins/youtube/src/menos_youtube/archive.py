@@ -48,6 +48,10 @@ class Archive:
         self._stored.add(key)
         return key
 
+    def is_whole(self) -> bool:
+        """Whether all that this run has stored is still there."""
+        return all(map(self.has, self._stored))
+
     def discard(self) -> None:
         """Delete what this run has stored."""
         for key in self._stored:

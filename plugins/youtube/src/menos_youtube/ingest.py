@@ -71,12 +71,16 @@ class Ingest:
         self._record.check_own()
         if (stored := self._record.by_this_call()) is not None:
             return stored
+        stored = self._stored()
+        if not self._archive.is_whole():
+            # A run whose video was deleted before this one began took these objects for its own.
+            stored = Ingest(self._request, self._vault, self._settings)._stored()
+        return stored
+
+    def _stored(self) -> Content:
+        """What is there after a run, if it was not deleted meanwhile."""
         try:
-            stored = self._run()
-            if self._record.lost():
-                # Another run, whose video was deleted before this one began, took them for its own.
-                stored = Ingest(self._request, self._vault, self._settings)._run()
-            return stored
+            return self._run()
         except ContentNotFound as error:
             self._archive.discard()
             raise Permanent(
