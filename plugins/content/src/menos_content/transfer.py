@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Final, cast
@@ -94,7 +95,7 @@ class ObjectLine(BaseModel):
     )
 
 
-class _Line(BaseModel):
+class _Line(BaseModel, ABC):
     """What every line may say."""
 
     # Where a length is asked for, pydantic looks into a text, also one in metadata, and names the
@@ -110,9 +111,9 @@ class _Line(BaseModel):
     published_at: fields.PublishedAt = None
 
     @property
+    @abstractmethod
     def key(self) -> str:
         """Its resource key."""
-        raise NotImplementedError
 
     @cached_property
     def content_id(self) -> str:
