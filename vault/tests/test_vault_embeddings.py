@@ -1,6 +1,7 @@
 import gc
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import tokenizers
 
-from menos_vault import Chunk, ModelCorrupt, Vault, VaultSettings
+from menos_vault import Chunk, ModelCorrupt, ModelUnavailable, Vault, VaultSettings
 from menos_vault.embeddings.graph import build_graph
 from menos_vault.embeddings.local import LocalEmbeddings
 
@@ -193,6 +194,17 @@ def test_an_own_model_has_a_name_that_tells_its_weights(
     assert tiny.ready
     assert tiny.model.startswith(f"{tiny_model.name}@")
     assert tiny.dimension == 8
+
+
+def test_a_missing_runtime_is_named_and_no_model_is_blamed(
+    settings: VaultSettings, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unloaded = shutil.copytree(tiny_model, tmp_path / "own")
+    embeddings = LocalEmbeddings(settings.model_copy(update={"model_path": unloaded}))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+
+    with pytest.raises(ModelUnavailable, match=r"openvino.*cannot be imported.*install"):
+        embeddings.embed_query("cat")
 
 
 def test_an_own_model_that_is_missing_is_named(settings: VaultSettings, tmp_path: Path) -> None:

@@ -35,10 +35,16 @@ class Inference:
     ) -> None:
         """Compile the model in `folder` for texts of up to `longest` tokens.
 
-        `mapped` as in `read_weights`, `vocabulary` as in `build_graph`. Raises ModelCorrupt, or
-        RuntimeError where openvino cannot do it.
+        `mapped` as in `read_weights`, `vocabulary` as in `build_graph`. Raises ModelCorrupt,
+        ModelUnavailable without openvino, or RuntimeError where that cannot do it.
         """
-        openvino = _openvino()
+        try:
+            openvino = _openvino()
+        except ImportError as error:
+            raise ModelUnavailable(
+                f"openvino, which runs the local model, cannot be imported: {error}; install "
+                "menos-vault anew, or let a server embed (MENOS_VAULT_EMBEDDINGS=ollama)"
+            ) from error
         self._longest = longest
         streams = threads + 1  # openvino has no more of them than there are processors
         # Their meaning: https://docs.openvino.ai, "CPU device".

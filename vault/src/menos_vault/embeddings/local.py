@@ -16,7 +16,7 @@ from menos_vault.embeddings.batches import Batches
 from menos_vault.embeddings.graph import read_shape
 from menos_vault.embeddings.inference import Inference
 from menos_vault.embeddings.weights import sha256
-from menos_vault.errors import ModelCorrupt
+from menos_vault.errors import ModelCorrupt, VaultError
 from menos_vault.models import Health
 from menos_vault.settings import VaultSettings
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones included; no more of any
 _SPECIAL = 2  # [CLS] in front, [SEP] behind
 _BATCH = 512
-"""Tokens of a run. With more it leaves the processor's cache, and a query waits longer."""
+"""Tokens of a run. More made none faster, and a query may have to wait for the end of one."""
 _PART = 100_000  # characters that are tokenised at a time, where tokens have places
 _WINDOW = 1024  # texts that are tokenised at a time, so that memory does not grow with their number
 
@@ -224,7 +224,7 @@ class LocalEmbeddings:
                 longest=self._sequence,
             )
             return _Runtime(inference, _tokenizer(folder, cut_at=self._sequence), whole)
-        except ModelCorrupt:
+        except VaultError:
             raise
         except Exception as error:  # both libraries raise plain Exceptions of their own
             what = "delete that folder, it is fetched again" if own is None else "correct its files"
