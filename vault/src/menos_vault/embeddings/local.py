@@ -4,17 +4,17 @@ import ctypes
 import functools
 import os
 import threading
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from menos_vault.embeddings import Progress, encodable, fetch
+from menos_vault.embeddings import Progress, fetch
 from menos_vault.embeddings.batches import Batches
 from menos_vault.embeddings.graph import read_shape
 from menos_vault.embeddings.inference import Inference
+from menos_vault.embeddings.reader import Reader
 from menos_vault.embeddings.weights import sha256
 from menos_vault.errors import ModelCorrupt, VaultError
 from menos_vault.models import Health
@@ -28,15 +28,13 @@ _SEQUENCE = 256  # tokens that all-MiniLM-L6-v2 was made for, special ones inclu
 _SPECIAL = 2  # [CLS] in front, [SEP] behind
 _BATCH = 512
 """Tokens of a run. More made none faster, and a query may have to wait for the end of one."""
-_PART = 100_000  # characters that are tokenised at a time, where tokens have places
 _WINDOW = 1024  # texts that are tokenised at a time, so that memory does not grow with their number
 
 
 @dataclass(frozen=True)
 class _Runtime:
     inference: Inference
-    cutting: Any  # tokenizer that cuts where the model does, for embedding
-    whole: Any  # tokenizer that does not, for counting
+    reader: Reader
 
 
 _loaded: WeakValueDictionary[tuple[Path, str], _Runtime] = WeakValueDictionary()
@@ -112,16 +110,11 @@ class LocalEmbeddings:
 
     def count_tokens(self, text: str) -> int:
         """Count with the model's own tokenizer."""
-        return len(self._load().whole.encode(encodable(text), add_special_tokens=False).ids)
+        return self._load().reader.count(text)
 
     def token_starts(self, text: str) -> Sequence[int]:
         """Ask the model's own tokenizer."""
-        tokenizer = self._load().whole
-        starts = array("q")
-        for begin, part in _parts(text):
-            for start, _ in tokenizer.encode(encodable(part), add_special_tokens=False).offsets:
-                starts.append(begin + start)
-        return starts
+        return self._load().reader.starts(text)
 
     def embed_documents(
         self, texts: Sequence[str], on_progress: Progress | None = None
@@ -129,11 +122,10 @@ class LocalEmbeddings:
         """Embed together with whatever other threads embed now, in full batches."""
         import numpy as np
 
-        tokenizer = self._load().cutting
+        reader = self._load().reader
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), _WINDOW):
-            window = [encodable(text) for text in texts[start : start + _WINDOW]]
-            ids = [item.ids for item in tokenizer.encode_batch_fast(window)]
+            ids = [reader.read(text, self._sequence) for text in texts[start : start + _WINDOW]]
             told = None
             if on_progress is not None:
                 told = functools.partial(_tell, on_progress, start, len(texts))
@@ -142,7 +134,7 @@ class LocalEmbeddings:
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
         """Embed it by itself, past all texts that wait for a batch: somebody waits."""
-        ids = self._load().cutting.encode(encodable(text)).ids
+        ids = self._load().reader.read(text, self._sequence)
         vector: NDArray[np.float32] = self._run([ids])[0]
         return vector
 
@@ -204,8 +196,6 @@ class LocalEmbeddings:
         return runtime
 
     def _make_runtime(self, on_progress: Progress | None) -> _Runtime:
-        # Threads inside the tokenizer would compete with ours, and warn after each fork.
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         own = self._settings.model_path
         folder = own or fetch.fetch_model(
             fetch.MINILM,
@@ -214,16 +204,16 @@ class LocalEmbeddings:
             on_progress=on_progress,
         )
         try:
-            whole = _tokenizer(folder)
+            reader = Reader(folder)
             inference = Inference(
                 folder,
                 # A user may write a new model into the old one's place while it is in use.
                 mapped=own is None,
                 threads=self._settings.threads,
-                vocabulary=whole.get_vocab_size(with_added_tokens=False),
+                vocabulary=reader.vocabulary,
                 longest=self._sequence,
             )
-            return _Runtime(inference, _tokenizer(folder, cut_at=self._sequence), whole)
+            return _Runtime(inference, reader)
         except VaultError:
             raise
         except Exception as error:  # both libraries raise plain Exceptions of their own
@@ -233,28 +223,5 @@ class LocalEmbeddings:
             ) from error
 
 
-def _tokenizer(folder: Path, *, cut_at: int | None = None) -> Any:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()  # the file pads everything to 128 tokens
-    if cut_at is None:
-        tokenizer.no_truncation()
-    else:
-        tokenizer.enable_truncation(cut_at)
-    return tokenizer
-
-
 def _tell(on_progress: Progress, before: int, total: int, done: int) -> None:
     on_progress(before + done, total)
-
-
-def _parts(text: str) -> Iterator[tuple[int, str]]:
-    """Split a text at spaces, so that few tokens are in memory at a time; each part's place too."""
-    begin = 0
-    while begin < len(text):
-        end = begin + _PART
-        if end < len(text):
-            end = max(text.rfind(space, begin, end) for space in " \n") + 1 or end
-        yield begin, text[begin:end]
-        begin = end
