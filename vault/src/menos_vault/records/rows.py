@@ -1,5 +1,6 @@
 """From database rows to models, and back."""
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -80,20 +81,16 @@ def nulls(value: Any) -> Any:
 
     The client sends None as NONE, which means "no such field": a key with None would vanish.
     """
-    from surrealdb.data.types.null import Null
-
     if isinstance(value, dict):
         return {key: nulls(item) for key, item in value.items()}
     if isinstance(value, list):
         return [nulls(item) for item in value]
-    return Null if value is None else value
+    return _null() if value is None else value
 
 
 def to_python(value: Any) -> Any:
     """Replace the client's types by Python's, at any depth."""
-    from surrealdb.data.types.null import Null
-
-    if value is Null:
+    if value is _null():
         return None
     if isinstance(value, dict):
         return {key: to_python(item) for key, item in value.items()}
@@ -102,3 +99,11 @@ def to_python(value: Any) -> Any:
     if isinstance(value, datetime):  # a subclass with nanoseconds, which nobody else knows
         return datetime.combine(value.date(), value.timetz())
     return value
+
+
+@functools.cache
+def _null() -> Any:
+    """Import once: to look up a module for each of a row's fields took as long as all the rest."""
+    from surrealdb.data.types.null import Null
+
+    return Null
