@@ -291,7 +291,7 @@ def test_what_costs_less_for_several_gets_them_together(bus):
     assert shouting.call("tasks.import_content", many(96), process=["shout"])["failed"] == []
 
     assert sum(shout.groups) == 96
-    assert set(shout.groups) == {6}
+    assert set(shout.groups) == {24}
 
 
 def test_of_several_together_only_the_one_to_blame_fails(bus):
@@ -302,7 +302,7 @@ def test_of_several_together_only_the_one_to_blame_fails(bus):
 
     [failed] = imported["failed"]
     assert (failed["content_id"], failed["code"]) == (imported["content_ids"][17], "silent")
-    assert shout.groups.count(1) == 6
+    assert shout.groups.count(1) == 24
     assert bus.call("tasks.vault_stats")["statuses"] == {"stored": 95, "failed": 1}
 
 

@@ -458,6 +458,7 @@ def test_a_long_reindexing_gives_way_and_goes_on_where_it_was(bus, stored, model
     open_vault().records.change_model("older", 8)
     monkeypatch.setattr(side_by_side, "_SLICE", 0)
     monkeypatch.setattr(side_by_side, "_AT_A_TIME", 1)
+    monkeypatch.setattr(side_by_side, "_GROUP", 1)
 
     # In place nobody runs again what was put back.
     for _ in range(2):

@@ -14,13 +14,12 @@ from menos_content.room import Room
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AT_A_TIME: Final = 8
-"""So many, so that short texts fill the batches of the embedding model, too, and nothing waits for
-the disk."""
+_AT_A_TIME: Final = 4
+"""So many, so that nothing waits for the disk; more would only wait for each other."""
 
-_GROUP: Final = 8
-"""Contents at most that are read and noted together: a question to the database costs as much for
-eight as for one."""
+_GROUP: Final = 32
+"""Contents at most that are read and noted together: a question to the database costs little more
+for all of them than for one. Short texts of one group fill the batches of the embedding model."""
 
 _CHARACTERS: Final = 100_000
 """Of texts that are worked on at a time, if it is more than one: they fill the batches, and of long
@@ -88,8 +87,8 @@ def side_by_side(
 
 
 def _groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut into groups, of which each thread gets some: they do not end at the same time."""
-    size = max(1, min(_GROUP, len(items) // (2 * _AT_A_TIME)))
+    """Cut into groups, of which each thread gets one at least."""
+    size = max(1, min(_GROUP, len(items) // _AT_A_TIME))
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
