@@ -22,7 +22,7 @@ FAILED: Final = "failed"
 _NEWER_TEXTS: Final = 5
 """Times that a content's text may change while it is processed."""
 
-_TOGETHER: Final = 12_000
+_TOGETHER: Final = 20_000
 """Characters of texts from which on they are enough to be processed together."""
 
 T = TypeVar("T")
