@@ -216,6 +216,21 @@ def test_of_many_steps_at_one_moment_the_first_and_the_last_are_written(
     assert {0, 10_000, "saving"} <= written
 
 
+def test_what_was_told_is_not_written_again(make_plugin, make_bus, run_as_worker):
+    def work() -> None:
+        for _ in range(5):
+            progress("counting", 10, 10)
+
+    bus = make_bus(make_plugin("p", work))
+    task_id = bus.submit("p.work")
+    written = []
+    store = bus.app.ledger.store
+    bus.app.ledger.store = lambda *args: written.append(args[2]) or store(*args)
+    run_as_worker(bus, task_id)
+
+    assert written.count("PROGRESS") == 1
+
+
 def test_the_end_is_told_after_it_is_stored(make_plugin, make_bus, run_as_worker):
     told = []
 

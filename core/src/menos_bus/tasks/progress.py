@@ -25,7 +25,7 @@ def mute() -> None:
 def progress(stage: str, done: int = 0, total: int | None = None) -> None:
     """Say how far the running task is.
 
-    A new stage and its end are always written, what lies between at most four times a second.
+    A new stage and its end are always written, once, what lies between at most four times a second.
     Outside a worker this does nothing, so a task function can be called as plain Python; nor does
     it in the threads of ``task_threads``, whose steps would get mixed up.
 
@@ -46,10 +46,14 @@ def progress(stage: str, done: int = 0, total: int | None = None) -> None:
         return
     last: dict[str, Any] = task.request.__dict__.setdefault("_menos_progress", {})
     now = time.monotonic()
-    if last.get("stage") == stage and done != total and now - last["at"] < _INTERVAL:
+    meta = {"stage": stage, "done": done, "total": total}
+    before = last.get("meta", {})
+    if meta == before:
         return
-    last.update(stage=stage, at=now)
-    task.update_state(state=PROGRESS, meta={"stage": stage, "done": done, "total": total})
+    if stage == before.get("stage") and done != total and now - last["at"] < _INTERVAL:
+        return
+    last.update(meta=meta, at=now)
+    task.update_state(state=PROGRESS, meta=meta)
     # Celery's monitors take an event of an unknown kind for a state of that name, so Flower's
     # pages show it too.
     of = "" if total is None else f" of {total}"
