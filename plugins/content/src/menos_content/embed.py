@@ -80,7 +80,7 @@ def embed(vault: Vault, documents: Sequence[Document], cut: Cut) -> None:
     Raises as :meth:`Embed.run` does.
     """
     embeddings = vault.embeddings
-    passages = [_cut(embeddings, document, cut) for document in documents]
+    passages = [passages_of(document, embeddings, cut) for document in documents]
     words = [text for _, texts in passages for text in texts]
     told = None
     if len(words) >= _MANY:
@@ -101,7 +101,9 @@ def _is_embedded(document: Document, model: str, cut: Cut) -> bool:
     return known is not None and (known.model, known.chunker, known.fingerprint) == as_now
 
 
-def _cut(embeddings: Embeddings, document: Document, cut: Cut) -> tuple[list[Chunk], list[str]]:
+def passages_of(
+    document: Document, embeddings: Embeddings, cut: Cut
+) -> tuple[list[Chunk], list[str]]:
     """A text's passages, and what is embedded of each."""
     starts = embeddings.token_starts(document.text)
     chunks = chunk_document(document, starts, tokens=cut.tokens, overlap=cut.overlap)
