@@ -104,10 +104,12 @@ class FileObjects:
         for part in parts:
             path = os.path.join(path, part)
             try:
-                if stat.S_ISLNK(os.lstat(path).st_mode):
-                    return True
+                found = os.lstat(path)
             except OSError:  # there is nothing, or whoever opens it is told why not
                 return False
+            # Windows has junctions, too, which are no links to it.
+            if stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", False)):
+                return True
         return False
 
     def _temporary(self) -> tuple[int, str]:
