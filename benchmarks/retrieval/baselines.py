@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,37 +96,3 @@ class ByHand:
     def documents(self, places: Iterable[int]) -> list[str]:
         """The documents of passages, each once, at most 100."""
         return list(dict.fromkeys(self._owners[place] for place in places))[:DEPTH]
-
-
-class Naive:
-    """A task as it is often written: one text per call, its vector as JSON in a row of a database;
-    a search reads all rows and compares them one by one."""
-
-    def __init__(self, embeddings: Embeddings, file: Path) -> None:
-        self._embeddings = embeddings
-        self._database = sqlite3.connect(file)
-        self._database.execute("CREATE TABLE passage (text TEXT, vector TEXT)")
-
-    def store(self, text: str) -> None:
-        """Embed one text and keep it with its vector."""
-        self._keep(text, self._embeddings.embed_documents([text])[0])
-
-    def fill(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        """Keep texts whose vectors are known."""
-        for text, vector in zip(texts, vectors, strict=True):
-            self._keep(text, vector)
-
-    def search(self, query: str) -> list[str]:
-        """The ten nearest texts."""
-        wanted = self._embeddings.embed_query(query)
-        found = [
-            (float(wanted @ np.array(json.loads(vector), dtype=np.float32)), text)
-            for text, vector in self._database.execute("SELECT text, vector FROM passage")
-        ]
-        return [text for _, text in sorted(found, reverse=True)[:10]]
-
-    def _keep(self, text: str, vector: NDArray[np.float32]) -> None:
-        with self._database:
-            self._database.execute(
-                "INSERT INTO passage VALUES (?, ?)", (text, json.dumps(vector.tolist()))
-            )
