@@ -125,7 +125,7 @@ class LocalEmbeddings:
         reader = self._load().reader
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), _WINDOW):
-            ids = [reader.read(text, self._sequence) for text in texts[start : start + _WINDOW]]
+            ids = [reader.read(text) for text in texts[start : start + _WINDOW]]
             told = None
             if on_progress is not None:
                 told = functools.partial(_tell, on_progress, start, len(texts))
@@ -134,7 +134,7 @@ class LocalEmbeddings:
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
         """Embed it by itself, past all texts that wait for a batch: somebody waits."""
-        ids = self._load().reader.read(text, self._sequence)
+        ids = self._load().reader.read(text)
         vector: NDArray[np.float32] = self._run([ids])[0]
         return vector
 
@@ -204,7 +204,7 @@ class LocalEmbeddings:
             on_progress=on_progress,
         )
         try:
-            reader = Reader(folder)
+            reader = Reader(folder, self._sequence)
             inference = Inference(
                 folder,
                 # A user may write a new model into the old one's place while it is in use.
