@@ -51,7 +51,11 @@ class FileObjects:
 
     def exists(self, key: str) -> bool:
         """Say whether the file is there."""
-        return self._path(key).is_file()
+        path = self._path(key)
+        try:
+            return path.is_file()
+        except OSError as error:
+            raise self._explain(error, key, "look for") from error
 
     def delete(self, key: str) -> None:
         """Remove the file; its folders stay, another writer may be about to use them."""
@@ -94,8 +98,11 @@ class FileObjects:
         parts = check_key(key)
         path = self._folder.joinpath(*parts)
         # A symbolic link inside the folder could still lead out of it.
-        if self._has_link(parts) and not path.resolve().is_relative_to(self._folder.resolve()):
-            raise InvalidKey(f"object key {key!r} is refused: it leads out of {self._folder}")
+        if self._has_link(parts):
+            # Not by Path.resolve, which raises an error of its own for links in a circle.
+            inside = Path(os.path.realpath(self._folder))
+            if not Path(os.path.realpath(path)).is_relative_to(inside):
+                raise InvalidKey(f"object key {key!r} is refused: it leads out of {self._folder}")
         return path
 
     def _has_link(self, parts: Sequence[str]) -> bool:
@@ -137,15 +144,15 @@ def _make_folders(folder: Path) -> None:
     """Make the folder and those above it, and flush each new entry to the disk."""
     try:
         folder.mkdir()
-    except FileExistsError:
-        if not folder.is_dir():
-            raise
-        return
     except FileNotFoundError:
         if folder == folder.parent:
             raise
         _make_folders(folder.parent)
         folder.mkdir(exist_ok=True)
+    except OSError:  # it is there, of which systems tell in more than one way
+        if not folder.is_dir():
+            raise
+        return
     _sync_folder(folder.parent)
 
 
