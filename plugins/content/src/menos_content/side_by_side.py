@@ -15,7 +15,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AT_A_TIME: Final = 4
-"""So many, so that nothing waits for the disk; more would only wait for each other."""
+"""So many, so that nothing waits for the disk; in one process more only wait for each other. With
+objects 50 ms away eight would be a quarter faster."""
 
 _GROUP: Final = 32
 """Contents at most that are read and noted together: a question to the database costs little more
