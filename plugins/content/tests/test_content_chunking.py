@@ -7,6 +7,7 @@ import pytest
 
 from menos_content.chunking import chunk_document
 from menos_content.document import Document
+from menos_content.markdown import headings
 from menos_vault import Content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -96,6 +97,22 @@ def test_a_passage_that_begins_with_headings_knows_the_last_of_them(split, end):
     )
 
     assert chunk.heading == "Guide › Setup › 1. Now"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_front_matter_is_no_heading_of_what_stands_below_it(split, end):
+    body = "Words that say something about the matter at hand, at some length. " * 30
+    lines = ["---", "title: A page", "tags: [a, b]", "---", "", body, "", "### Setup", "", body]
+    text = end.join(lines)
+
+    chunks = split(text, "markdown")
+
+    assert {chunk.heading for chunk in chunks} == {None, "Setup"}
+    assert next(chunk for chunk in chunks if chunk.heading).text.startswith("### Setup")
+
+
+def test_what_stands_between_two_rules_may_be_a_heading():
+    assert headings("---\nGuide\n---\n\nWords.") == [(4, "Guide")]
 
 
 def test_a_heading_is_no_passage_of_its_own(split):

@@ -44,6 +44,12 @@ def test_markdown_gives_its_paragraphs_only():
     assert sentences(document(text, "markdown")) == ["A paragraph with words in it."]
 
 
+def test_front_matter_is_no_sentence():
+    text = "---\ntitle: What the page is called\ntags:\n  - a\n---\n\nA paragraph with words in it."
+
+    assert sentences(document(text, "markdown")) == ["A paragraph with words in it."]
+
+
 @pytest.mark.parametrize("content_type", ["text", "markdown"])
 def test_a_heading_is_no_sentence_whatever_the_text_is_called(content_type):
     text = (

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_FRONT_MATTER: Final = re.compile(
+    r"\A---[ \t]*\r?\n(?=(?:#.*\n)*[\w\"'-]+[ \t]*:)"  # a key: not a heading between two rules
+    r"(?:(?!---|\.\.\.).*\n)*(?:---|\.\.\.)[ \t]*\r?$",
+    re.MULTILINE,
+)
+"""YAML before a text. To CommonMark it is text, and its last line makes a heading of it."""
 _SEPARATOR: Final = " › "
 _LONGEST_PATH: Final = 500
 
@@ -25,23 +32,24 @@ def headings(text: str) -> list[tuple[int, str]]:
     line_starts = [0, *ends]
     found = []
     above: list[tuple[int, str]] = []
-    tokens = _blocks().parse(text)
-    for token, content in pairwise(tokens):
-        if token.type == "heading_open" and token.map and content.content:
-            level = int(token.tag[1:])
-            above = [heading for heading in above if heading[0] < level]
-            above.append((level, plain(content.content)))
-            path = _SEPARATOR.join(title for _, title in above)
-            found.append((line_starts[token.map[0]], path[:_LONGEST_PATH]))
+    for line, level, words in _headings(text):
+        above = [heading for heading in above if heading[0] < level]
+        above.append((level, words))
+        path = _SEPARATOR.join(title for _, title in above)
+        found.append((line_starts[line], path[:_LONGEST_PATH]))
     return found
+
+
+def title(text: str) -> str:
+    """The text's first heading of the first level; empty if it has none."""
+    return next((words for _, level, words in _headings(text) if level == 1), "")
 
 
 def paragraphs(text: str) -> list[str]:
     """The text's paragraphs as they are written: no headings, tables, code blocks or HTML."""
-    tokens = _blocks().parse(text)
     return [
         content.content
-        for token, content in pairwise(tokens)
+        for token, content in pairwise(_blocks(text))
         if token.type == "paragraph_open" and content.content
     ]
 
@@ -59,10 +67,22 @@ def plain(inline: str) -> str:
     return " ".join("".join(words).split())
 
 
-def _blocks() -> MarkdownIt:
-    """A parser that looks at blocks only: what stands inside them costs most of the time."""
+def _headings(text: str) -> Iterator[tuple[int, int, str]]:
+    """Line, level and words of each heading."""
+    for token, content in pairwise(_blocks(text)):
+        if token.type == "heading_open" and token.map and content.content:
+            yield token.map[0], int(token.tag[1:]), plain(content.content)
+
+
+def _blocks(text: str) -> list[Token]:
+    """The blocks only: what stands inside them costs most of the time. Front matter is none."""
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.disable(["inline"])
-    return parser
+    # Lines stay lines, so that each has its number.
+    return parser.parse(_FRONT_MATTER.sub(_as_blank_lines, text))
+
+
+def _as_blank_lines(found: re.Match[str]) -> str:
+    return "\n" * len(_LINE_END.findall(found[0]))

@@ -38,7 +38,7 @@ def line_of(file: Path) -> dict[str, Any]:
     if content_type is None:
         raise LeftOut(f"no text file ({', '.join(TYPES)})")
     try:
-        text = file.read_bytes().decode()
+        text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise LeftOut("not UTF-8 text: convert it") from None
     except OSError as error:
@@ -47,13 +47,18 @@ def line_of(file: Path) -> dict[str, Any]:
         raise LeftOut("empty")
     return {
         "resource_key": f"file:{file.resolve().as_posix()}",
-        "title": _title(text, file)[:_LONGEST_TITLE],
+        "title": (_title(text, content_type) or file.name)[:_LONGEST_TITLE],
         "text": text,
         "content_type": content_type,
     }
 
 
-def _title(text: str, file: Path) -> str:
-    first = next((line for line in text.splitlines() if line.startswith("# ")), "")
-    title = first.removeprefix("# ").strip()
-    return file.name if is_blank(title) else title
+def _title(text: str, content_type: str) -> str:
+    if content_type == "markdown":
+        from menos_content.markdown import title
+
+        found = title(text)
+    else:
+        first = next((line for line in text.splitlines() if line.startswith("# ")), "")
+        found = first.removeprefix("# ").strip()
+    return "" if is_blank(found) else found
