@@ -50,6 +50,21 @@ def test_front_matter_is_no_sentence():
     assert sentences(document(text, "markdown")) == ["A paragraph with words in it."]
 
 
+def test_marks_that_two_sentences_share_leave_nothing_in_either():
+    text = (
+        "**The first sentence has words in it. The second one** goes on and on. "
+        f"See [the page on rye bread. It is long](https://example.com/{'x' * 400}), "
+        "which says more about it."
+    )
+
+    assert sentences(document(text, "markdown")) == [
+        "The first sentence has words in it.",
+        "The second one goes on and on.",
+        "See the page on rye bread.",
+        "It is long, which says more about it.",
+    ]
+
+
 @pytest.mark.parametrize("content_type", ["text", "markdown"])
 def test_a_heading_is_no_sentence_whatever_the_text_is_called(content_type):
     text = (

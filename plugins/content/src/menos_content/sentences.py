@@ -27,8 +27,8 @@ of Chinese says as much as three letters, and has three bytes."""
 def sentences(document: Document) -> list[str]:
     """The text's sentences, each once, on one line, in the order of the text.
 
-    Short ones are left out unless there are no others. Of Markdown only paragraphs count, and of
-    any text no line that is a heading of it.
+    Short ones are left out unless there are no others. Of Markdown only the words of paragraphs
+    count, without its marks, and of any text no line that is a heading of it.
     """
     found = list(dict.fromkeys(_all(document)))
     return [sentence for sentence in found if len(sentence.encode()) >= _SHORTEST] or found
@@ -37,9 +37,12 @@ def sentences(document: Document) -> list[str]:
 def _all(document: Document) -> Iterator[str]:
     from sentencex import segment  # type: ignore[import-untyped]
 
+    from menos_content.markdown import plain
+
     language = (document.content.language or "en").partition("-")[0].lower()
     for window in _windows(document):
-        for sentence in segment(language, window):
+        # Before it is cut: the two signs of a mark, or of a link, may stand in two sentences.
+        for sentence in segment(language, plain(window) if document.is_markdown else window):
             yield from textwrap.wrap(sentence, _LONGEST, break_on_hyphens=False)
 
 

@@ -60,10 +60,6 @@ class Summarize:
 
 def _summary(vault: Vault, document: Document) -> str | None:
     candidates = _spread(sentences(document))
-    if document.is_markdown:
-        from menos_content.markdown import plain
-
-        candidates = [words for words in map(plain, candidates) if words]
     if not candidates:
         return None
     embeddings = vault.embeddings
