@@ -1,6 +1,7 @@
 """Several contents in one write: in this process and at servers."""
 
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,18 @@ def test_contents_are_stored_and_merged_each_by_itself(records: Records) -> None
     assert (stored[1].author, stored[1].content_type) == ("Ada", "text")
     assert stored[1].metadata == {"x": 1, "y": 2}
     assert records.put_contents([]) == []
+
+
+def test_a_content_that_another_vault_had_keeps_its_age_and_one_that_is_here_its_own(
+    records: Records,
+) -> None:
+    here = records.put_contents([new("a")])[0].created_at
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+
+    written = records.put_contents([new(key, created_at=long_ago) for key in ("a", "b")])
+
+    assert [content.created_at for content in written] == [here, long_ago]
+    assert [content.resource_key for content in records.list_contents()] == ["a", "b"]
 
 
 def test_of_contents_with_one_key_the_last_one_counts(records: Records) -> None:

@@ -173,6 +173,11 @@ PublishedAt = Annotated[
     BeforeValidator(given_moment),
     Field(description="When it came out: a day or a time (ISO 8601), UTC if it names no zone."),
 ]
+CreatedAt = Annotated[
+    datetime | None,
+    BeforeValidator(given_moment),
+    Field(description="When it was first stored, for a vault that does not have it yet."),
+]
 
 
 def _known(name: str, info: ValidationInfo) -> str:

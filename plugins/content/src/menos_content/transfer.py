@@ -64,6 +64,7 @@ _FIELDS: Final = (
     "status",
     "error",
     "published_at",
+    "created_at",
 )
 
 
@@ -109,6 +110,7 @@ class _Line(BaseModel, ABC):
     status: str | None = None
     error: str | None = None
     published_at: fields.PublishedAt = None
+    created_at: fields.CreatedAt = None
 
     @property
     @abstractmethod

@@ -35,8 +35,8 @@ class Records(Protocol):
 
         What is not given, or None, stays as it is stored; `metadata` and `objects` are merged key
         by key. `tags` replace those that people gave; those of a model's digest stay (see
-        `menos_vault.records.tags`). `created_at` is kept. `published_at` follows from the
-        metadata's (ISO 8601) if it is not given.
+        `menos_vault.records.tags`). `created_at` is for one that is not here yet. `published_at`
+        follows from the metadata's (ISO 8601) if it is not given.
         """
         ...
 

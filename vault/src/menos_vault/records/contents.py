@@ -118,13 +118,15 @@ def deleted_stores(connection: Connection, content_ids: Sequence[str]) -> dict[s
 
 def _adds(fields: dict[str, Any]) -> bool:
     """Say whether what a write of these fields leaves depends on what is stored."""
-    return "stored_by" in fields or concerns_tags(fields)
+    return "stored_by" in fields or "created_at" in fields or concerns_tags(fields)
 
 
 def _added(fields: dict[str, Any], stored: Content | None) -> dict[str, Any]:
     """Return fields with what stays of those that are stored."""
     if concerns_tags(fields):
         fields = with_all_tags(fields, stored)
+    if stored is not None:
+        fields = {name: value for name, value in fields.items() if name != "created_at"}
     if caller := fields.get("stored_by"):
         others = [] if stored is None else [one for one in stored.stored_by if one != caller]
         fields = {**fields, "stored_by": [*others, caller][-_CALLS:]}

@@ -34,6 +34,8 @@ class ContentFields(TypedDict, total=False):
     status: str | None
     error: str | None
     published_at: datetime | None
+    created_at: datetime | None
+    """When it was first stored, elsewhere; a content that is here keeps its own."""
     stored_by: str | None
     """The call that stores it; it is added to those that did."""
 
@@ -90,6 +92,7 @@ class _Fields(BaseModel):
     status: str | None = None
     error: str | None = None
     published_at: Moment | None = None
+    created_at: Moment | None = None
     stored_by: str | None = None
 
     @field_validator("*")

@@ -109,9 +109,9 @@ def transaction(*statements: str, version: int = VERSION) -> str:
     return f"BEGIN; {'; '.join([*guards, *filter(None, statements)])}; COMMIT"
 
 
-# Without a default for `created_at` this is a table that engine 2 has just made.
+# Without a value for `updated_at` this is a table that engine 2 has just made.
 _IN_OUR_TABLE = (
-    "IF array::len((SELECT VALUE id FROM $ids WHERE created_at = NONE)) != 0 "
+    "IF array::len((SELECT VALUE id FROM $ids WHERE updated_at = NONE)) != 0 "
     f"{{ THROW '{OTHER_TABLES}' }}"
 )
 
