@@ -68,6 +68,27 @@ def test_an_index_that_is_damaged_is_made_again(settings: VaultSettings, damage:
         assert seen(vault) == (["a"], ["a"])
 
 
+@pytest.mark.parametrize("table", ["content", "words_data"])
+def test_an_index_that_is_found_to_be_damaged_is_made_again_by_who_opens_it_next(
+    settings: VaultSettings, table: str
+) -> None:
+    with Vault(settings) as vault:
+        put(vault, "a", *(f"the sea, passage {number}" for number in range(200)))
+        before = seen(vault)
+    with sqlite3.connect(path_of(settings)) as database:
+        [(page,)] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table])
+    database.close()
+    with path_of(settings).open("r+b") as file:
+        file.seek((page - 1) * 4096)  # bytes of a page
+        file.write(b"x" * 4096)
+
+    with Vault(settings) as vault, pytest.raises(RecordsUnavailable, match="started again"):
+        seen(vault)
+
+    with Vault(settings) as vault:
+        assert seen(vault) == before
+
+
 def test_an_index_of_another_layout_is_made_again(settings: VaultSettings) -> None:
     with Vault(settings) as vault:
         put(vault, "a", "the sea")

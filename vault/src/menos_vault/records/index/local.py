@@ -294,6 +294,13 @@ class LocalIndex:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
+                with contextlib.suppress(OSError):
+                    self._remove()  # whoever opens it next makes it again
+                raise RecordsUnavailable(
+                    f"the search index {self._path} is damaged ({error}): it is made again from "
+                    "the records when the bus is started again"
+                ) from error
             raise RecordsUnavailable(
                 f"the search index {self._path} failed: {error}; check the disk's free space and "
                 "the folder's permissions, then try again. It may be deleted while nothing runs: "
