@@ -53,6 +53,12 @@ def test_contents_are_listed_the_newest_first_page_by_page_and_by_filter(bus, st
     assert bus.call("tasks.list_content", limit=1, tag="t")["total"] == 3
 
 
+@pytest.mark.parametrize("task", ["tasks.list_content", "tasks.export_content"])
+def test_an_offset_that_no_database_can_count_to_is_refused(bus, task):
+    with pytest.raises(InvalidCall, match="offset: input should be less than"):
+        bus.call(task, offset=10**30)
+
+
 def test_a_content_is_shown_with_its_text_if_asked_for(bus, stored):
     shown = bus.call("tasks.show_content", stored["tea"])
 

@@ -15,7 +15,9 @@ from menos_content.transfer import ContentLine, Exported, Imported, export_page,
 from menos_vault import ContentNotFound, Filters, Vault, open_vault
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Contents to return at most.")]
-Offset = Annotated[int, Field(ge=0, description="Contents to leave out before them.")]
+Offset = Annotated[
+    int, Field(ge=0, le=1_000_000_000, description="Contents to leave out before them.")
+]
 
 LinkSeconds = Annotated[
     int,
