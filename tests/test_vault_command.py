@@ -155,11 +155,14 @@ def test_a_folder_of_notes_is_added_and_what_is_none_is_named(start, tmp_path):
     assert rye["title"] == "bread.txt"
 
 
-def test_a_file_that_is_too_long_is_named(start, tmp_path):
+def test_a_file_that_is_too_long_is_named_and_keeps_no_other_back(start, tmp_path):
     bus = start()
-    (tmp_path / "long.txt").write_text("a" * 5_000_001)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "bees.md").write_text(TEXTS["bees"])
+    (tmp_path / "notes" / "long.txt").write_text("a" * 5_000_001)
 
-    refused = bus.cli("vault", "add", str(tmp_path / "long.txt"))
+    added = bus.cli("vault", "add", str(tmp_path / "notes"))
 
-    assert refused.returncode == 2
-    assert f"{tmp_path / 'long.txt'}: text: string should have at most" in refused.stderr
+    assert added.returncode == 0, added.stderr
+    assert "long.txt: more than 5,000,000 characters: split it" in added.stderr
+    assert added.stderr.endswith("1 content\n")

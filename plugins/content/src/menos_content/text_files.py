@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from menos_content.fields import LONGEST_TEXT
 from menos_vault.records.fields import is_blank
 
 TYPES: Final = {".md": "markdown", ".markdown": "markdown", ".txt": "text", ".rst": "text"}
@@ -32,7 +33,7 @@ def line_of(file: Path) -> dict[str, Any]:
     """What a text file says, to be stored under its place.
 
     Raises:
-        LeftOut: it is no text file, empty, or cannot be read.
+        LeftOut: it is no text file, empty, too long, or cannot be read.
     """
     content_type = TYPES.get(file.suffix.lower())
     if content_type is None:
@@ -45,6 +46,8 @@ def line_of(file: Path) -> dict[str, Any]:
         raise LeftOut(error.strerror or str(error)) from None
     if is_blank(text):
         raise LeftOut("empty")
+    if len(text) > LONGEST_TEXT:
+        raise LeftOut(f"more than {LONGEST_TEXT:,} characters: split it")
     return {
         "resource_key": f"file:{file.resolve().as_posix()}",
         "title": (_title(text, content_type) or file.name)[:_LONGEST_TITLE],
