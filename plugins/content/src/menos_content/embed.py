@@ -17,7 +17,7 @@ from menos_content.while_there import OFTEN, progress_while_there
 from menos_vault import Chunk, NewChunks, Vault
 from menos_vault.embeddings import Embeddings
 
-CHUNKER: Final = 4
+CHUNKER: Final = 5
 """Version of how texts are cut and put into words for the model. To be raised with every change of
 that, so that ``tasks.reindex_content`` knows what is old."""
 
